@@ -1,0 +1,30 @@
+"""The ``unseg`` command: one file a command, registered here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from unseg.errors import UnsegError
+
+app = typer.Typer(
+    name="unseg",
+    help="Make images useless as training data for segmentation.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; a :class:`UnsegError` becomes one line and exit code 2."""
+    try:
+        app()
+    except UnsegError as error:
+        typer.secho(f"unseg: {error}", fg="red", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

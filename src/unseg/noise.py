@@ -1,0 +1,124 @@
+"""The bound: how noise is added to an image, rounded and measured.
+
+Everything that adds noise (training, protection, baselines) goes through :func:`compose`, and
+everything that rounds goes through :func:`quantise`. Nothing here imports from the package.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a pixel may move, in 8-bit steps.
+
+    Args:
+        foreground: largest change inside the mask, 0..255 (the paper deploys 8).
+        background: largest change outside it, 0..255 (the paper deploys 2).
+
+    Raises:
+        ValueError: when a value is not a finite number in 0..255.
+    """
+
+    foreground: float = 8.0
+    background: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("foreground", "background"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 255):
+                raise ValueError(f"budget {name} is {value}: expected 8-bit steps in 0..255")
+
+    def amplitude(self, mask: Tensor) -> Tensor:
+        """Largest change at every pixel, in 8-bit steps, for a mask in [0, 1] of any shape."""
+        return mask * self.foreground + (1 - mask) * self.background
+
+
+def compose(image: Tensor, noise: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+    """Add bounded noise to an image (paper, section 3; differentiable in ``noise``).
+
+    Args:
+        image: (B, 3, H, W), float, in [0, 255].
+        noise: (B, 3, H, W), float, in [-1, 1].
+        mask: (B, 1, H, W), float, in [0, 1]; 1 is foreground.
+        budget: the bound, in 8-bit steps.
+
+    Returns:
+        (B, 3, H, W) float in [0, 255]; ``|result - image|`` never exceeds the budget.
+
+    Example:
+        >>> image = torch.full((1, 3, 2, 2), 100.0)
+        >>> mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+        >>> compose(image, torch.ones_like(image), mask, Budget(8, 2))[0, 0]
+        tensor([[108., 102.],
+                [102., 102.]])
+    """
+    return (image + noise.clamp(-1, 1) * budget.amplitude(mask)).clamp(0, 255)
+
+
+def quantise(protected: Tensor, image: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+    """Round to whole 8-bit steps without leaving the budget.
+
+    Rounding to nearest could step over a bound that is not a whole number, so the rounded change
+    is clipped to the largest whole step inside it.
+
+    Args:
+        protected: (B, 3, H, W), float, in [0, 255], from :func:`compose`.
+        image: (B, 3, H, W), float holding whole numbers in [0, 255].
+        mask: (B, 1, H, W), float, in [0, 1].
+        budget: the bound, in 8-bit steps.
+
+    Returns:
+        (B, 3, H, W) float holding whole numbers in [0, 255].
+    """
+    limit = torch.floor(budget.amplitude(mask) + 1e-6)
+    change = torch.round(protected - image)
+    return (image + torch.maximum(torch.minimum(change, limit), -limit)).clamp(0, 255)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Largest absolute change, in 8-bit steps, inside and outside the mask (0 if that is empty)."""
+
+    inside: float
+    outside: float
+
+    def within(self, budget: Budget, tolerance: float = 1e-6) -> bool:
+        """Whether both figures keep the budget."""
+        return (
+            self.inside <= budget.foreground + tolerance
+            and self.outside <= budget.background + tolerance
+        )
+
+
+def measure(before: Tensor, after: Tensor, mask: Tensor) -> Change:
+    """Measure the largest change of a pixel, in the units of the inputs.
+
+    Args:
+        before: (3, H, W) or (C, H, W), any numeric dtype.
+        after: the same shape.
+        mask: (H, W), bool or {0, 1}; true is foreground.
+
+    Returns:
+        The largest absolute change inside and outside the mask.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    if before.shape != after.shape or before.shape[-2:] != mask.shape:
+        raise ValueError(
+            f"shapes differ: before {tuple(before.shape)}, after {tuple(after.shape)}, "
+            f"mask {tuple(mask.shape)}"
+        )
+    change = (after.double() - before.double()).abs().amax(dim=0)
+    inside = change[mask.bool()]
+    outside = change[~mask.bool()]
+    return Change(
+        float(inside.max()) if inside.numel() else 0.0,
+        float(outside.max()) if outside.numel() else 0.0,
+    )
