@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from unseg.cli.evaluate import evaluate
 from unseg.errors import UnsegError
 
 app = typer.Typer(
@@ -15,6 +16,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+app.command("evaluate")(evaluate)
 
 
 def main() -> None:

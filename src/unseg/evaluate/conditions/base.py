@@ -1,0 +1,61 @@
+"""What every condition does: turn a clean training image into another, inside the bound."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unseg.evaluate.samples import Sample, to_array, to_tensor
+from unseg.evaluate.settings import Configured
+from unseg.noise import Budget, compose, quantise
+
+
+class Condition(Configured):
+    """One file a condition. Hook: :meth:`noise`; composition and rounding are shared.
+
+    Args:
+        budget: the bound, in 8-bit steps.
+    """
+
+    seeded: ClassVar[bool] = True
+    """Whether the noise depends on the seed; if not, one protected set serves every seed."""
+
+    def __init__(self, *, budget: Budget = Budget()) -> None:
+        self.budget = budget
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "budget": asdict(self.budget)}
+
+    @abstractmethod
+    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+        """Noise for one image.
+
+        Args:
+            image: (3, H, W) float, in [0, 255].
+            mask: (H, W) bool, true is foreground.
+            rng: the only source of randomness allowed here.
+
+        Returns:
+            (3, H, W) float, in [-1, 1].
+        """
+
+    def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
+        """The image as it is published: (H, W, 3) uint8, at the original resolution."""
+        image = to_tensor(sample.image)
+        mask = torch.from_numpy(sample.mask)
+        amplitude = mask.float()[None, None]
+        noise = self.noise(image, mask, self.generator(sample, seed))
+        moved = compose(image[None], noise[None], amplitude, self.budget)
+        return to_array(quantise(moved, image[None], amplitude, self.budget)[0])
+
+    def generator(self, sample: Sample, seed: int) -> torch.Generator:
+        """A generator of its own for every image, so that order and subset do not matter."""
+        digest = hashlib.sha256(f"{seed}/{sample.name}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

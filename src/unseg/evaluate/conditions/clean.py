@@ -1,0 +1,31 @@
+"""No noise: the reference every other condition is divided by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.samples import Sample
+
+
+class Clean(Condition):
+    """The images as they are."""
+
+    name = "clean"
+    summary = "no noise: the reference"
+    seeded = False
+
+    def settings(self) -> dict[str, Any]:
+        # The budget has no effect, so it must not make two keys of one result.
+        return {}
+
+    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+        return torch.zeros_like(image)
+
+    def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
+        return sample.image

@@ -1,0 +1,167 @@
+"""The protocol, in one place: a condition changes the training set, a victim learns from it.
+
+    read -> condition (original resolution, 8 bit) -> defence (stored image) -> victim -> score
+
+The victim starts from the same seed, budget and schedule for every condition and is tested on
+clean images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unseg.evaluate.conditions import Condition
+from unseg.evaluate.defences import Defence
+from unseg.evaluate.results import Result, ResultStore, content_key
+from unseg.evaluate.samples import Sample, Split
+from unseg.evaluate.tasks import Part, Task
+from unseg.evaluate.victims import Victim
+from unseg.evaluate.victims.base import Progress
+from unseg.provenance import provenance
+
+VERSION = 1
+"""Goes into every key; raise it when the protocol itself changes, so that nothing stale is used."""
+
+
+def _silent(_: float) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Change:
+    """Change of the training pixels by a condition, in 8-bit steps."""
+
+    inside: float
+    outside: float
+    mean: float
+
+
+def change_of(clean: Sequence[Sample], published: Sequence[Sample]) -> Change:
+    """Largest change inside and outside the masks, and the mean absolute change."""
+    inside = outside = total = count = 0.0
+    for before, after in zip(clean, published, strict=True):
+        moved = np.abs(after.image.astype(np.int16) - before.image).max(axis=2)
+        inside = max(inside, float(moved[before.mask].max(initial=0)))
+        outside = max(outside, float(moved[~before.mask].max(initial=0)))
+        total += float(np.abs(after.image.astype(np.int16) - before.image).sum())
+        count += before.image.size
+    return Change(inside, outside, total / count)
+
+
+class Bench:
+    """A task's data in memory, and the last published training set.
+
+    Conditions that do not depend on the seed are applied once for a whole suite, because a
+    generator takes longer over the images than the victim does.
+
+    Args:
+        task: what to load and how to score.
+        data: the data set's folder.
+        part: which images to test on.
+    """
+
+    def __init__(self, task: Task, data: Path, part: Part = "test") -> None:
+        self.task = task
+        self.part = part
+        self.split: Split = task.load(data, part)
+        self._key = ""
+        self._published: tuple[Sample, ...] = ()
+
+    def publish(self, condition: Condition, seed: int) -> tuple[Sample, ...]:
+        """The training set under a condition, at the original resolution.
+
+        Raises:
+            RuntimeError: when a condition breaks its own bound.
+        """
+        used = seed if condition.seeded else 0
+        key = content_key({"name": condition.name, "seed": used, **condition.settings()})
+        if key != self._key:
+            self._published = tuple(
+                replace(sample, image=condition.apply(sample, used)) for sample in self.split.train
+            )
+            self._key = key
+            change = change_of(self.split.train, self._published)
+            limit = condition.budget
+            if change.inside > limit.foreground or change.outside > limit.background:
+                raise RuntimeError(f"{condition!r} breaks its bound: {change}")
+        return self._published
+
+
+def configuration(
+    bench: Bench, victim: Victim, condition: Condition, defence: Defence, label: str, seed: int
+) -> dict[str, Any]:
+    """Everything that decides a result, JSON-ready."""
+    return {
+        "protocol": VERSION,
+        "task": {"name": bench.task.name, "part": bench.part, "data_sha256": bench.split.sha256},
+        "victim": {"name": victim.name, **victim.settings()},
+        "condition": {"name": condition.name, **condition.settings()},
+        "defence": {"label": label, "name": defence.name, **defence.settings()},
+        "seed": seed,
+    }
+
+
+def run(
+    bench: Bench,
+    victim: Victim,
+    condition: Condition,
+    defence: Defence,
+    seed: int,
+    *,
+    label: str | None = None,
+    store: ResultStore | None = None,
+    progress: Progress = _silent,
+) -> Result:
+    """Run one cell of the table, or take it from the store.
+
+    Args:
+        bench: the task with its data.
+        victim: trained from scratch.
+        condition: what the training images become.
+        defence: what the trainer does to the stored images.
+        seed: of the victim's start and batches, and of conditions that draw at random.
+        label: the defence's short name in tables; by default its ``name``.
+        store: where the result is looked up and saved; nothing runs twice.
+        progress: called with the share of the training that is done.
+
+    Returns:
+        The result; ``value`` is the task's metric on clean test images.
+
+    Example:
+        bench = Bench(PersonTask(), Path("pennfudan"), "val")
+        run(bench, UNetVictim(), Unseg(generator), NoDefence(), seed=0).value
+    """
+    config = configuration(bench, victim, condition, defence, label or defence.name, seed)
+    key = content_key(config)
+    if store is not None and (known := store.find(key)) is not None:
+        return known
+    times = [time.perf_counter()]
+    published = bench.publish(condition, seed)
+    change = change_of(bench.split.train, published)
+    stored = [replace(sample, image=defence.stored(sample.image)) for sample in published]
+    times.append(time.perf_counter())
+    losses = victim.fit(stored, seed, progress)
+    times.append(time.perf_counter())
+    scores = bench.task.score((victim.predict(s.image), s) for s in bench.split.test)
+    times.append(time.perf_counter())
+    spans = np.diff(times).round(2).tolist()
+    result = Result(
+        key=key,
+        config=config,
+        metric=bench.task.metric,
+        value=scores[bench.task.metric],
+        scores=scores,
+        losses=losses,
+        change=vars(change),
+        seconds=dict(zip(("condition", "training", "test"), spans, strict=True)),
+        provenance=provenance(seed, bench.split.sha256),
+    )
+    if store is not None:
+        store.save(result)
+    return result

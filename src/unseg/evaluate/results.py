@@ -1,0 +1,116 @@
+"""Result files: one JSON a run, found again by what was run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unseg.errors import UnsegError
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run. ``config`` is everything that matters; ``key`` is its hash.
+
+    Args:
+        key: hex sha256 of ``config``.
+        config: task, victim, condition, defence (names and settings), seed, part and data checksum.
+        metric: name of the task's figure.
+        value: that figure on the clean test images.
+        scores: all figures of the task.
+        losses: training loss over each tenth of the schedule.
+        change: largest and mean change of the training pixels by the condition, in 8-bit steps.
+        seconds: time of the condition, the training and the test.
+        provenance: seed, command, git revision, versions and data checksum.
+    """
+
+    key: str
+    config: dict[str, Any]
+    metric: str
+    value: float
+    scores: dict[str, float]
+    losses: list[float]
+    change: dict[str, float]
+    seconds: dict[str, float]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def named(self, part: str) -> str:
+        """Name of the run's ``task``, ``victim``, ``condition`` or ``defence``."""
+        return str(self.config[part]["name"])
+
+    @property
+    def file_name(self) -> str:
+        """Readable name that ends in the key's beginning."""
+        parts = [self.named(p) for p in ("task", "victim", "condition")]
+        parts += [self.config["defence"]["label"], f"s{self.config['seed']}", self.key[:12]]
+        return "-".join(parts) + ".json"
+
+
+def content_key(config: dict[str, Any]) -> str:
+    """Hex sha256 of a JSON-ready configuration, independent of the order of its fields.
+
+    Example:
+        >>> content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ResultStore:
+    """A folder of result files.
+
+    Args:
+        folder: made when the first result is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, key: str) -> Result | None:
+        """The result with this key, or None."""
+        for path in sorted(self.folder.glob(f"*-{key[:12]}.json")):
+            result = read_result(path)
+            if result.key == key:
+                return result
+        return None
+
+    def all(self) -> list[Result]:
+        """Every result in the folder, sorted by file name."""
+        return [read_result(path) for path in sorted(self.folder.glob("*.json"))]
+
+    def save(self, result: Result) -> Path:
+        """Write atomically: an interrupted suite leaves no half-written file."""
+        path = self.folder / result.file_name
+        part = path.with_suffix(".json.tmp")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise UnsegError(
+                f"{path} cannot be written ({error}): give a writable folder as -o"
+            ) from error
+        return path
+
+
+def read_result(path: Path) -> Result:
+    """Read one result file.
+
+    Raises:
+        UnsegError: when it is damaged or its key does not match its configuration.
+    """
+    try:
+        result = Result(**json.loads(path.read_text(encoding="utf-8")))
+        matches = content_key(result.config) == result.key
+    except (OSError, ValueError, TypeError) as error:
+        raise UnsegError(
+            f"{path} is no result file ({type(error).__name__}): delete it and run again"
+        ) from error
+    if not matches:
+        raise UnsegError(f"{path} was edited: its key does not match its config; delete it")
+    return result

@@ -1,0 +1,115 @@
+"""A trainer's loader: resize once, then random scale, crop, flip and mild colour jitter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unseg.evaluate.samples import Sample
+
+# ImageNet statistics, in [0, 1]: what nearly every public recipe normalises with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def shrink(image: NDArray[np.uint8], short: int) -> NDArray[np.uint8]:
+    """Resize so that the short side is ``short``: by area when shrinking, else bilinear."""
+    height, width = image.shape[:2]
+    scale = short / min(height, width)
+    size = (max(short, round(width * scale)), max(short, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, 3, H, W) float in [0, 1] to zero mean and unit variance over natural images."""
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(STD).view(1, 3, 1, 1)
+    return (images - mean) / std
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a training crop is drawn.
+
+    Args:
+        smallest: smallest random scale of the photograph, relative to the work size.
+        largest: largest random scale.
+        flip: probability of a horizontal flip.
+        jitter: brightness, contrast and saturation change by a factor in 1 +- jitter.
+    """
+
+    smallest: float = 0.75
+    largest: float = 1.5
+    flip: float = 0.5
+    jitter: float = 0.2
+
+
+class CropLoader:
+    """Draws batches of square crops; all photographs stay in memory at the work size.
+
+    Args:
+        samples: training samples at their original resolution.
+        size: short side of the work size and side of a crop, in pixels.
+        batch: crops a batch.
+        augmentation: how a crop is drawn.
+        rng: the only source of randomness of geometry; colour draws from torch's.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        *,
+        size: int,
+        batch: int,
+        augmentation: Augmentation,
+        rng: np.random.Generator,
+    ) -> None:
+        import kornia.augmentation as K
+
+        self._images = [shrink(s.image, size) for s in samples]
+        # The mask is shrunk by area and cut at one half, which moves no border.
+        self._masks = [shrink(s.mask.astype(np.uint8) * 255, size) for s in samples]
+        self._size, self._batch, self._augmentation, self._rng = size, batch, augmentation, rng
+        amount = augmentation.jitter
+        self._jitter = K.ColorJiggle(amount, amount, amount, 0.0)
+        self._order: list[int] = []
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """One batch: normalised images (B, 3, S, S) and targets (B, 1, S, S) in {0, 1}."""
+        crops = [self._crop(self._next()) for _ in range(self._batch)]
+        images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
+        masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None]
+        return normalise(self._jitter(images.float() / 255)), (masks > 127).float()
+
+    def _next(self) -> int:
+        if not self._order:
+            self._order = self._rng.permutation(len(self._images)).tolist()
+        return self._order.pop()
+
+    def _crop(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        image, mask = self._images[index], self._masks[index]
+        chosen = self._augmentation
+        scale = float(np.exp(self._rng.uniform(np.log(chosen.smallest), np.log(chosen.largest))))
+        height, width = image.shape[0] * scale, image.shape[1] * scale
+        left = self._rng.uniform(min(0.0, width - self._size), max(0.0, width - self._size))
+        top = self._rng.uniform(min(0.0, height - self._size), max(0.0, height - self._size))
+        flip = self._rng.random() < chosen.flip
+        sign, shift = (-scale, self._size - 1 + left) if flip else (scale, -left)
+        matrix = np.array([[sign, 0, shift], [0, scale, -top]])
+        side = (self._size, self._size)
+
+        def warp(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            # Reflection keeps the padding of small scales from being a cue.
+            warped = cv2.warpAffine(
+                array, matrix, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            )
+            return np.asarray(warped, dtype=np.uint8)
+
+        return warp(image), warp(mask)
