@@ -19,7 +19,6 @@ from unseg.evaluate.victims.base import Progress, Victim
 from unseg.evaluate.victims.loader import Augmentation, CropLoader, normalise, shrink
 from unseg.seed import seed_everything
 
-
 DEFAULT_AUGMENTATION = Augmentation()
 
 
