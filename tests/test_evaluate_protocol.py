@@ -1,0 +1,269 @@
+"""The whole protocol, run as a user runs it, on a tiny data set made here in COCO layout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faster_coco_eval.core import mask as rle
+from PIL import Image
+
+from unseg.errors import UnsegError
+from unseg.evaluate.conditions import BASELINES, Unseg
+from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.pattern import Pattern
+from unseg.evaluate.defences import DEFENCES
+from unseg.evaluate.protocol import Bench, configuration, run
+from unseg.evaluate.results import ResultStore, content_key
+from unseg.evaluate.samples import Sample
+from unseg.evaluate.tasks import TASKS
+from unseg.evaluate.tasks.base import foreground_scores
+from unseg.evaluate.victims import VICTIMS
+from unseg.noise import Budget
+
+
+def write_coco(root: Path, train: int = 10, test: int = 3) -> Path:
+    """Bright ellipses on dark texture: what a victim learns in a few steps."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    number = 0
+    for part, count in (("train", train), ("test", test)):
+        images, annotations = [], []
+        for _ in range(count):
+            number += 1
+            height, width = int(rng.integers(64, 90)), int(rng.integers(64, 110))
+            rows, columns = np.mgrid[:height, :width]
+            cy, cx = rng.uniform(0.35, 0.65) * height, rng.uniform(0.35, 0.65) * width
+            mask = ((rows - cy) / 22) ** 2 + ((columns - cx) / 16) ** 2 < 1
+            image = rng.integers(0, 90, (height, width, 3))
+            image[mask] += 130
+            name = f"photo{number:02d}.png"
+            Image.fromarray(image.astype(np.uint8)).save(root / "images" / name)
+            images.append({"id": number, "file_name": name, "height": height, "width": width})
+            # Two annotations an image: their union is the foreground.
+            for half in (mask & (rows < cy), mask & (rows >= cy)):
+                encoded = rle.encode(np.asfortranarray(half.astype(np.uint8)))
+                annotations.append({
+                    "id": len(annotations) + 1, "image_id": number, "category_id": 1,
+                    "iscrowd": 0, "area": int(half.sum()), "bbox": [0, 0, width, height],
+                    "segmentation": {
+                        "size": encoded["size"], "counts": encoded["counts"].decode(),
+                    },
+                })  # fmt: skip
+        body = {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": 1, "name": "person"}],
+        }
+        (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(body))
+    return root
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_coco(tmp_path_factory.mktemp("coco") / "set")
+
+
+def quick(**settings):
+    return VICTIMS["unet"](**{"steps": 6, "size": 64, "width": 4, "batch": 4, **settings})
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "unseg.cli.main", "evaluate", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300)
+
+
+def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
+    coco: Path, tmp_path: Path
+) -> None:
+    out, table = tmp_path / "results", tmp_path / "docs" / "table.md"
+    line = (
+        "person", "--data", coco, "-o", out, "--conditions", "clean,random,pattern",
+        "--defences", "none,jpeg75", "--seeds", "0,1", "--steps", 3, "--size", 64,
+        "--table", table,
+    )  # fmt: skip
+    first = command(*line)
+    assert first.returncode == 0, first.stderr
+    assert "| training images | none | jpeg75 |" in first.stdout
+    assert "12/12" in first.stderr and "min left" in first.stderr
+    files = {path: path.read_bytes() for path in out.glob("*.json")}
+    assert len(files) == 12
+    assert first.stdout.strip() in table.read_text() and "unseg evaluate" in table.read_text()
+
+    # One lost result is made again, to the same figure; the others are not touched.
+    lost = next(path for path in files if "-random-jpeg75-s1-" in path.name)
+    lost.unlink()
+    again = command(*line)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("already there") == 11
+    assert again.stdout == first.stdout
+    for path, body in files.items():
+        before, after = json.loads(body), json.loads(path.read_bytes())
+        assert path == lost or body == path.read_bytes()
+        assert (before["key"], before["scores"]) == (after["key"], after["scores"])
+
+    record = json.loads(lost.read_text())
+    assert record["provenance"]["versions"]["torch"] and record["provenance"]["seed"] == 1
+    assert record["config"]["task"]["data_sha256"] == record["provenance"]["data_sha256"]
+    assert record["config"]["condition"]["budget"] == {"foreground": 8.0, "background": 2.0}
+    assert record["change"]["inside"] == 8 and record["change"]["outside"] == 2
+    assert set(record["seconds"]) == {"condition", "training", "test"}
+
+
+def test_list_says_what_there_is() -> None:
+    found = json.loads(command("--list", "--json").stdout)
+    assert found["tasks"] == ["person", "ccp"] and found["victims"] == ["unet"]
+    assert found["conditions"] == ["clean", "random", "pattern", "unseg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["person"], "evaluate needs a task, --data and -o"),
+        (["cats", "--data", "{}", "-o", "r"], "TASK: cats is not known here; choose from person"),
+        (["person", "--data", "{}", "-o", "r", "--conditions", "clen"], "--conditions: clen"),
+        (["person", "--data", "{}", "-o", "r", "--seeds", "a"], "--seeds a: expected numbers"),
+        (["person", "--data", "{}", "-o", "r", "--part", "all"], "--part all: expected test or"),
+        (["person", "--data", "{}", "-o", "r", "--size", "50"], "size 50 does not work: give a"),
+        (["person", "--data", "{}", "-o", "r", "--eps", "-1"], "budget foreground is -1"),
+        (["person", "--data", "nowhere", "-o", "r", "--conditions", "clean"],
+         "instances_train.json is missing: --data must be a folder with images/"),
+    ],
+)  # fmt: skip
+def test_wrong_use_gets_one_clear_line(arguments: list[str], message: str, coco: Path) -> None:
+    done = command(*(str(coco) if word == "{}" else word for word in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_coco_reader_joins_instances_and_splits_off_validation(coco: Path) -> None:
+    task = TASKS["person"]()
+    split = task.load(coco)
+    assert (len(split.train), len(split.test)) == (10, 3)
+    for one in split.train:
+        bright = one.image.min(axis=2) > 110
+        np.testing.assert_array_equal(one.mask, bright)
+    tuning = task.load(coco, "val")
+    assert (len(tuning.train), len(tuning.test)) == (8, 2)
+    names = {one.name for one in split.test}
+    assert not names & {one.name for one in (*tuning.train, *tuning.test)}
+    assert tuning.sha256 != split.sha256
+
+
+def test_damaged_annotations_are_named(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "set", 2, 1)
+    (root / "annotations" / "instances_test.json").write_text("{")
+    with pytest.raises(UnsegError, match=r"instances_test\.json is not a COCO instance file"):
+        TASKS["person"]().load(root)
+    (root / "images" / "photo01.png").unlink()
+    with pytest.raises(UnsegError, match=r"photo01\.png cannot be read as an image"):
+        TASKS["person"]().load(root)
+
+
+def test_ccp_reads_label_maps_and_holds_out_every_fifth(tmp_path: Path) -> None:
+    (tmp_path / "im").mkdir()
+    (tmp_path / "gt").mkdir()
+    for i in range(12):
+        Image.new("RGB", (20, 30), (i, 0, 0)).save(tmp_path / "im" / f"{i:04d}.jpg")
+        label = np.zeros((30, 20), dtype=np.uint8)
+        label[:10] = 7
+        Image.fromarray(label).save(tmp_path / "gt" / f"{i:04d}.png")
+    split = TASKS["ccp"]().load(tmp_path)
+    assert [one.name for one in split.test] == ["0000", "0005", "0010"]
+    assert len(split.train) == 9 and split.train[0].mask.sum() == 200
+    with pytest.raises(UnsegError, match=r"holds no \.jpg"):
+        TASKS["ccp"]().load(tmp_path / "gt")
+
+
+def test_scores_are_over_all_pixels_together() -> None:
+    masks = [np.array([[True, True]]), np.array([[False, True]])]
+    samples = [Sample(str(i), np.zeros((1, 2, 3), np.uint8), m) for i, m in enumerate(masks)]
+    logits = [torch.tensor([[1.0, -1.0]]), torch.tensor([[1.0, 1.0]])]
+    scores = foreground_scores(zip(logits, samples, strict=True))
+    # Two true positives, one false positive, one false negative, no true negative.
+    assert scores["iou"] == pytest.approx(2 / 4)
+    assert scores["background_iou"] == 0
+    assert scores["dice"] == pytest.approx(4 / 6)
+    assert scores["precision"] == scores["recall"] == pytest.approx(2 / 3)
+
+
+def test_the_seed_decides_the_figure(coco: Path) -> None:
+    bench = Bench(TASKS["person"](), coco)
+    clean, none = BASELINES["clean"](), DEFENCES["none"]()
+    first, again = (run(bench, quick(), clean, none, 5) for _ in range(2))
+    assert first.scores == again.scores and first.losses == again.losses
+    assert first.key == again.key
+    other = run(bench, quick(), clean, none, 6)
+    assert other.losses != first.losses and other.key != first.key
+
+
+def test_a_victim_learns_and_a_shortcut_stops_it(coco: Path) -> None:
+    """The instrument measures: clean training works, training on a leaked answer does not."""
+
+    class Leak(Condition):
+        name, summary, seeded = "leak", "the mask in the pixels", False
+
+        def apply(self, sample: Sample, seed: int) -> np.ndarray:
+            # Dark objects on bright ground: the opposite of what the clean images hold.
+            return np.repeat(np.where(sample.mask, 40, 200)[..., None], 3, 2).astype(np.uint8)
+
+        noise = Unseg.noise
+
+    bench = Bench(TASKS["person"](), coco)
+    victim = {"steps": 40, "width": 8, "rate": 1e-2}
+    clean = run(bench, quick(**victim), BASELINES["clean"](), DEFENCES["none"](), 0)
+    leak = run(bench, quick(**victim), Leak(budget=Budget(255, 255)), DEFENCES["none"](), 0)
+    assert clean.value > 0.7
+    assert leak.value < 0.6 * clean.value
+
+
+def test_a_condition_that_breaks_its_bound_is_an_error(coco: Path) -> None:
+    class Cheat(Condition):
+        name, summary, seeded = "cheat", "more than the budget", False
+        noise = Unseg.noise
+
+        def apply(self, sample: Sample, seed: int) -> np.ndarray:
+            return sample.image // 2
+
+    with pytest.raises(RuntimeError, match="breaks its bound"):
+        Bench(TASKS["person"](), coco).publish(Cheat(), 0)
+
+
+def test_every_setting_that_matters_changes_the_key(coco: Path, tmp_path: Path) -> None:
+    bench = Bench(TASKS["person"](), coco)
+    none, jpeg = DEFENCES["none"](), DEFENCES["jpeg75"]()
+    cells = [
+        (bench, quick(), Pattern(), none, "none", 0),
+        (bench, quick(), Pattern(), none, "none", 1),
+        (bench, quick(), Pattern(), jpeg, "jpeg75", 0),
+        (bench, quick(), Pattern(block=8), none, "none", 0),
+        (bench, quick(), Pattern(budget=Budget(8, 4)), none, "none", 0),
+        (bench, quick(steps=7), Pattern(), none, "none", 0),
+        (Bench(TASKS["person"](), coco, "val"), quick(), Pattern(), none, "none", 0),
+    ]
+    keys = [content_key(configuration(*cell)) for cell in cells]
+    assert len(set(keys)) == len(keys)
+    assert content_key(configuration(*cells[0])) == keys[0]
+
+
+def test_damaged_results_are_named(coco: Path, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    bench = Bench(TASKS["person"](), coco)
+    result = run(bench, quick(steps=1), BASELINES["clean"](), DEFENCES["none"](), 0, store=store)
+    [path] = tmp_path.glob("*.json")
+    assert store.find(result.key) == result
+    edited = json.loads(path.read_text())
+    edited["config"]["seed"] = 9
+    path.write_text(json.dumps(edited))
+    with pytest.raises(UnsegError, match="was edited: its key does not match"):
+        store.all()
+    path.write_text("{")
+    with pytest.raises(UnsegError, match="is no result file"):
+        store.find(result.key)
