@@ -1,0 +1,102 @@
+"""SAM's own ViT image encoder: transformers' SamVisionEncoder, returning an early feature too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import SamVisionConfig
+from transformers.models.sam.modeling_sam import SamVisionEncoder
+
+PATCH = 16
+
+
+@dataclass(frozen=True)
+class VitConfig:
+    """Shape of a SAM ViT encoder; the defaults are ViT-B.
+
+    Args:
+        hidden_size: channels of a token.
+        layers: number of blocks.
+        heads: attention heads of a block.
+        mlp_dim: hidden channels of a block's perceptron.
+        window: side of the windows of the blocks without global attention, in tokens.
+        global_layers: indices of the blocks with global attention.
+        output_channels: channels of the embedding.
+    """
+
+    hidden_size: int = 768
+    layers: int = 12
+    heads: int = 12
+    mlp_dim: int = 3072
+    window: int = 14
+    global_layers: tuple[int, ...] = (2, 5, 8, 11)
+    output_channels: int = 256
+
+
+class VitEncoder(SamVisionEncoder):
+    """SAM's ViT.
+
+    Args:
+        config: the model's shape.
+        image_size: side of the input, a multiple of 16; the position tables have its size.
+    """
+
+    def __init__(self, config: VitConfig, image_size: int) -> None:
+        super().__init__(
+            SamVisionConfig(
+                hidden_size=config.hidden_size,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                mlp_dim=config.mlp_dim,
+                window_size=config.window,
+                global_attn_indexes=list(config.global_layers),
+                output_channels=config.output_channels,
+                image_size=image_size,
+                patch_size=PATCH,
+            )
+        )
+        self.early_layer = min(config.global_layers, default=0)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images.
+
+        Args:
+            pixel_values: (B, 3, S, S), float, normalised.
+
+        Returns:
+            The embedding (B, output_channels, S/16, S/16) and the tokens after the first block
+            with global attention (B, hidden_size, S/16, S/16).
+        """
+        hidden = self.patch_embed(pixel_values) + self.pos_embed
+        early = hidden
+        for index, layer in enumerate(self.layers):
+            hidden = layer(hidden)
+            if index == self.early_layer:
+                early = hidden
+        return self.neck(hidden), early.permute(0, 3, 1, 2)
+
+
+def resize_positions(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Interpolate position tables to another input size; everything else passes unchanged.
+
+    Args:
+        state: encoder state with ``pos_embed`` (1, g, g, C) and ``rel_pos_h/w`` (2g - 1, d).
+        wanted: state of an encoder of the wanted size, for its shapes.
+    """
+    result = dict(state)
+    for name, value in state.items():
+        shape = wanted[name].shape if name in wanted else value.shape
+        if value.shape == shape:
+            continue
+        if name.endswith("pos_embed") and value.ndim == 4:
+            result[name] = F.interpolate(
+                value.float().permute(0, 3, 1, 2), tuple(shape[1:3]), mode="bicubic",
+                align_corners=False, antialias=True,
+            ).permute(0, 2, 3, 1)  # fmt: skip
+        elif "rel_pos" in name and value.ndim == 2:
+            result[name] = F.interpolate(
+                value.float().t().unsqueeze(0), shape[0], mode="linear", align_corners=False
+            )[0].t()
+    return result
