@@ -1,0 +1,257 @@
+"""The universal noise generator: frozen SAM plus trainable noise tokens (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
+
+from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
+from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
+from unseg.models.sam.base import SamBase
+
+
+#: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
+NOISE_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Shape of the trainable part.
+
+    Args:
+        width: channels of the hidden layers of the feature convolutions.
+        mask_feature: add a convolution of the mask prompt, at the noise grid's resolution.
+        local_norm: side, in noise-grid cells, of the normalisation window; 0 is the whole image.
+        logit_scale: factor on the noise logits before tanh at the start of training.
+    """
+
+    width: int = 64
+    mask_feature: bool = False
+    local_norm: int = 0
+    logit_scale: float = 0.5
+
+
+def _upscale(channels: int, width: int, out: int, factor: int) -> nn.Sequential:
+    """Bring a feature map to the noise grid: transposed convolutions for every doubling.
+
+    A transposed convolution may write a different value into each cell of its stride, so even
+    a constant feature can become a periodic texture, which a plain resize could not make.
+    """
+    layers: list[nn.Module] = []
+    while factor > 2:
+        layers += [
+            nn.ConvTranspose2d(channels, width * 2, 2, 2),
+            SamLayerNorm(width * 2, data_format="channels_first"),
+            nn.GELU(),
+        ]
+        channels, factor = width * 2, factor // 2
+    if factor == 2:
+        layers.append(nn.ConvTranspose2d(channels, out, 2, 2))
+    else:
+        layers.append(nn.Conv2d(channels, out, 3, padding=1))
+    return nn.Sequential(*layers)
+
+
+def _refine(channels: int, width: int, out: int) -> nn.Sequential:
+    """Two 3x3 convolutions at the noise grid's resolution."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, padding=1),
+        SamLayerNorm(width, data_format="channels_first"),
+        nn.GELU(),
+        nn.Conv2d(width, out, 3, padding=1),
+    )
+
+
+def decode_tokens(
+    base: SamBase, embedding: Tensor, prompts: Prompts, extra: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run SAM's mask decoder with extra output tokens.
+
+    Args:
+        base: the SAM whose prompt encoder and mask decoder are used.
+        embedding: (B, C, g, g).
+        prompts: a batch of B.
+        extra: (n, C) tokens appended to SAM's own output tokens.
+
+    Returns:
+        (B, n, C), what became of the extra tokens, and (B, C/8, 4g, 4g), SAM's upscaled mask
+        feature.
+    """
+    batch, channels, height, width = embedding.shape
+    sparse, dense = base.prompt_encoder(
+        prompts.points, prompts.labels, prompts.boxes, prompts.masks
+    )
+    decoder = base.mask_decoder
+    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([own, extra]).expand(batch, 1, -1, -1)
+    if sparse is not None:
+        tokens = torch.cat([tokens, sparse], dim=2)
+    queries, keys = decoder.transformer(
+        point_embeddings=tokens,
+        image_embeddings=embedding + dense,
+        image_positional_embeddings=base.dense_pe(height).expand(batch, -1, -1, -1),
+        attention_similarity=None,
+    )
+    feature = keys.transpose(2, 3).reshape(batch, channels, height, width)
+    feature = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(feature)))
+    feature = decoder.activation(decoder.upscale_conv2(feature))
+    return queries[:, 0, len(own) : len(own) + len(extra)], feature
+
+
+def normalise(feature: Tensor, window: int) -> Tensor:
+    """Zero mean and unit energy per channel over space.
+
+    Without it the noise collapses to one constant colour within a few steps.
+
+    Args:
+        feature: (B, C, G, G).
+        window: side of the averaging window in cells; 0 averages over the whole map.
+    """
+    if window == 0:
+        return F.instance_norm(feature)
+
+    def mean(x: Tensor) -> Tensor:
+        # Twice a box is nearly a triangle: one box alone would ring at its own period.
+        for _ in range(2):
+            x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+        return x
+
+    centred = feature - mean(feature)
+    return centred * torch.rsqrt(mean(centred.square()) + 1e-4)
+
+
+class NoiseGenerator(nn.Module):
+    """Noise for any image and any mask.
+
+    Args:
+        base: a SAM; it is frozen here.
+        config: shape of the trainable part.
+        model_id: name written into manifests.
+
+    Inputs and outputs of :meth:`forward` live on the model's square frame; :meth:`noise` is the
+    same for whole images.
+    """
+
+    def __init__(
+        self, base: SamBase, config: HeadConfig | None = None, model_id: str = "untrained"
+    ) -> None:
+        super().__init__()
+        self.base = base.eval().requires_grad_(False)
+        self.config = config or HeadConfig()
+        self.model_id, self.sha256 = model_id, ""
+        width, hidden = self.config.width, base.embed_dim
+        channels = hidden // 8
+        self.noise_tokens = nn.Embedding(3, hidden)
+        self.mlps = nn.ModuleList(SamFeedForward(hidden, hidden, channels, 3) for _ in range(3))
+        self.from_mask_feature = _refine(channels, width, channels)
+        self.from_embedding = _upscale(hidden, width, channels, 4)
+        self.from_early = _upscale(
+            base.early_channels, width, channels, base.early_stride // NOISE_STRIDE
+        )
+        self.from_mask = _refine(1, width, channels) if self.config.mask_feature else None
+        self.log_scale = nn.Parameter(torch.tensor(float(self.config.logit_scale)).log())
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square model input, pixels."""
+        return self.base.image_size
+
+    @property
+    def grid(self) -> int:
+        """Side of the noise grid: four times the embedding's."""
+        return self.image_size // NOISE_STRIDE
+
+    def trainable(self) -> list[nn.Parameter]:
+        """The parameters that training changes."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def train(self, mode: bool = True) -> NoiseGenerator:
+        """Switch the head only: the frozen base stays in evaluation mode."""
+        super().train(mode)
+        self.base.eval()
+        return self
+
+    def forward(self, embedding: Tensor, early: Tensor, prompts: Prompts) -> Tensor:
+        """Noise on the decoder's 4x grid.
+
+        Args:
+            embedding: (B, 256, g, g) image embedding of the frozen encoder.
+            early: (B, C, e, e) early feature of the frozen encoder.
+            prompts: a batch of B.
+
+        Returns:
+            (B, 3, 4g, 4g) in [-1, 1].
+        """
+        tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
+        feature = self.from_mask_feature(upscaled) + self.from_embedding(embedding)
+        feature = feature + self.from_early(early)
+        if self.from_mask is not None:
+            mask = prompts.masks if prompts.masks is not None else embedding.new_zeros(
+                len(embedding), 1, self.grid, self.grid
+            )  # fmt: skip
+            feature = feature + self.from_mask(mask / MASK_LOGIT)
+        feature = normalise(feature, self.config.local_norm)
+        weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
+        logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
+        return torch.tanh(logits * self.log_scale.exp())
+
+    @torch.no_grad()
+    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+        """Noise for one image, one map for every mask.
+
+        Args:
+            image: (3, H, W), float, in [0, 255], any size and aspect.
+            masks: (n, H, W), bool; each is one mask prompt.
+
+        Returns:
+            (n, 3, H, W) float in [-1, 1], on the image's device.
+
+        Raises:
+            ValueError: when a mask has another size than the image.
+        """
+        if image.shape[-2:] != masks.shape[-2:]:
+            raise ValueError(
+                f"masks are {tuple(masks.shape[-2:])} but the image is {tuple(image.shape[-2:])}"
+            )
+        return self.noise_batch([image], [masks])[0]
+
+    @torch.no_grad()
+    def noise_batch(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        """:meth:`noise` for several images of different sizes in one pass.
+
+        Args:
+            images: (3, H, W) each, float, in [0, 255].
+            masks: (n, H, W) each, bool, of the image's size; n may differ.
+
+        Returns:
+            (n, 3, H, W) each, float in [-1, 1], on the image's device.
+        """
+        device = self.noise_tokens.weight.device
+        framed = [letterbox(image[None].to(device), self.image_size) for image in images]
+        features = self.base.encode(torch.cat([pixels for pixels, _ in framed]))
+        results = []
+        for i, ((_, frame), some) in enumerate(zip(framed, masks, strict=True)):
+            grid_masks = letterbox_mask(some[:, None].float().to(device), self.image_size, self.grid)
+            # One prompt at a time: an instance map may hold a thousand of them.
+            noise = [
+                unletterbox(
+                    self(
+                        features.embedding[i : i + 1],
+                        features.early[i : i + 1],
+                        Prompts(masks=mask_prompt(one[None], self.grid)),
+                    ),
+                    frame,
+                )
+                for one in grid_masks
+            ]
+            results.append(torch.cat(noise).to(images[i].device))
+        return results
+
+    def settings(self) -> dict[str, object]:
+        """What :mod:`unseg.models.registry` needs to rebuild the generator."""
+        return {"image_size": self.image_size, "head": asdict(self.config)}

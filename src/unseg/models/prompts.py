@@ -1,0 +1,51 @@
+"""Prompts in the layout of transformers' ``SamPromptEncoder``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: SAM feeds its own mask logits back as mask prompts; +-10 is a confident one.
+MASK_LOGIT = 10.0
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A batch of prompts in the layout of transformers' ``SamPromptEncoder``.
+
+    Args:
+        points: (B, 1, K, 2) xy in model-input pixels, or None.
+        labels: (B, 1, K) with 1 for an object click, or None.
+        boxes: (B, 1, 4) xyxy in model-input pixels, or None.
+        masks: (B, 1, G, G) logits on four times the embedding grid, or None.
+    """
+
+    points: Tensor | None = None
+    labels: Tensor | None = None
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Prompts:
+        """The same prompts on a device."""
+        return Prompts(
+            *(
+                None if value is None else value.to(device)
+                for value in (self.points, self.labels, self.boxes, self.masks)
+            )
+        )
+
+
+def mask_prompt(mask: Tensor, grid: int) -> Tensor:
+    """Turn masks into SAM mask prompts.
+
+    Args:
+        mask: (B, 1, H, W), float, in [0, 1], in the model's square frame.
+        grid: side of the prompt, four times the embedding grid.
+
+    Returns:
+        (B, 1, grid, grid) logits in +-:data:`MASK_LOGIT`.
+    """
+    return (2 * F.interpolate(mask, (grid, grid), mode="area") - 1) * MASK_LOGIT

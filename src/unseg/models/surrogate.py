@@ -1,0 +1,171 @@
+"""SAM-shaped surrogates trained from scratch (paper, section 3.2).
+
+Both have SAM's three parts. ``vit_b`` is SAM itself with random weights, the paper's choice;
+``small`` swaps the vision transformer for a convolutional encoder, because a transformer learns
+nothing from scratch within the steps that two CPU cores can carry.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import SamConfig
+from transformers.models.sam.modeling_sam import (
+    SamLayerNorm,
+    SamMaskDecoder,
+    SamPromptEncoder,
+)
+
+from unseg.errors import UnsegError
+from unseg.models.prompts import Prompts
+from unseg.models.sam.vit import PATCH, VitConfig, VitEncoder
+
+#: Pixel mean and standard deviation of SAM's preprocessing, RGB in [0, 255].
+CENTRE, SPREAD = 127.5, 58.0
+
+
+class ConvBlock(nn.Module):
+    """ConvNeXt-style residual block (arXiv 2201.03545) with a group norm.
+
+    Args:
+        channels: in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.norm = nn.GroupNorm(1, channels)
+        self.expand = nn.Conv2d(channels, 3 * channels, 1)
+        self.project = nn.Conv2d(3 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x + self.project(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+
+
+class ConvEncoder(nn.Module):
+    """Image encoder of the small surrogate, stride 8.
+
+    Args:
+        width: channels of the embedding, a multiple of 4.
+        depth: blocks at the embedding's resolution.
+
+    The stride is 8, not SAM's 16: the surrogate's input is small, and textures of a few pixels,
+    which a victim with skip connections sees, must not vanish before the first block.
+    """
+
+    stride = 8
+
+    def __init__(self, width: int, depth: int = 4) -> None:
+        super().__init__()
+
+        def down(inputs: int, outputs: int) -> list[nn.Module]:
+            return [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.GroupNorm(1, outputs), nn.GELU()]
+
+        self.layers = nn.Sequential(
+            *down(3, width // 4),
+            nn.Conv2d(width // 4, width // 4, 3, padding=1),
+            nn.GELU(),
+            *down(width // 4, width // 2),
+            ConvBlock(width // 2),
+            *down(width // 2, width),
+            *(ConvBlock(width) for _ in range(depth)),
+            SamLayerNorm(width, data_format="channels_first"),
+        )
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) normalised pixels to (B, width, S/8, S/8), twice, as SAM's encoders."""
+        embedding = self.layers(pixels)
+        return embedding, embedding
+
+
+def scratch_vit(size: int) -> VitEncoder:
+    """SAM's own image encoder with random weights, stride 16.
+
+    transformers starts these layers at a scale of 1e-10, which suits loading weights only; from
+    scratch they need torch's usual one.
+    """
+    encoder = VitEncoder(VitConfig(), size)
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.reset_parameters()
+    return encoder
+
+
+class Surrogate(nn.Module):
+    """Image encoder, prompt encoder and mask decoder, all trainable.
+
+    Args:
+        kind: ``vit_b`` or ``small``.
+        size: side of the square input, pixels.
+        width: channels of the small encoder's embedding; ``vit_b`` has SAM's 256.
+
+    Raises:
+        UnsegError: for an unknown kind or a size that the encoder's stride does not divide.
+    """
+
+    def __init__(self, kind: str = "small", size: int = 192, width: int = 64) -> None:
+        super().__init__()
+        if kind not in ("small", "vit_b"):
+            raise UnsegError(f"no surrogate named {kind}; there are small, vit_b")
+        stride = ConvEncoder.stride if kind == "small" else PATCH
+        if size % stride:
+            raise UnsegError(f"surrogate_size is {size}: use a multiple of {stride}")
+        width = width if kind == "small" else 256
+        config = SamConfig(
+            vision_config={
+                "image_size": size, "patch_size": stride,
+                "output_channels": width, "num_pos_feats": width // 2,
+            },
+            prompt_encoder_config={
+                "hidden_size": width, "image_size": size, "patch_size": stride,
+            },
+            mask_decoder_config={
+                "hidden_size": width, "mlp_dim": 8 * width,
+                "iou_head_hidden_dim": width, "num_attention_heads": 8 if width >= 128 else 4,
+            },
+        )  # fmt: skip
+        self.size, self.embedding_side = size, size // stride
+        self.encoder = ConvEncoder(width) if kind == "small" else scratch_vit(size)
+        self.prompt_encoder = SamPromptEncoder(config)
+        # Its scale of hidden_size/2 makes the Fourier features of neighbouring cells unrelated
+        # at this width; SAM's released matrix has a standard deviation of about one.
+        nn.init.normal_(self.prompt_encoder.shared_embedding.positional_embedding)
+        self.prompt_encoder.shared_embedding.positional_embedding.requires_grad_(False)
+        self.mask_decoder = SamMaskDecoder(config.mask_decoder_config)
+
+    @property
+    def grid(self) -> int:
+        """Side of the output and of a mask prompt: four times the embedding's."""
+        return 4 * self.embedding_side
+
+    def _dense_position(self) -> Tensor:
+        side = self.embedding_side
+        table = self.prompt_encoder.shared_embedding
+        steps = (torch.arange(side, device=table.positional_embedding.device) + 0.5) / side
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        return table(torch.stack([x, y], -1)[None, None])[0, 0].permute(2, 0, 1)[None]
+
+    def forward(self, image: Tensor, prompts: Prompts) -> Tensor:
+        """Segment.
+
+        Args:
+            image: (B, 3, S, S), float, in [0, 255].
+            prompts: a batch of B.
+
+        Returns:
+            (B, 1, G, G) mask logits.
+        """
+        embedding, _ = self.encoder((image - CENTRE) / SPREAD)
+        sparse, dense = self.prompt_encoder(
+            prompts.points, prompts.labels, prompts.boxes, prompts.masks
+        )
+        masks, _ = self.mask_decoder(
+            image_embeddings=embedding,
+            image_positional_embeddings=self._dense_position().expand(len(embedding), -1, -1, -1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense.expand(len(embedding), -1, -1, -1),
+            multimask_output=False,
+        )
+        return masks[:, 0]

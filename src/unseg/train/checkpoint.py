@@ -1,0 +1,77 @@
+"""Checkpoints of a run: atomic, and enough to continue the same trajectory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unseg.errors import UnsegError
+from unseg.models.registry import write_generator
+
+if TYPE_CHECKING:
+    from unseg.train.bilevel import Progress, Trainer
+
+STATE = "state.pt"
+
+
+def save_state(trainer: Trainer) -> Path:
+    """Write weights, optimisers and progress; random numbers follow from the step number."""
+    unwrap = trainer.accelerator.unwrap_model
+    head = {n: p for n, p in unwrap(trainer.generator).named_parameters() if p.requires_grad}
+    state = {
+        "config": json.dumps(trainer.config.as_dict()),
+        "progress": json.dumps(asdict(trainer.progress)),
+        "generator": {name: tensor.detach().cpu() for name, tensor in head.items()},
+        "surrogate": unwrap(trainer.surrogate).state_dict(),
+        "generator_optimiser": trainer.generator_optimiser.state_dict(),
+        "surrogate_optimiser": trainer.surrogate_optimiser.state_dict(),
+    }
+    path = trainer.folder / STATE
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+    return path
+
+
+def load_state(trainer: Trainer) -> Progress:
+    """Put a trainer back to where :func:`save_state` left it.
+
+    Raises:
+        UnsegError: when there is no checkpoint, it is damaged, or its settings differ.
+    """
+    from unseg.train.bilevel import Progress
+
+    path = trainer.folder / STATE
+    if not path.exists():
+        raise UnsegError(f"{path} does not exist: there is nothing to resume, leave out --resume")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        settings = json.loads(state["config"])
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise UnsegError(f"{path} is not a checkpoint of unseg train: {error}") from error
+    now = json.loads(json.dumps(trainer.config.as_dict()))
+    if changed := sorted(name for name in now if now[name] != settings.get(name)):
+        raise UnsegError(
+            f"{path} was trained with other settings ({', '.join(changed)}): resume with the "
+            "same ones or start in a new folder"
+        )
+    unwrap = trainer.accelerator.unwrap_model
+    unwrap(trainer.generator).load_state_dict(state["generator"], strict=False)
+    unwrap(trainer.surrogate).load_state_dict(state["surrogate"])
+    trainer.generator_optimiser.load_state_dict(state["generator_optimiser"])
+    trainer.surrogate_optimiser.load_state_dict(state["surrogate_optimiser"])
+    return Progress(**json.loads(state["progress"]))
+
+
+def save_generator(trainer: Trainer, name: str, card: dict[str, Any] | None) -> Path:
+    """Export ``name.safetensors``, which ``--model`` takes."""
+    generator = trainer.accelerator.unwrap_model(trainer.generator)
+    progress = {k: v for k, v in asdict(trainer.progress).items() if k != "history"}
+    training = {"config": trainer.config.as_dict(), "progress": progress, **(card or {})}
+    path = trainer.folder / f"{name}.safetensors"
+    write_generator(generator, path, training=training)
+    return path

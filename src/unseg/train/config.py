@@ -1,0 +1,192 @@
+"""Every choice of a training run, in one object that also lands in the checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from unseg.errors import UnsegError
+from unseg.noise import Budget
+
+PromptType = Literal["box", "point", "mask", "none"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of the bilevel min-min training (paper, section 3 and appendix A).
+
+    The defaults are the paper's; ``preset("cpu")`` changes what two cores cannot carry.
+
+    Models
+        base: frozen SAM the generator starts from, ``mobile_sam`` or ``vit_b``.
+        generator_size: side of the square generator input, pixels, a multiple of 64.
+        mask_feature: feed the mask prompt at the noise grid's resolution into the noise feature.
+        local_norm: side, in noise-grid cells, of the window over which the noise feature is
+            normalised; 0 normalises over the whole image. Either stops the collapse to a
+            constant shift; a window also stops smooth colour clouds.
+        logit_scale: factor on the noise logits before tanh at the start.
+        head_width: channels of the hidden layers of the noise feature convolutions.
+        surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
+        surrogate_size: side of the square surrogate input, pixels.
+        surrogate_width: channels of the small surrogate's embedding.
+
+    Optimisation
+        epochs: epochs in all. An epoch is ``epoch_steps`` steps.
+        epoch_steps: steps an epoch; 0 is one pass over the corpus.
+        drop_epoch: epoch from which the learning rates are divided by ten.
+        batch_size: images a step and process.
+        generator_lr, surrogate_lr: Adam's learning rates.
+        surrogate_epochs: surrogate epochs at the start of each cycle.
+        cycle_epochs: length of the cycle; the remaining epochs train the generator.
+        seed: of everything.
+
+    Noise
+        epsilon, epsilon_background: training budget in 8-bit steps. The paper trains at 1 and
+            deploys at 8 ("epsilon generalisation").
+        label_modification: the generator's target is the all-ones mask, not the true one.
+
+    Prompts
+        generator_prompts: types from which a random non-empty subset is drawn.
+        surrogate_prompts: types of which exactly one is drawn; ``none`` asks for the object
+            without any hint, as a semantic victim is asked.
+        points: clicks of a point prompt.
+        perturb_boundary: fraction of the cells in a mask prompt's boundary zone that are flipped.
+
+    Data
+        validation_share: share of the files kept for validation.
+        flip: probability of a horizontal flip.
+        jitter_min, jitter_max: range of the large-scale jitter, relative to the surrogate input.
+        jitter_after: augment the protected image (so that embeddings can be cached), not the
+            generator's input as the paper does.
+        robust: probability that a protected image passes one degradation (JPEG, blur, resize,
+            grey, colour) on its way to the surrogate; 0 is the paper.
+
+    Loss
+        loss_points: points sampled an image; 0 uses every cell.
+        oversample, importance: PointRend's oversampling and share of uncertain points.
+    """
+
+    base: str = "vit_b"
+    generator_size: int = 1024
+    mask_feature: bool = False
+    local_norm: int = 0
+    logit_scale: float = 0.5
+    head_width: int = 64
+    surrogate: Literal["vit_b", "small"] = "vit_b"
+    surrogate_size: int = 512
+    surrogate_width: int = 64
+
+    epochs: int = 27
+    epoch_steps: int = 0
+    drop_epoch: int = 20
+    batch_size: int = 32
+    generator_lr: float = 1e-4
+    surrogate_lr: float = 1e-4
+    surrogate_epochs: int = 1
+    cycle_epochs: int = 4
+    seed: int = 42
+
+    epsilon: float = 1.0
+    epsilon_background: float = 0.25
+    label_modification: bool = True
+
+    generator_prompts: tuple[PromptType, ...] = ("box", "point", "mask")
+    surrogate_prompts: tuple[PromptType, ...] = ("box", "point", "mask")
+    points: int = 10
+    perturb_boundary: float = 0.5
+
+    validation_share: float = 0.05
+    flip: float = 0.5
+    jitter_min: float = 0.1
+    jitter_max: float = 2.0
+    jitter_after: bool = False
+    robust: float = 0.0
+
+    loss_points: int = 12544
+    oversample: float = 3.0
+    importance: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.generator_size % 64 or self.generator_size <= 0:
+            raise UnsegError(f"generator_size is {self.generator_size}: use a multiple of 64")
+        if not 0 < self.surrogate_epochs < self.cycle_epochs:
+            raise UnsegError(
+                f"surrogate_epochs is {self.surrogate_epochs} of cycle_epochs "
+                f"{self.cycle_epochs}: both phases need at least one epoch of a cycle"
+            )
+        if "none" in self.generator_prompts or not self.generator_prompts:
+            raise UnsegError("generator_prompts needs one or more of box, point, mask")
+        if not self.surrogate_prompts:
+            raise UnsegError("surrogate_prompts needs one or more of box, point, mask, none")
+        if not 0 < self.jitter_min <= self.jitter_max:
+            raise UnsegError(f"jitter range {self.jitter_min}..{self.jitter_max} is empty")
+        if not 0 < self.validation_share < 1:
+            raise UnsegError(f"validation_share is {self.validation_share}: use 0 < share < 1")
+
+    @property
+    def budget(self) -> Budget:
+        """The training budget."""
+        return Budget(self.epsilon, self.epsilon_background)
+
+    def trains_surrogate(self, epoch: int) -> bool:
+        """Whether an epoch (0-based) belongs to the surrogate (ref: ``epoch % 4 == 0``)."""
+        return epoch % self.cycle_epochs < self.surrogate_epochs
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON and checkpoint metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Rebuild from :meth:`as_dict`; unknown names are an error, missing ones the default."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise UnsegError(
+                f"training settings have no {', '.join(sorted(unknown))}; "
+                f"known: {', '.join(sorted(known))}"
+            )
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+REFERENCE = TrainConfig()
+
+CPU = replace(
+    REFERENCE,
+    base="mobile_sam",
+    generator_size=512,
+    mask_feature=True,
+    local_norm=15,
+    head_width=32,
+    surrogate="small",
+    surrogate_size=192,
+    epochs=120,
+    epoch_steps=20,
+    drop_epoch=100,
+    batch_size=8,
+    generator_lr=5e-4,
+    surrogate_lr=1e-3,
+    cycle_epochs=2,
+    epsilon=8.0,
+    epsilon_background=2.0,
+    label_modification=False,
+    generator_prompts=("mask",),
+    surrogate_prompts=("none", "none", "box", "point", "mask"),
+    jitter_min=0.6,
+    jitter_max=1.6,
+    jitter_after=True,
+    robust=0.3,
+    loss_points=2304,
+)
+
+PRESETS: dict[str, TrainConfig] = {"reference": REFERENCE, "cpu": CPU}
+
+
+def preset(name: str) -> TrainConfig:
+    """A named configuration.
+
+    Raises:
+        UnsegError: for an unknown name.
+    """
+    if name not in PRESETS:
+        raise UnsegError(f"no preset named {name}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
