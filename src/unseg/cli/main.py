@@ -7,6 +7,8 @@ import sys
 import typer
 
 from unseg.cli.evaluate import evaluate
+from unseg.cli.protect import protect
+from unseg.cli.verify import verify
 from unseg.errors import UnsegError
 
 app = typer.Typer(
@@ -18,6 +20,8 @@ app = typer.Typer(
 )
 
 app.command("evaluate")(evaluate)
+app.command("protect")(protect)
+app.command("verify")(verify)
 
 
 def main() -> None:

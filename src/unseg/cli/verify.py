@@ -1,0 +1,82 @@
+"""``unseg verify``: check a protected folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unseg.protect.verify import Findings
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that unseg protect wrote.")],
+    originals: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder or file that was protected; repeat it for several."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of text.")
+    ] = False,
+) -> None:
+    """Check a protected folder against its manifest, and against the originals if given.
+
+    Without --originals: checksums, sizes, masks, missing and unlisted files. With them also the
+    largest change inside and outside each mask, PSNR and SSIM.
+    Exit codes: 0 everything matches, 1 something does not, 2 there is nothing to verify.
+
+    Examples:
+
+      unseg verify protected
+
+      unseg verify protected --originals photos
+    """
+    findings = _progress(folder, originals or [], quiet=as_json)
+    if as_json:
+        content = {
+            "output": str(folder),
+            "checked": findings.checked,
+            "compared_with_originals": findings.compared,
+            "not_protected": [
+                {"source": record.source, "error": record.error} for record in findings.unprotected
+            ],
+            "problems": [asdict(problem) for problem in findings.problems],
+        }
+        typer.echo(json.dumps(content, indent=2))
+    else:
+        _print_findings(findings, bool(originals))
+    if findings.problems:
+        raise typer.Exit(1)
+
+
+def _progress(folder: Path, originals: list[Path], *, quiet: bool) -> Findings:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unseg.protect.verify import Findings
+    from unseg.protect.verify import verify as steps
+
+    findings = Findings()
+    with Progress(console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task("verifying")
+        for found, total in steps(folder, originals):
+            findings = found
+            progress.update(task, total=total, completed=found.checked + len(found.unprotected))
+    return findings
+
+
+def _print_findings(findings: Findings, with_originals: bool) -> None:
+    for problem in findings.problems:
+        typer.secho(f"{problem.file}: {problem.text}", fg="red")
+    for record in findings.unprotected:
+        typer.secho(f"not protected: {record.error}", fg="yellow")
+    compared = (
+        f", {findings.compared} compared with their originals"
+        if with_originals
+        else "; the bound was not measured, give --originals for that"
+    )
+    typer.echo(f"{findings.checked} images checked{compared}; {len(findings.problems)} problems")

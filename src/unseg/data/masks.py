@@ -1,0 +1,217 @@
+"""The one reader of masks and label maps: files to a foreground and the regions inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from unseg.errors import UnsegError
+
+Target = Literal["union", "class", "instance"]
+TARGETS: tuple[str, ...] = get_args(Target)
+SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
+
+#: Cells along the long side of SAM's mask prompt: a smaller region cannot be prompted for.
+PROMPT_CELLS = 256
+#: Prompts an image, the union's excepted; the smallest regions beyond it share the union's.
+MAX_REGIONS = 255
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Labels of an image's pixels.
+
+    Args:
+        values: (H, W), int32, not negative.
+        wide: whether the file holds more than 8 bits a pixel, so that labels are instance ids.
+    """
+
+    values: NDArray[np.int32]
+    wide: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.values.shape[1], self.values.shape[0]
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """What the labels of a map mean.
+
+    Args:
+        target: one prompt for the union of the foreground, one a class, or one an instance.
+        classes: the labels that are foreground; None is every label but background and void.
+        void: the label to be ignored; ``"auto"`` is 255 in maps of 8 bits and none in wider ones,
+            where 255 is an instance like any other; None is no void.
+        background: the label that is background; None when every label is a class.
+    """
+
+    target: Target = "union"
+    classes: tuple[int, ...] | None = None
+    void: int | Literal["auto"] | None = "auto"
+    background: int | None = 0
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The foreground of an image and the regions that get noise of their own.
+
+    Args:
+        foreground: (H, W), bool.
+        index: (H, W), int32; 0 where the union's noise is used, r where region r's is.
+        count: number of regions, the largest value of ``index``.
+    """
+
+    foreground: NDArray[np.bool_]
+    index: NDArray[np.int32]
+    count: int = 0
+
+    @classmethod
+    def union(cls, foreground: NDArray[np.bool_]) -> Regions:
+        """One prompt: the whole foreground."""
+        return cls(foreground, np.zeros(foreground.shape, np.int32))
+
+
+def read_label_map(path: Path, name: str | None = None) -> LabelMap:
+    """Read a mask or label map.
+
+    Understood are 1, 8 and 16 bits of grey, palettes (the index counts, not the colour), and
+    colour: with three equal channels it is read as grey, otherwise as COCO's panoptic ids
+    R + 256 G + 65536 B. An alpha channel is ignored.
+
+    Args:
+        path: a PNG, TIFF or BMP file.
+        name: what to call it in messages; the path if None.
+
+    Raises:
+        UnsegError: when the file cannot be read or its pixels are none of the above.
+    """
+    name = name or str(path)
+    try:
+        with Image.open(path) as image:
+            return labels_of(image, name)
+    except UnsegError:
+        raise
+    except Exception as error:  # Pillow raises whatever its plugins meet in a damaged file
+        raise UnsegError(
+            f"{name} cannot be read as a mask ({_reason(error)}): expected a PNG of labels, "
+            "write it again"
+        ) from error
+
+
+def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
+    """Labels of a Pillow image; see :func:`read_label_map`."""
+    if image.mode in {"1", "L", "P"}:
+        return LabelMap(np.asarray(image).astype(np.int32))
+    if image.mode in {"LA", "PA"}:
+        return LabelMap(np.asarray(image)[..., 0].astype(np.int32))
+    if image.mode in {"I;16", "I;16B", "I;16L", "I;16N", "I"}:
+        values = np.asarray(image)
+        if values.size and values.min() < 0:
+            raise UnsegError(f"{name} holds negative labels: expected 0 and above")
+        return LabelMap(values.astype(np.int32), wide=True)
+    if image.mode in {"RGB", "RGBA"}:
+        red, green, blue = (np.asarray(image)[..., i].astype(np.int32) for i in range(3))
+        if np.array_equal(red, green) and np.array_equal(red, blue):
+            return LabelMap(red)
+        return LabelMap(red + 256 * green + 65536 * blue, wide=True)
+    raise UnsegError(
+        f"{name} is an image of mode {image.mode}: expected a PNG of labels with 1, 8 or 16 bits "
+        "of grey or a palette"
+    )
+
+
+def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
+    """Foreground and regions of a label map.
+
+    Values 0 and 255 alone are a binary mask: 255 is foreground then, unless the rules say that
+    0 is a class or name the classes. An instance is a label in maps of more than 8 bits, and a
+    connected piece (8 neighbours) of a label in the others. A region that covers less than a cell
+    of SAM's mask prompt gets no prompt of its own, nor do those beyond the largest
+    :data:`MAX_REGIONS`; they stay foreground with the union's noise.
+
+    Example:
+        >>> values = np.array([[0, 1, 255], [0, 2, 2]], np.int32)
+        >>> regions = find_regions(LabelMap(values), LabelRules(target="class"))
+        >>> regions.foreground.astype(int).tolist(), regions.index.tolist(), regions.count
+        ([[0, 1, 0], [0, 1, 1]], [[0, 1, 0], [0, 2, 2]], 2)
+    """
+    foreground = _foreground(labels, rules)
+    if rules.target == "union" or not foreground.any():
+        return Regions.union(foreground)
+    values = np.where(foreground, labels.values, -1)
+    if rules.target == "instance" and not labels.wide:
+        pieces = _components(values)
+    else:
+        found = np.unique(values[foreground])
+        pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
+    return _keep_large(foreground, pieces)
+
+
+def void_share(labels: LabelMap, rules: LabelRules) -> float:
+    """Share of the pixels that are void and so counted as background, 0..1."""
+    void = _void(labels, rules)
+    if void is None or rules.classes is not None or _binary(labels, rules):
+        return 0.0
+    return float((labels.values == void).mean())
+
+
+def _foreground(labels: LabelMap, rules: LabelRules) -> NDArray[np.bool_]:
+    values = labels.values
+    if rules.classes is not None:
+        return np.isin(values, rules.classes)
+    foreground = np.ones(values.shape, bool)
+    if rules.background is not None:
+        foreground &= values != rules.background
+    void = _void(labels, rules)
+    if void is not None and not _binary(labels, rules):
+        foreground &= values != void
+    return foreground
+
+
+def _void(labels: LabelMap, rules: LabelRules) -> int | None:
+    if rules.void == "auto":
+        return None if labels.wide else 255
+    return rules.void
+
+
+def _binary(labels: LabelMap, rules: LabelRules) -> bool:
+    """Whether the map is a mask of 0 and 255, in which 255 is foreground."""
+    return rules.background == 0 and bool(np.isin(labels.values, (0, 255)).all())
+
+
+def _components(values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number the connected pieces of equal labels from 1; -1 is no label and becomes 0."""
+    pieces = np.zeros(values.shape, np.int32)
+    total = 0
+    for value in np.unique(values[values >= 0]):
+        count, found = cv2.connectedComponents((values == value).astype(np.uint8), connectivity=8)
+        pieces[found > 0] = found[found > 0] + total
+        total += count - 1
+    return pieces
+
+
+def _keep_large(foreground: NDArray[np.bool_], pieces: NDArray[np.int32]) -> Regions:
+    """Renumber the pieces worth a prompt from 1; the others become 0, the union's."""
+    area = np.bincount(pieces.ravel())
+    area[0] = 0
+    cell = max(1.0, max(pieces.shape) / PROMPT_CELLS) ** 2
+    kept = [int(i) for i in np.argsort(-area, kind="stable")[:MAX_REGIONS] if area[i] >= cell]
+    if len(kept) == 1 and area[kept[0]] == foreground.sum():
+        return Regions.union(foreground)  # its prompt would be the union's once more
+    number = np.zeros(len(area), np.int32)
+    number[sorted(kept)] = np.arange(1, len(kept) + 1)
+    return Regions(foreground, number[pieces], len(kept))
+
+
+def _reason(error: Exception) -> str:
+    """First line of a message, without the memory address Pillow puts into it."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "not an image" if "cannot identify image file" in text else text

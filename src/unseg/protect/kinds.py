@@ -1,0 +1,130 @@
+"""The kinds of images and masks that Python callers hold: numpy, Pillow and torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from unseg.data.masks import LabelMap, labels_of
+from unseg.errors import UnsegError
+from unseg.protect.readers import Photo, Pixels, photo_of
+
+Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
+MaskLike = NDArray[Any] | Image.Image | Tensor
+
+Restore = Callable[[Photo], Any]
+
+
+def open_image(image: object) -> tuple[Photo, Restore]:
+    """A photo of an image, and the way back from a changed photo to the image's kind.
+
+    Raises:
+        UnsegError: when kind, shape, dtype or range are not those that
+            :meth:`unseg.protect.protector.Protector.protect` names.
+    """
+    if isinstance(image, Image.Image):
+        return photo_of(image), _to_pillow
+    if isinstance(image, Tensor):
+        return _open_tensor(image)
+    if isinstance(image, np.ndarray):
+        return _open_array(image)
+    raise UnsegError(
+        f"cannot protect a {type(image).__name__}: expected a numpy array, a Pillow image or a "
+        "torch tensor"
+    )
+
+
+def open_mask(mask: MaskLike) -> LabelMap:
+    """Labels of a mask; a bool mask becomes 0 and 1.
+
+    Raises:
+        UnsegError: when it is not (H, W) of bool or whole numbers.
+    """
+    if isinstance(mask, Image.Image):
+        return labels_of(mask)
+    values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    if values.ndim == 3 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim != 2 or values.dtype.kind not in "bui":
+        raise UnsegError(
+            f"the mask has shape {tuple(values.shape)} and dtype {values.dtype}: expected (H, W) "
+            "of bool or integers"
+        )
+    if values.size and values.min() < 0:
+        raise UnsegError("the mask holds negative labels: expected 0 and above")
+    return LabelMap(values.astype(np.int32), wide=bool(values.size and values.max() > 255))
+
+
+def _to_pillow(photo: Photo) -> Image.Image:
+    made = Image.fromarray(_with_alpha(photo))
+    for name, value in (("icc_profile", photo.icc), ("exif", photo.exif)):
+        if value:
+            made.info[name] = value
+    return made
+
+
+def _open_array(image: NDArray[Any]) -> tuple[Photo, Restore]:
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in {2, 3} or channels not in {1, 3, 4} or 0 in image.shape:
+        raise UnsegError(
+            f"the array has shape {image.shape}: expected (H, W), (H, W, 1), (H, W, 3) or "
+            "(H, W, 4), channels last"
+        )
+    if image.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        raise UnsegError(
+            f"the array has dtype {image.dtype}: expected uint8 or uint16, or a torch tensor for "
+            "floats"
+        )
+    alpha = np.ascontiguousarray(image[..., 3]) if channels == 4 else None
+    colour = image[..., :3] if channels == 4 else image
+    pixels = np.ascontiguousarray(colour[..., 0] if colour.shape[2:] == (1,) else colour)
+    return Photo(pixels, alpha), lambda photo: _with_alpha(photo).reshape(image.shape)
+
+
+def _open_tensor(image: Tensor) -> tuple[Photo, Restore]:
+    if image.ndim != 3 or image.shape[0] not in {1, 3} or 0 in image.shape:
+        raise UnsegError(
+            f"the tensor has shape {tuple(image.shape)}: expected (3, H, W) or (1, H, W), channels "
+            "first"
+        )
+    if image.dtype == torch.uint8:
+        photo = Photo(_channels_last(image.detach().cpu()))
+        return photo, lambda p: _channels_first(p.pixels).to(image.device)
+    if not image.is_floating_point():
+        raise UnsegError(f"the tensor has dtype {image.dtype}: expected uint8 or floating point")
+    values = image.detach().cpu().double()
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 255):  # NaN fails this too
+        raise UnsegError(
+            f"the tensor's values run from {low:g} to {high:g}: expected [0, 1], or [0, 255]"
+        )
+    peak = 255.0 if high > 1 else 1.0
+    photo = Photo(_channels_last((values * (65535 / peak)).round().numpy().astype(np.uint16)))
+
+    def restore(changed: Photo) -> Tensor:
+        # Only the change goes through 16 bits: the image keeps its own precision.
+        change = changed.pixels.astype(np.int32) - photo.pixels.astype(np.int32)
+        result = values + _channels_first(change).double() * (peak / 65535)
+        return result.clamp(0, peak).to(image.device, image.dtype)
+
+    return photo, restore
+
+
+def _with_alpha(photo: Photo) -> Pixels:
+    return photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
+
+
+def _channels_last(values: Any) -> Pixels:
+    array = np.asarray(values)
+    return np.ascontiguousarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))
+
+
+def _channels_first(values: NDArray[Any]) -> Tensor:
+    first = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(first))

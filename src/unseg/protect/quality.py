@@ -1,0 +1,165 @@
+"""What a protected image differs by: the largest change, PSNR, SSIM, surviving noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unseg.noise import Change, measure
+from unseg.protect.readers import Photo, Pixels
+
+#: Pixels worked on at a time, so that memory does not grow with the photograph.
+BLOCK_PIXELS = 1 << 20
+
+_SIGMA, _RADIUS = 1.5, 5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Difference between an image and its protected form.
+
+    Args:
+        change: largest change inside and outside the mask, in 8-bit steps.
+        psnr: peak signal-to-noise ratio in dB, None when the images are equal.
+        ssim: structural similarity, None when a side is below 11 pixels.
+    """
+
+    change: Change
+    psnr: float | None
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class Survival:
+    """How much of the noise a lossy file kept.
+
+    Args:
+        correlation: Pearson's, of the noise that was added and the change that was read back.
+        energy: squared change read back over squared noise added; 1 is lossless, and lossy
+            compression's own error adds to it.
+    """
+
+    correlation: float
+    energy: float
+
+
+def row_blocks(height: int, width: int) -> Iterator[slice]:
+    """Slices of rows that hold about :data:`BLOCK_PIXELS` each."""
+    rows = max(1, BLOCK_PIXELS // width)
+    for start in range(0, height, rows):
+        yield slice(start, min(height, start + rows))
+
+
+def compare(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Quality:
+    """Compare two images of the same size and kind, alpha not counted.
+
+    Args:
+        before: the original.
+        after: the protected image, of the same shape and dtype.
+        foreground: (H, W), bool.
+    """
+    return Quality(
+        largest_change(before, after, foreground),
+        psnr(before.pixels, after.pixels, before.step),
+        ssim(before.pixels, after.pixels, before.step),
+    )
+
+
+def largest_change(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Change:
+    """:func:`unseg.noise.measure` block by block, in 8-bit steps."""
+    inside = outside = 0.0
+    for rows in row_blocks(*foreground.shape):
+        found = measure(
+            _channels_first(before.pixels[rows]),
+            _channels_first(after.pixels[rows]),
+            torch.from_numpy(foreground[rows]),
+        )
+        inside, outside = max(inside, found.inside), max(outside, found.outside)
+    return Change(inside / before.step, outside / before.step)
+
+
+def psnr(before: Pixels, after: Pixels, step: int = 1) -> float | None:
+    """Peak signal-to-noise ratio in dB; None when the images are equal.
+
+    Args:
+        before: (H, W) or (H, W, 3).
+        after: the same shape.
+        step: sample values in one 8-bit step; the peak is 255 steps.
+    """
+    total = 0.0
+    for rows in row_blocks(before.shape[0], before.shape[1]):
+        change = before[rows].astype(np.float32) - after[rows].astype(np.float32)
+        total += float(np.square(change, out=change).sum(dtype=np.float64))
+    if total == 0:
+        return None
+    return 10 * math.log10((255 * step) ** 2 * before.size / total)
+
+
+def ssim(before: Pixels, after: Pixels, step: int = 1) -> float | None:
+    """Structural similarity (Wang et al., 2004): Gaussian window of 11 pixels, sigma 1.5.
+
+    The mean over channels and over all pixels whose window lies inside the image.
+
+    Args:
+        before: (H, W) or (H, W, 3).
+        after: the same shape.
+        step: sample values in one 8-bit step.
+
+    Returns:
+        At most 1, or None when a side is below 11 pixels.
+    """
+    height, width = before.shape[:2]
+    if min(height, width) <= 2 * _RADIUS:
+        return None
+    inner = slice(_RADIUS, -_RADIUS)
+    total, count = 0.0, 0
+    for rows in row_blocks(height - 2 * _RADIUS, width):
+        # Five rows more on each side: with them a block gives what the whole image would.
+        part = slice(rows.start, rows.stop + 2 * _RADIUS)
+        x = before[part].astype(np.float32) / np.float32(step)
+        y = after[part].astype(np.float32) / np.float32(step)
+        mean_x, mean_y = _blur(x), _blur(y)
+        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+        covariance = _blur(x * y) - product
+        variances = _blur(x * x + y * y) - squares
+        quotient = (2 * product + _C1) * (2 * covariance + _C2)
+        quotient /= (squares + _C1) * (variances + _C2)
+        valid = quotient[inner, inner]
+        total, count = total + float(valid.sum(dtype=np.float64)), count + valid.size
+    return total / count
+
+
+def survival(before: Pixels, intended: Pixels, after: Pixels) -> Survival:
+    """How much of the noise is left after lossy compression.
+
+    Args:
+        before: the original, (H, W) or (H, W, 3).
+        intended: with noise, before compression.
+        after: with noise, read back.
+    """
+    sums = np.zeros(5)
+    for rows in row_blocks(before.shape[0], before.shape[1]):
+        added = intended[rows].astype(np.float64) - before[rows]
+        kept = after[rows].astype(np.float64) - before[rows]
+        sums += [added.sum(), kept.sum(), (added**2).sum(), (kept**2).sum(), (added * kept).sum()]
+    a, k, aa, kk, ak = sums
+    n = before.size
+    spread = math.sqrt(max(0.0, aa - a * a / n) * max(0.0, kk - k * k / n))
+    return Survival((ak - a * k / n) / spread if spread else 0.0, kk / aa if aa else 0.0)
+
+
+def _blur(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    size = 2 * _RADIUS + 1
+    return np.asarray(cv2.GaussianBlur(values, (size, size), _SIGMA), np.float32)
+
+
+def _channels_first(pixels: Pixels) -> torch.Tensor:
+    values = torch.from_numpy(pixels.astype(np.int32))
+    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)

@@ -1,0 +1,114 @@
+"""Where noise and masks come from: what protection asks of a model, and how one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unseg.errors import UnsegError
+
+
+class NoiseSource(Protocol):
+    """Makes noise for an image; :class:`unseg.models.generator.NoiseGenerator` is one.
+
+    Attributes:
+        model_id: name written into manifests.
+        sha256: hex checksum of the weights.
+    """
+
+    model_id: str
+    sha256: str
+
+    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+        """Noise (n, 3, H, W) in [-1, 1] for an image (3, H, W) in [0, 255], masks (n, H, W)."""
+        ...
+
+
+@runtime_checkable
+class BatchedNoiseSource(Protocol):
+    """A source that can make noise for several images in one pass."""
+
+    def noise_batch(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        """:meth:`NoiseSource.noise` for images and masks of different sizes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Proposed foreground.
+
+    Args:
+        mask: (H, W), bool.
+        count: number of objects in it; 0 when nothing was found.
+    """
+
+    mask: NDArray[np.bool_]
+    count: int
+
+
+class MaskProposer(Protocol):
+    """Finds the foreground of an image without a mask."""
+
+    def propose(self, image: Tensor) -> Proposal:
+        """Foreground of an image (3, H, W), float, in [0, 255]."""
+        ...
+
+
+class SamProposer:
+    """The generator's own base SAM as a proposer (:mod:`unseg.models.propose`)."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    def propose(self, image: Tensor) -> Proposal:
+        """See :meth:`MaskProposer.propose`."""
+        from unseg.models.propose import propose_foreground
+
+        found = propose_foreground(self.base, image)
+        mask = found.mask.cpu().numpy() if isinstance(found.mask, Tensor) else found.mask
+        return Proposal(np.asarray(mask, bool), int(found.count))
+
+
+def pick_device(name: str) -> str:
+    """Turn ``--device`` into a torch device: ``auto`` prefers CUDA, then Apple's MPS.
+
+    Raises:
+        UnsegError: when the device is unknown or not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise UnsegError(
+            f"--device {name} is not known: expected auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(kind, False):
+        raise UnsegError(f"--device {name} is not available on this machine: use --device auto")
+    return name
+
+
+def load_models(name_or_path: str, device: str) -> tuple[NoiseSource, MaskProposer]:
+    """Load a generator, and the proposer made of its base SAM.
+
+    Args:
+        name_or_path: ``default``, a shipped name or a ``.safetensors`` file.
+        device: from :func:`pick_device`.
+    """
+    from unseg.models.registry import load_generator
+
+    generator = load_generator(name_or_path, device)
+    return generator, SamProposer(generator.base)

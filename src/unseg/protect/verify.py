@@ -1,0 +1,233 @@
+"""Check a protected folder against its manifest and, if given, against the originals."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unseg.data.masks import read_label_map
+from unseg.errors import UnsegError
+from unseg.noise import Budget, Change
+from unseg.protect import readers
+from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run
+from unseg.protect.quality import compare
+from unseg.protect.readers import Photo, decode, read_bytes
+from unseg.protect.writers import TEMPORARY, alike
+from unseg.provenance import sha256_file
+
+#: Manifests hold PSNR and SSIM rounded to 3 and 5 places; different builds of OpenCV may differ
+#: by a little more.
+PSNR_TOLERANCE = 0.01
+SSIM_TOLERANCE = 0.0002
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that does not fit: the file, and what is wrong with it."""
+
+    file: str
+    text: str
+
+
+@dataclass
+class Findings:
+    """What a verification found.
+
+    Args:
+        checked: images whose files were compared with the manifest.
+        compared: images that were also compared with their originals.
+        unprotected: records of images that the run could not protect.
+        problems: everything that does not fit.
+    """
+
+    checked: int = 0
+    compared: int = 0
+    unprotected: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, file: str, text: str) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(file, text))
+
+
+def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findings, int]]:
+    """Verify a folder that ``unseg protect`` wrote, image by image.
+
+    Without the originals: checksums, sizes, masks, damaged or doubled records, files that are
+    missing or not listed, and the run's own checksum of the manifest. With them also the largest
+    change inside and outside the mask, PSNR and SSIM, computed anew.
+
+    Args:
+        folder: the output folder.
+        originals: the folders (or files) that were protected.
+
+    Yields:
+        The findings so far, and the number of records; the last is the result.
+
+    Raises:
+        UnsegError: when there is no manifest, or an original folder does not exist.
+    """
+    for place in originals:
+        if not place.exists():
+            raise UnsegError(f"--originals {place} does not exist: expected the folder protected")
+    manifest = Manifest(folder)
+    records, damaged = manifest.read()
+    findings = Findings()
+    for text in damaged:
+        findings.report(MANIFEST, text)
+    _check_run(folder, manifest, findings)
+    for name, count in Counter(record.output for record in records).items():
+        if count > 1 and any(r.status == "protected" for r in records if r.output == name):
+            findings.report(name, f"has {count} records in the manifest: expected one")
+    yield findings, len(records)
+    for record in records:
+        if record.status == "error":
+            findings.unprotected.append(record)
+        else:
+            _check_image(folder, record, originals, findings)
+        yield findings, len(records)
+    _check_listed(folder, records, findings)
+    yield findings, len(records)
+
+
+def _check_run(folder: Path, manifest: Manifest, findings: Findings) -> None:
+    try:
+        run = read_run(folder)
+    except UnsegError as error:
+        findings.report(RUN, str(error))
+        return
+    if run.get("status") != "finished":
+        findings.report(RUN, "the run did not finish: repeat it with --resume")
+    elif run.get("manifest_sha256") != sha256_file(manifest.path):
+        findings.report(MANIFEST, f"differs from the one that {RUN} describes: it was changed")
+
+
+def _check_image(
+    folder: Path, record: Record, originals: Sequence[Path], findings: Findings
+) -> None:
+    """Check one image; stops at the first problem that makes the next check pointless."""
+    findings.checked += 1
+    try:
+        photo = _check_file(folder, record)
+        foreground = _check_mask(folder, record)
+        if originals:
+            _check_original(record, photo, foreground, originals, findings)
+    except UnsegError as error:
+        findings.report(record.output, str(error))
+
+
+def _check_file(folder: Path, record: Record) -> Photo:
+    data = _read_listed(folder, record.output, record.output_sha256, "file")
+    photo = decode(data, record.output)
+    if photo.size != (record.width, record.height):
+        raise UnsegError(
+            f"is {photo.size[0]}x{photo.size[1]}, the manifest says {record.width}x{record.height}"
+        )
+    return photo
+
+
+def _check_mask(folder: Path, record: Record) -> NDArray[np.bool_]:
+    if record.mask is None:
+        raise UnsegError("the manifest names no stored mask: protect the image again")
+    _read_listed(folder, record.mask, record.mask_sha256, f"stored mask {record.mask}")
+    foreground = read_label_map(folder / record.mask, record.mask).values > 0
+    if foreground.shape != (record.height, record.width):
+        raise UnsegError(f"the stored mask {record.mask} has another size than the image")
+    share = round(float(foreground.mean()), 6)
+    if record.foreground_share != share:
+        raise UnsegError(
+            f"the stored mask covers {share:g}, the manifest says {record.foreground_share}"
+        )
+    return foreground
+
+
+def _read_listed(folder: Path, name: str, checksum: str | None, what: str) -> bytes:
+    if not (folder / name).is_file():
+        raise UnsegError(f"the {what} is missing: protect the image again with --resume")
+    data = read_bytes(folder / name, name)
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise UnsegError(f"the {what} was changed: its sha256 is not the manifest's")
+    return data
+
+
+def _check_original(
+    record: Record, photo: Photo, foreground: NDArray[np.bool_], originals: Sequence[Path],
+    findings: Findings,
+) -> None:  # fmt: skip
+    """Compare with the original: checksum, bound, PSNR and SSIM."""
+    data = _find_original(record, originals)
+    original = decode(data, record.source)
+    found = compare(original, alike(original, photo, record.output), foreground)
+    findings.compared += 1
+    budget = Budget(record.budget.foreground, record.budget.background)
+    if record.lossless and not found.change.within(budget):
+        findings.report(
+            record.output,
+            f"changed by {_text(found.change)}, over the budget of {budget.foreground:g} and "
+            f"{budget.background:g}",
+        )
+    noted = record.change
+    if noted is None or not _close_change(found.change, Change(noted.inside, noted.outside)):
+        said = "nothing" if noted is None else _text(Change(noted.inside, noted.outside))
+        findings.report(
+            record.output, f"changed by {_text(found.change)}, the manifest says {said}"
+        )
+    for name, value, stated, tolerance in (
+        ("PSNR", found.psnr, record.psnr, PSNR_TOLERANCE),
+        ("SSIM", found.ssim, record.ssim, SSIM_TOLERANCE),
+    ):
+        if not _close(value, stated, tolerance):
+            findings.report(record.output, f"{name} is {value}, the manifest says {stated}")
+
+
+def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
+    """Bytes of the original with the recorded checksum."""
+    places = [place / record.source if place.is_dir() else place for place in originals]
+    there = [path for path in places if path.is_file() and path.name == Path(record.source).name]
+    if not there:
+        raise UnsegError(f"the original {record.source} is not in --originals")
+    for path in there:
+        data = read_bytes(path, record.source)
+        if hashlib.sha256(data).hexdigest() == record.source_sha256:
+            return data
+    raise UnsegError(
+        f"the original {record.source} is not the file that was protected: its sha256 is not the "
+        "manifest's"
+    )
+
+
+def _check_listed(folder: Path, records: list[Record], findings: Findings) -> None:
+    """Report images that no record lists, and leftovers of a killed run."""
+    good = [record for record in records if record.status == "protected"]
+    listed = {r.output for r in good} | {r.mask for r in good}
+    suffixes = readers.SUFFIXES | readers.UNREAD_SUFFIXES
+    for place, _, files in os.walk(folder):
+        for file in sorted(files):
+            name = (Path(place) / file).relative_to(folder).as_posix()
+            if fnmatch(file, TEMPORARY):
+                findings.report(name, "is left over from a killed run: protect with --resume")
+            elif Path(file).suffix.lower() in suffixes and name not in listed:
+                findings.report(name, "is not listed in the manifest: remove it, or protect it")
+
+
+def _close_change(one: Change, other: Change) -> bool:
+    return _close(one.inside, other.inside, 1e-6) and _close(one.outside, other.outside, 1e-6)
+
+
+def _close(one: float | None, other: float | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=0, abs_tol=tolerance)
+
+
+def _text(change: Change) -> str:
+    return f"{change.inside:g} inside and {change.outside:g} outside the mask"
