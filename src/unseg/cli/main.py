@@ -8,6 +8,7 @@ import typer
 
 from unseg.cli.evaluate import evaluate
 from unseg.cli.protect import protect
+from unseg.cli.train import train
 from unseg.cli.verify import verify
 from unseg.errors import UnsegError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 app.command("evaluate")(evaluate)
 app.command("protect")(protect)
+app.command("train")(train)
 app.command("verify")(verify)
 
 

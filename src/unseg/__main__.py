@@ -1,0 +1,5 @@
+"""``python -m unseg``, which ``accelerate launch -m`` needs."""
+
+from unseg.cli.main import main
+
+main()

@@ -1,0 +1,153 @@
+"""``unseg train``: make a generator by the paper's bilevel min-min optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from unseg.models.sam.base import SamBase
+    from unseg.train.config import TrainConfig
+
+EPILOG = """
+[bold]Examples[/bold]
+
+Train on two corpora with the settings for two CPU cores:
+
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu -o runs/first
+
+Continue after an interruption, and look at the curves:
+
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu -o runs/first --resume
+
+  tensorboard --logdir runs/first/tensorboard
+
+The paper's setting on four GPUs with SAM ViT-B weights imported before:
+
+  accelerate launch --num_processes 4 -m unseg train --corpus hqseg/DIS5K --preset reference
+  --base sam_vit_b.safetensors --mixed-precision bf16 --set batch_size=8 -o runs/paper
+"""
+
+
+def parse_overrides(config: TrainConfig, pairs: list[str]) -> TrainConfig:
+    """Apply ``name=value`` pairs; tuples are written with commas.
+
+    Raises:
+        UnsegError: for an unknown name or a value of the wrong type.
+    """
+    import dataclasses
+
+    changes: dict[str, Any] = {}
+    hints = get_type_hints(type(config))
+    names = [field.name for field in dataclasses.fields(config)]
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign or name not in names:
+            raise UnsegError(f"--set {pair}: expected name=value with one of {', '.join(names)}")
+        current = getattr(config, name)
+        try:
+            if isinstance(current, bool):
+                changes[name] = {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+            elif isinstance(current, tuple):
+                changes[name] = tuple(part for part in text.split(",") if part)
+            else:
+                changes[name] = type(current)(text)
+        except (KeyError, ValueError) as error:
+            raise UnsegError(
+                f"--set {pair}: {text!r} is not a {getattr(hints[name], '__name__', hints[name])}"
+            ) from error
+    return replace(config, **changes)
+
+
+def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
+    """The frozen SAM: an imported file, or the one inside the shipped generator.
+
+    Raises:
+        UnsegError: when the base is not the configured one.
+    """
+    from unseg.models.registry import load_generator
+    from unseg.models.sam.base import SamBase
+    from unseg.models.weights.io import load_base
+
+    if source == "default":
+        shipped = load_generator().base
+        base = SamBase(shipped.architecture, config.generator_size)
+        base.load_state_dict(shipped.state_dict())
+    else:
+        base = load_base(source, config.generator_size)
+    if base.name != config.base:
+        raise UnsegError(
+            f"--base {source} holds {base.name} but the settings want {config.base}: give other "
+            f"weights (unseg weights import) or --set base={base.name}"
+        )
+    return base
+
+
+def train(
+    corpus: Annotated[
+        list[Path], typer.Option(help="Folder with im/ and gt/. May be given several times.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    preset: Annotated[str, typer.Option(help="reference (the paper) or cpu.")] = "cpu",
+    base: Annotated[
+        str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
+    ] = "default",
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue from the run's last checkpoint.")] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after this many steps in all; resume later.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Frozen features; by default OUTPUT/cache.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 200,
+    validation_images: Annotated[int, typer.Option(min=1, help="Fixed validation images.")] = 32,
+    mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
+    cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+) -> None:
+    """Train a generator of unlearnable noise against a surrogate (bilevel min-min)."""
+    import torch
+
+    from unseg.cli.progress import training_progress
+    from unseg.provenance import provenance, sha256_files
+    from unseg.train.bilevel import Trainer
+    from unseg.train.config import preset as named
+    from unseg.train.corpus import scan
+
+    if mixed_precision not in ("no", "fp16", "bf16"):
+        raise UnsegError(f"--mixed-precision {mixed_precision}: use no, fp16 or bf16")
+    if threads:
+        torch.set_num_threads(threads)
+    config = parse_overrides(named(preset), override or [])
+    entries = scan(corpus)
+    if (output / "state.pt").exists() and not resume:
+        raise UnsegError(
+            f"{output} already holds a run: add --resume to continue it, or choose another folder"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(
+        load_frozen_base(base, config), entries, config, output,
+        cache_folder=cache or output / "cache", mixed_precision=mixed_precision, cpu=cpu,
+    )  # fmt: skip
+    files = [path for entry in entries for path in (entry.image, entry.truth)]
+    card = {
+        "corpora": {folder.name: len(scan([folder])) for folder in corpus},
+        **provenance(config.seed, sha256_files(files)),
+    }
+    with training_progress(trainer, min(steps or trainer.total_steps, trainer.total_steps)) as bar:
+        trainer.run(
+            resume=resume, stop_after=steps, save_every=save_every, validate_every=validate_every,
+            validation_images=validation_images, report=bar, model_card=card,
+        )  # fmt: skip
+
+
+train.__doc__ = (train.__doc__ or "") + "\n\n" + EPILOG
