@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from unseg.cli.demo import demo
 from unseg.cli.evaluate import evaluate
 from unseg.cli.protect import protect
 from unseg.cli.train import train
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("demo")(demo)
 app.command("evaluate")(evaluate)
 app.command("protect")(protect)
 app.command("train")(train)
