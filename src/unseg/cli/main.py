@@ -11,6 +11,7 @@ from unseg.cli.evaluate import evaluate
 from unseg.cli.protect import protect
 from unseg.cli.train import train
 from unseg.cli.verify import verify
+from unseg.cli.weights import weights
 from unseg.errors import UnsegError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command("evaluate")(evaluate)
 app.command("protect")(protect)
 app.command("train")(train)
 app.command("verify")(verify)
+app.add_typer(weights, name="weights")
 
 
 def main() -> None:

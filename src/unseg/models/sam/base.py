@@ -31,8 +31,8 @@ class Features:
 
     Args:
         embedding: (B, 256, S/16, S/16), float, what the mask decoder attends to.
-        early: (B, early_channels, S/e, S/e), float; e is 8 for mobile_sam (its first stage's
-            output) and 16 for vit_b (after the first block with global attention).
+        early: (B, early_channels, S/e, S/e), float; e, the base's early_stride, is 8 for
+            mobile_sam (its first stage's output) and 16 for vit_b (after the first block with global attention).
     """
 
     embedding: Tensor
@@ -66,7 +66,7 @@ class Architecture:
             values: dict[str, Any] = json.loads(text)
             config = ENCODERS[values["name"]]
             known = {field.name for field in fields(config)}
-            encoder = {
+            encoder: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in values["encoder"].items()
                 if key in known

@@ -100,3 +100,8 @@ def resize_positions(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dic
                 value.float().t().unsqueeze(0), shape[0], mode="linear", align_corners=False
             )[0].t()
     return result
+
+
+def native_image_size(state: dict[str, Tensor]) -> int:
+    """Side of the input, in pixels, that a ViT base's position table was made for."""
+    return state["encoder.pos_embed"].shape[1] * PATCH

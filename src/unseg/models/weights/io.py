@@ -117,20 +117,24 @@ def save_tensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
             temporary.unlink(missing_ok=True)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, remedy: str = REMEDY) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a safetensors file.
+
+    Args:
+        path: the file.
+        remedy: what messages tell the user to do.
 
     Raises:
         UnsegError: when the file is missing, truncated or no safetensors file.
     """
     if not path.is_file():
-        raise UnsegError(f"{path} is not a file: {REMEDY}")
+        raise UnsegError(f"{path} is not a file: {remedy}")
     try:
         with safe_open(path, framework="pt") as stream:
             return {k: stream.get_tensor(k) for k in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UnsegError(
-            f"{path} is damaged, truncated or no safetensors file ({error}): {REMEDY}"
+            f"{path} is damaged, truncated or no safetensors file ({error}): {remedy}"
         ) from error
 
 

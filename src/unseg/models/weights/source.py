@@ -15,13 +15,13 @@ class Source:
     Args:
         format: which importer read it.
         state: our names to tensors, for :class:`~unseg.models.sam.base.SamBase`.
-        design: the model's shape; None means the published MobileSAM.
+        design: the model's shape.
         sha256: of the bytes that were read.
         notes: warnings the user should see.
     """
 
     format: str
     state: State
-    design: Architecture | None
+    design: Architecture
     sha256: str
     notes: tuple[str, ...] = ()
