@@ -5,6 +5,7 @@ Both bases share transformers' prompt encoder and mask decoder; they differ in t
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -32,7 +33,8 @@ class Features:
     Args:
         embedding: (B, 256, S/16, S/16), float, what the mask decoder attends to.
         early: (B, early_channels, S/e, S/e), float; e, the base's early_stride, is 8 for
-            mobile_sam (its first stage's output) and 16 for vit_b (after the first block with global attention).
+            mobile_sam (its first stage's output) and 16 for vit_b (after the first block with
+            global attention).
     """
 
     embedding: Tensor
@@ -90,6 +92,13 @@ def architecture(name: str) -> Architecture:
     return Architecture(name, ENCODERS[name]())
 
 
+def _check_size(image_size: int) -> None:
+    if image_size < 64 or image_size % 64:
+        raise UnsegError(
+            f"image size {image_size} does not suit a SAM encoder: choose a multiple of 64"
+        )
+
+
 class SamBase(nn.Module):
     """A segment-anything model for square inputs of one size.
 
@@ -106,10 +115,7 @@ class SamBase(nn.Module):
 
     def __init__(self, design: Architecture, image_size: int = 1024) -> None:
         super().__init__()
-        if image_size < 64 or image_size % 64:
-            raise UnsegError(
-                f"image size {image_size} does not suit a SAM encoder: choose a multiple of 64"
-            )
+        _check_size(image_size)
         self.architecture = design
         self.name = design.name
         self.image_size = image_size
@@ -130,6 +136,8 @@ class SamBase(nn.Module):
                 ).to_dict(),
             )
         )
+        # SAM draws its random frequencies with unit spread; transformers ties it to the encoder.
+        nn.init.normal_(self.prompt_encoder.shared_embedding.positional_embedding)
         # transformers' default epsilon differs from the layer norms that SAM was trained with.
         decoder_config = SamMaskDecoderConfig(hidden_size=EMBED_DIM, layer_norm_eps=1e-5)
         decoder_config._attn_implementation = "sdpa"
@@ -139,6 +147,29 @@ class SamBase(nn.Module):
     def grid(self) -> int:
         """Side of the embedding: a sixteenth of ``image_size``."""
         return self.image_size // 16
+
+    def at_size(self, image_size: int) -> SamBase:
+        """The same model for another input size; parameters are shared, nothing is copied.
+
+        Raises:
+            UnsegError: when the encoder's position tables have one size (vit_b), or
+                ``image_size`` is not a positive multiple of 64.
+        """
+        if image_size == self.image_size:
+            return self
+        _check_size(image_size)
+        if not isinstance(self.encoder, TinyVit):
+            raise UnsegError(
+                f"{self.name} was loaded for inputs of {self.image_size}: load it again with "
+                f"image_size={image_size}"
+            )
+        other = copy.copy(self)
+        other.image_size = image_size
+        prompt_encoder = copy.copy(self.prompt_encoder)
+        prompt_encoder.input_image_size = image_size
+        prompt_encoder.image_embedding_size = (other.grid, other.grid)
+        other._modules = {**self._modules, "prompt_encoder": prompt_encoder}
+        return other
 
     def encode(self, pixel_values: Tensor) -> Features:
         """Encode images.
