@@ -21,7 +21,7 @@ from unseg.errors import UnsegError
 from unseg.models.sam.base import architecture
 from unseg.models.sam.tinyvit import bias_index
 from unseg.models.weights.layout import State, from_published
-from unseg.models.weights.source import Source
+from unseg.models.weights.source import Source, first_line
 
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "sam.onnx"
 KNOWN_SHA256 = {
@@ -82,7 +82,7 @@ def _from_archive(path: Path) -> dict[str, bytes]:
                     found[name] = stream.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UnsegError(
-            f"{path} is a damaged or truncated archive ({error}): {EXPECTED}; download it again"
+            f"{path} is a damaged or truncated archive ({first_line(error)}): {EXPECTED}; download it again"
         ) from error
     missing = [name for name in KNOWN_SHA256 if name not in found]
     if missing:
@@ -103,9 +103,8 @@ def _parse(data: bytes, path: Path, name: str) -> Any:
         onnx.checker.check_model(model)
     # protobuf and onnx raise unrelated types for broken bytes; all of them mean the same here.
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise UnsegError(
-            f"{name} of {path} is damaged or no ONNX graph ({reason[0][:120]}): {EXPECTED}"
+            f"{name} of {path} is damaged or no ONNX graph ({first_line(error)}): {EXPECTED}"
         ) from error
     return model.graph
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unseg.errors import UnsegError
 from unseg.models.weights.layout import State
+from unseg.models.weights.source import first_line
 
 EXPECTED = (
     "expected a state dict in SAM's published layout (image_encoder.*, prompt_encoder.*, "
@@ -29,12 +30,12 @@ def read_state(path: Path) -> State:
     except pickle.UnpicklingError as error:
         raise UnsegError(
             f"{path} holds more than tensors or is damaged, so it is not opened "
-            f"({_first_line(error)}): {EXPECTED}"
+            f"({first_line(error)}): {EXPECTED}"
         ) from error
     # torch raises several unrelated types for broken archives; all mean the same here.
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         raise UnsegError(
-            f"{path} is a truncated or damaged PyTorch file ({_first_line(error)}): {EXPECTED}; "
+            f"{path} is a truncated or damaged PyTorch file ({first_line(error)}): {EXPECTED}; "
             "download it again"
         ) from error
     for wrapper in ("model", "state_dict"):
@@ -52,8 +53,3 @@ def read_state(path: Path) -> State:
         names = ", ".join(list(map(str, content))[:3])
         raise UnsegError(f"{path} has no {missing[0]}* (it starts with {names}): {EXPECTED}")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:120] if text else type(error).__name__

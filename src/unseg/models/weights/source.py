@@ -25,3 +25,9 @@ class Source:
     design: Architecture
     sha256: str
     notes: tuple[str, ...] = ()
+
+
+def first_line(error: Exception) -> str:
+    """A library's message, cut to one short line that fits into ours."""
+    text = str(error).strip()
+    return text.splitlines()[0][:120] if text else type(error).__name__
