@@ -82,7 +82,8 @@ def _from_archive(path: Path) -> dict[str, bytes]:
                     found[name] = stream.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UnsegError(
-            f"{path} is a damaged or truncated archive ({first_line(error)}): {EXPECTED}; download it again"
+            f"{path} is a damaged or truncated archive ({first_line(error)}): {EXPECTED}; "
+            "download it again"
         ) from error
     missing = [name for name in KNOWN_SHA256 if name not in found]
     if missing:
