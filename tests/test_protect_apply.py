@@ -1,0 +1,143 @@
+"""Noise onto pixels: regions, grey, 16 bits, large photographs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from noise_stub import BatchSource, WaveSource, photo
+from torch import Tensor
+
+from unseg.data.masks import LabelMap, LabelRules, Regions, find_regions
+from unseg.errors import UnsegError
+from unseg.noise import Budget, Change
+from unseg.protect import apply, quality
+from unseg.protect.apply import add_noise, model_image, noise_fields, propose, view
+from unseg.protect.quality import largest_change
+from unseg.protect.readers import Photo
+from unseg.protect.sources import Proposal
+
+DISC = (photo()[..., 0] > 140).astype(np.int32)
+FULL = Photo(photo())
+
+
+def regions_of(target: str) -> Regions:
+    values = DISC.copy()
+    values[:, :30] *= 2
+    return find_regions(LabelMap(values), LabelRules(target=target))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["class", "instance"])
+def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
+    regions, source = regions_of(target), WaveSource()
+    shown = view(FULL, regions)
+    field = noise_fields(source, [shown])[0]
+    assert regions.count >= 2
+    for r in range(1 + regions.count):
+        prompt = regions.foreground if r == 0 else regions.index == r
+        alone = source.noise(shown.image, torch.from_numpy(prompt)[None])[0]
+        here = torch.from_numpy(regions.index == r)
+        assert torch.equal(field[:, here], alone[:, here])
+    union = noise_fields(source, [view(FULL, Regions.union(regions.foreground))])[0]
+    assert not torch.equal(field, union)
+
+
+def test_prompts_beyond_the_memory_limit_go_in_several_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = view(FULL, regions_of("instance"))
+    source = BatchSource()
+    together = noise_fields(source, [shown])[0]
+    assert source.calls == 1
+    monkeypatch.setattr(apply, "MAX_VALUES", 3 * shown.foreground.size)
+    apart = noise_fields(source, [shown, shown])
+    assert source.batches == 0 and source.calls == 1 + 2 * (1 + shown.count)
+    assert all(torch.equal(field, together) for field in apart)
+
+
+def test_batches_give_the_same_noise_as_single_images() -> None:
+    views = [view(Photo(photo(30, 50, s)), Regions.union(photo(30, 50, s)[..., 0] > 120))
+             for s in range(3)]  # fmt: skip
+    views.append(view(FULL, regions_of("class")))
+    source = BatchSource()
+    batched = noise_fields(source, views)
+    assert source.batches == 1
+    for one, field in zip(views, batched, strict=True):
+        assert torch.equal(noise_fields(source, [one])[0], field)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("budget", [Budget(), Budget(3.7, 0), Budget(255, 255), Budget(0, 5)])
+def test_the_budget_holds_for_every_kind(bits: int, grey: bool, budget: Budget) -> None:
+    pixels = photo()[..., 0] if grey else photo()
+    if bits == 16:
+        pixels = pixels.astype(np.uint16) * 257 + 100
+    before = Photo(pixels)
+    foreground = DISC > 0
+    noise = noise_fields(WaveSource(), [view(before, Regions.union(foreground))])[0]
+    after = add_noise(before, noise, foreground, budget)
+    assert after.dtype == pixels.dtype and after.shape == pixels.shape
+    change = largest_change(before, Photo(after), foreground)
+    assert change.within(budget)
+    reached = Change(np.floor(budget.foreground), np.floor(budget.background))
+    if max(reached.inside, reached.outside) < 90:  # beyond, the range of samples may end first
+        expected = reached if not grey or reached.inside == 0 else change
+        assert change == expected and max(change.inside, change.outside) > 0
+    difference = after.astype(int) - pixels.astype(int)
+    inner = (after > 0) & (after < (65535 if bits == 16 else 255))
+    assert not (difference[inner] % before.step).any()
+
+
+def test_grey_images_get_the_mean_of_the_channels() -> None:
+    noise = torch.zeros(3, 40, 60)
+    noise[0], noise[1], noise[2] = 1.0, 1.0, -0.5
+    before = Photo(np.full((40, 60), 100, np.uint8))
+    after = add_noise(before, noise, np.ones((40, 60), bool), Budget(8, 2))
+    assert (after == 104).all()  # 0.5 * 8
+
+
+def test_large_photographs_are_shown_smaller_and_noise_is_resized(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+    monkeypatch.setattr(quality, "BLOCK_PIXELS", 500)
+    shown = view(FULL, regions_of("class"))
+    assert shown.image.shape == (3, 20, 30) and shown.foreground.shape == (20, 30)
+    assert set(np.unique(shown.index)) == {0, 1, 2}
+    noise = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = add_noise(FULL, noise, DISC > 0, Budget(8, 2))
+    resized = F.interpolate(noise[None], (40, 60), mode="bilinear")[0]
+    expected = add_noise(FULL, resized, DISC > 0, Budget(8, 2))
+    # The two ways of summing may fall on different sides of a half step.
+    assert (found != expected).mean() < 0.001
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_the_model_sees_8_bit_units() -> None:
+    wide = Photo(photo().astype(np.uint16) * 257)
+    assert torch.allclose(model_image(wide), model_image(FULL))
+    grey = model_image(Photo(photo()[..., 0]))
+    assert grey.shape == (3, 40, 60) and torch.equal(grey[0], grey[2])
+
+
+def test_noise_that_changes_nothing_is_an_error() -> None:
+    with pytest.raises(UnsegError, match=r"a.png came out unchanged, so it would be unprotected"):
+        add_noise(FULL, torch.zeros(3, 40, 60), DISC > 0, Budget(), "a.png")
+    with pytest.raises(UnsegError, match=r"a.png: the model's noise is not finite"):
+        add_noise(FULL, torch.full((3, 40, 60), torch.nan), DISC > 0, Budget(), "a.png")
+
+
+def test_proposals_have_the_photos_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+
+    class LeftHalf:
+        def propose(self, image: Tensor) -> Proposal:
+            assert image.shape == (3, 20, 30)
+            mask = np.zeros(image.shape[1:], bool)
+            mask[:, :15] = True
+            return Proposal(mask, 1)
+
+    mask = propose(FULL, LeftHalf()).mask
+    assert mask.shape == (40, 60) and mask[:, :30].all() and not mask[:, 30:].any()
