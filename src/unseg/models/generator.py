@@ -26,7 +26,8 @@ class HeadConfig:
     Args:
         width: channels of the hidden layers of the feature convolutions.
         mask_feature: add a convolution of the mask prompt, at the noise grid's resolution.
-        local_norm: side, in noise-grid cells, of the normalisation window; 0 is the whole image.
+        local_norm: side, in noise-grid cells, of the window in which the noise has zero mean and
+            unit contrast; 0 constrains the mean over the whole image only.
         logit_scale: factor on the noise logits before tanh at the start of training.
     """
 
@@ -103,25 +104,28 @@ def decode_tokens(
     return queries[:, 0, len(own) : len(own) + len(extra)], feature
 
 
-def normalise(feature: Tensor, window: int) -> Tensor:
-    """Zero mean and unit energy per channel over space.
+def flatten_contrast(logits: Tensor, window: int) -> Tensor:
+    """Give noise logits zero mean and unit energy in every neighbourhood.
 
-    Without it the noise collapses to one constant colour within a few steps.
+    A noise with a local mean is a colour cloud, which a victim's colour jitter removes and
+    natural colour drowns; one with weak spots leaves them unprotected. Both are where min-min
+    training drifts to when nothing forbids it.
 
     Args:
-        feature: (B, C, G, G).
-        window: side of the averaging window in cells; 0 averages over the whole map.
+        logits: (B, 3, G, G).
+        window: side of the neighbourhood in cells, a multiple of 4.
+
+    Returns:
+        (B, 3, G, G).
     """
-    if window == 0:
-        return F.instance_norm(feature)
 
     def mean(x: Tensor) -> Tensor:
-        # Twice a box is nearly a triangle: one box alone would ring at its own period.
-        for _ in range(2):
-            x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
-        return x
+        # Means of blocks, blurred and interpolated: a sliding window costs more than the decoder.
+        blocks = F.avg_pool2d(x, window // 4)
+        blocks = F.avg_pool2d(blocks, 3, 1, 1, count_include_pad=False)
+        return F.interpolate(blocks, x.shape[-2:], mode="bilinear")
 
-    centred = feature - mean(feature)
+    centred = logits - mean(logits)
     return centred * torch.rsqrt(mean(centred.square()) + 1e-4)
 
 
@@ -195,9 +199,12 @@ class NoiseGenerator(nn.Module):
                 len(embedding), 1, self.grid, self.grid
             )  # fmt: skip
             feature = feature + self.from_mask(mask / MASK_LOGIT)
-        feature = normalise(feature, self.config.local_norm)
+        # Zero mean over space: without it training collapses to one constant colour at once.
+        feature = F.instance_norm(feature)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
         logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
+        if self.config.local_norm:
+            logits = flatten_contrast(logits, self.config.local_norm)
         return torch.tanh(logits * self.log_scale.exp())
 
     @torch.no_grad()

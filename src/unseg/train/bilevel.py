@@ -163,7 +163,7 @@ class Trainer:
             [p for group in optimiser.param_groups for p in group["params"]], 1.0
         )
         optimiser.step()
-        figures = {"loss": float(loss), "iou": float(mask_iou(logits, target))}
+        figures = {"loss": float(loss.detach()), "iou": float(mask_iou(logits, target))}
         return "surrogate" if trains_surrogate else "generator", figures | noise_statistics(noise)
 
     def _segment(

@@ -21,9 +21,9 @@ class TrainConfig:
         base: frozen SAM the generator starts from, ``mobile_sam`` or ``vit_b``.
         generator_size: side of the square generator input, pixels, a multiple of 64.
         mask_feature: feed the mask prompt at the noise grid's resolution into the noise feature.
-        local_norm: side, in noise-grid cells, of the window over which the noise feature is
-            normalised; 0 normalises over the whole image. Either stops the collapse to a
-            constant shift; a window also stops smooth colour clouds.
+        local_norm: side, in noise-grid cells (a multiple of 4), of the window in which the noise
+            has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
+            stops the collapse to a constant shift; a window also stops smooth colour clouds.
         logit_scale: factor on the noise logits before tanh at the start.
         head_width: channels of the hidden layers of the noise feature convolutions.
         surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
@@ -114,6 +114,8 @@ class TrainConfig:
                 f"surrogate_epochs is {self.surrogate_epochs} of cycle_epochs "
                 f"{self.cycle_epochs}: both phases need at least one epoch of a cycle"
             )
+        if self.local_norm % 4:
+            raise UnsegError(f"local_norm is {self.local_norm}: use 0 or a multiple of 4")
         if "none" in self.generator_prompts or not self.generator_prompts:
             raise UnsegError("generator_prompts needs one or more of box, point, mask")
         if not self.surrogate_prompts:
@@ -155,7 +157,7 @@ CPU = replace(
     base="mobile_sam",
     generator_size=512,
     mask_feature=True,
-    local_norm=15,
+    local_norm=16,
     head_width=32,
     surrogate="small",
     surrogate_size=192,
