@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +30,21 @@ class HeadConfig:
         mask_feature: add a convolution of the mask prompt, at the noise grid's resolution.
         local_norm: side, in noise-grid cells, of the window in which the noise has zero mean and
             unit contrast; 0 constrains the mean over the whole image only.
+        carriers: periods, in noise-grid cells, of plane waves that the fused feature modulates;
+            empty adds none. A sum of smooth features alone drifts to smooth colour.
         logit_scale: factor on the noise logits before tanh at the start of training.
     """
 
     width: int = 64
     mask_feature: bool = False
     local_norm: int = 0
+    carriers: tuple[float, ...] = ()
     logit_scale: float = 0.5
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> HeadConfig:
+        """Rebuild from JSON, where tuples are lists."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _upscale(channels: int, width: int, out: int, factor: int) -> nn.Sequential:
@@ -129,6 +139,26 @@ def flatten_contrast(logits: Tensor, window: int) -> Tensor:
     return centred * torch.rsqrt(mean(centred.square()) + 1e-4)
 
 
+def plane_waves(periods: Sequence[float], side: int) -> Tensor:
+    """Sine and cosine of four orientations for every period.
+
+    Args:
+        periods: in cells, at least 2.
+        side: of the grid.
+
+    Returns:
+        (1, 8 * len(periods), side, side) in [-1, 1].
+    """
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    waves = []
+    for period in periods:
+        for angle in (0.0, 0.25, 0.5, 0.75):
+            along = x * math.cos(math.pi * angle) + y * math.sin(math.pi * angle)
+            phase = 2 * math.pi * along / period
+            waves += [phase.sin(), phase.cos()]
+    return torch.stack(waves)[None]
+
+
 class NoiseGenerator(nn.Module):
     """Noise for any image and any mask.
 
@@ -158,6 +188,12 @@ class NoiseGenerator(nn.Module):
             base.early_channels, width, channels, base.early_stride // NOISE_STRIDE
         )
         self.from_mask = _refine(1, width, channels) if self.config.mask_feature else None
+        self.carriers: nn.Module | None = None
+        if self.config.carriers:
+            waves = plane_waves(self.config.carriers, self.grid)
+            self.register_buffer("waves", waves, persistent=False)
+            self.carriers = nn.Conv2d(waves.shape[1], channels, 1, bias=False)
+            self.gate = _refine(channels, width, channels)
         self.log_scale = nn.Parameter(torch.tensor(float(self.config.logit_scale)).log())
 
     @property
@@ -201,6 +237,8 @@ class NoiseGenerator(nn.Module):
             feature = feature + self.from_mask(mask / MASK_LOGIT)
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
+        if self.carriers is not None:
+            feature = feature + self.gate(feature) * self.carriers(self.waves)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
         logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
         if self.config.local_norm:

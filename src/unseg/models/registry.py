@@ -119,7 +119,7 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
         raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")
     metadata = read_metadata(path)
     base = SamBase(Architecture.from_json(metadata["base"]), metadata["settings"]["image_size"])
-    generator = NoiseGenerator(base, HeadConfig(**metadata["settings"]["head"]))
+    generator = NoiseGenerator(base, HeadConfig.from_dict(metadata["settings"]["head"]))
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(path).items()}

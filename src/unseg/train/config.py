@@ -24,6 +24,7 @@ class TrainConfig:
         local_norm: side, in noise-grid cells (a multiple of 4), of the window in which the noise
             has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
             stops the collapse to a constant shift; a window also stops smooth colour clouds.
+        carriers: periods, in noise-grid cells, of plane waves that the feature modulates.
         logit_scale: factor on the noise logits before tanh at the start.
         head_width: channels of the hidden layers of the noise feature convolutions.
         surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
@@ -70,6 +71,7 @@ class TrainConfig:
     generator_size: int = 1024
     mask_feature: bool = False
     local_norm: int = 0
+    carriers: tuple[float, ...] = ()
     logit_scale: float = 0.5
     head_width: int = 64
     surrogate: Literal["vit_b", "small"] = "vit_b"
@@ -158,6 +160,7 @@ CPU = replace(
     generator_size=512,
     mask_feature=True,
     local_norm=16,
+    carriers=(2.8, 4.0, 5.7, 8.0),
     head_width=32,
     surrogate="small",
     surrogate_size=192,
@@ -165,16 +168,18 @@ CPU = replace(
     epoch_steps=20,
     drop_epoch=100,
     batch_size=8,
-    generator_lr=5e-4,
+    generator_lr=1e-3,
     surrogate_lr=1e-3,
     cycle_epochs=2,
     epsilon=8.0,
     epsilon_background=2.0,
     label_modification=False,
     generator_prompts=("mask",),
-    surrogate_prompts=("none", "none", "box", "point", "mask"),
-    jitter_min=0.6,
-    jitter_max=1.6,
+    surrogate_prompts=("none", "none", "none", "box", "point", "mask"),
+    jitter_min=0.8,
+    jitter_max=2.0,
+    perturb_boundary=0.2,
+    logit_scale=1.0,
     jitter_after=True,
     robust=0.3,
     loss_points=2304,
