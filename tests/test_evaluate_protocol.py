@@ -130,7 +130,7 @@ def test_list_says_what_there_is() -> None:
         (["person", "--data", "{}", "-o", "r", "--conditions", "clen"], "--conditions: clen"),
         (["person", "--data", "{}", "-o", "r", "--seeds", "a"], "--seeds a: expected numbers"),
         (["person", "--data", "{}", "-o", "r", "--part", "all"], "--part all: expected test or"),
-        (["person", "--data", "{}", "-o", "r", "--size", "50"], "size 50 does not work: give a"),
+        (["person", "--data", "{}", "-o", "r", "--size", "20", "--conditions", "clean"], "size 20 does not work: give at"),
         (["person", "--data", "{}", "-o", "r", "--eps", "-1"], "budget foreground is -1"),
         (["person", "--data", "nowhere", "-o", "r", "--conditions", "clean"],
          "instances_train.json is missing: --data must be a folder with images/"),

@@ -56,7 +56,8 @@ class CropLoader:
 
     Args:
         samples: training samples at their original resolution.
-        size: short side of the work size and side of a crop, in pixels.
+        size: short side of the work size, in pixels.
+        crop: side of a crop, in pixels.
         batch: crops a batch.
         augmentation: how a crop is drawn.
         rng: the only source of randomness of geometry; colour draws from torch's.
@@ -67,6 +68,7 @@ class CropLoader:
         samples: Sequence[Sample],
         *,
         size: int,
+        crop: int,
         batch: int,
         augmentation: Augmentation,
         rng: np.random.Generator,
@@ -76,9 +78,9 @@ class CropLoader:
         self._images = [shrink(s.image, size) for s in samples]
         # The mask is shrunk by area and cut at one half, which moves no border.
         self._masks = [shrink(s.mask.astype(np.uint8) * 255, size) for s in samples]
-        self._size, self._batch, self._augmentation, self._rng = size, batch, augmentation, rng
+        self._side, self._batch, self._augmentation, self._rng = crop, batch, augmentation, rng
         amount = augmentation.jitter
-        self._jitter = K.ColorJiggle(amount, amount, amount, 0.0)
+        self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
         self._order: list[int] = []
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -98,12 +100,12 @@ class CropLoader:
         chosen = self._augmentation
         scale = float(np.exp(self._rng.uniform(np.log(chosen.smallest), np.log(chosen.largest))))
         height, width = image.shape[0] * scale, image.shape[1] * scale
-        left = self._rng.uniform(min(0.0, width - self._size), max(0.0, width - self._size))
-        top = self._rng.uniform(min(0.0, height - self._size), max(0.0, height - self._size))
+        left = self._rng.uniform(min(0.0, width - self._side), max(0.0, width - self._side))
+        top = self._rng.uniform(min(0.0, height - self._side), max(0.0, height - self._side))
         flip = self._rng.random() < chosen.flip
-        sign, shift = (-scale, self._size - 1 + left) if flip else (scale, -left)
+        sign, shift = (-scale, self._side - 1 + left) if flip else (scale, -left)
         matrix = np.array([[sign, 0, shift], [0, scale, -top]])
-        side = (self._size, self._size)
+        side = (self._side, self._side)
 
         def warp(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
             # Reflection keeps the padding of small scales from being a cue.

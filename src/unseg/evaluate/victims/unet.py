@@ -26,7 +26,8 @@ class UNetVictim(Victim):
     """monai's residual U-Net; AdamW, one-cycle cosine, binary cross entropy + dice.
 
     Args:
-        size: short side of the work size and side of a training crop, in pixels; a multiple of 16.
+        size: short side of the work size, in pixels.
+        crop: side of a training crop, in pixels; a multiple of 16.
         width: channels of the first level; each of the four further levels doubles them.
         units: residual units a level.
         steps: optimiser steps.
@@ -43,19 +44,22 @@ class UNetVictim(Victim):
         self,
         *,
         size: int = 192,
+        crop: int = 128,
         width: int = 16,
         units: int = 2,
-        steps: int = 400,
+        steps: int = 800,
         batch: int = 8,
         rate: float = 3e-3,
         decay: float = 1e-2,
         augmentation: Augmentation = DEFAULT_AUGMENTATION,
     ) -> None:
-        if size < 32 or size % 16:
-            raise UnsegError(f"unet: size {size} does not work: give a multiple of 16, at least 32")
+        if crop < 32 or crop % 16:
+            raise UnsegError(f"unet: crop {crop} does not work: give a multiple of 16, at least 32")
+        if size < 32:
+            raise UnsegError(f"unet: size {size} does not work: give at least 32")
         if steps < 1:
             raise UnsegError(f"unet: steps {steps} does not work: give at least 1")
-        self.size, self.width, self.units = size, width, units
+        self.size, self.crop, self.width, self.units = size, crop, width, units
         self.steps, self.batch = steps, batch
         self.rate, self.decay = rate, decay
         self.augmentation = augmentation
@@ -72,6 +76,7 @@ class UNetVictim(Victim):
         loader = CropLoader(
             samples,
             size=self.size,
+            crop=self.crop,
             batch=self.batch,
             augmentation=self.augmentation,
             rng=np.random.default_rng(seed),
