@@ -35,6 +35,8 @@ class ProposalConfig:
             surroundings run along these.
         ground: largest share of the bottom border that an object covers; people cut off by it
             cover much, the ground covers all.
+        close_up: largest share of the image that a close-up covers; it fills the image's middle (a
+            quarter of each side), so it may be large and run along the border.
         same: masks whose IoU is larger count as one object.
     """
 
@@ -47,6 +49,7 @@ class ProposalConfig:
     largest: float = 0.6
     border: float = 0.05
     ground: float = 0.8
+    close_up: float = 0.9
     same: float = 0.7
 
 
@@ -103,7 +106,9 @@ def _objects(
     for points in _lattices(frame, config.points):
         cells = (points * side / size).long()
         fresh = ~known[cells[:, 1].clamp(max=rows - 1), cells[:, 0].clamp(max=columns - 1)].cpu()
-        for some in points[fresh].split(config.batch):
+        asked = points[fresh]
+        for start in range(0, len(asked), config.batch):
+            some = asked[start : start + config.batch]
             prompts = some.view(1, -1, 1, 2).to(known.device)
             labels = torch.ones(prompts.shape[:3], device=known.device)
             logits, iou = model.predict_masks(features, prompts, labels, multimask=True)
@@ -111,8 +116,11 @@ def _objects(
             best, sure = _best_of_three(inside, iou[0], config)
             index = torch.arange(len(best), device=best.device)
             chosen = inside[index, best] > 0
-            known |= (chosen & (sure & (_share(chosen) < config.largest))[:, None, None]).any(0)
-            for number in (sure & _looks_like_an_object(chosen, config)).nonzero().flatten():
+            wanted = sure & (_is_object(chosen, config) | _is_close_up(chosen, config))
+            # Surroundings need no further points either, unless they swallow nearly everything.
+            settled = wanted | (sure & (_share(chosen) < config.largest))
+            known |= chosen[settled].any(0)
+            for number in wanted.nonzero().flatten():
                 yield logits[0, number, best[number]]
 
 
@@ -149,7 +157,7 @@ def _share(masks: Tensor) -> Tensor:
     return masks.float().mean((-1, -2))
 
 
-def _looks_like_an_object(masks: Tensor, config: ProposalConfig) -> Tensor:
+def _is_object(masks: Tensor, config: ProposalConfig) -> Tensor:
     """(n,) bool for masks (n, h, w) bool that end at the image's border."""
     share = _share(masks)
     covered = masks.float()
@@ -160,6 +168,13 @@ def _looks_like_an_object(masks: Tensor, config: ProposalConfig) -> Tensor:
         & (along < config.border)
         & (covered[:, -1].mean(1) < config.ground)
     )
+
+
+def _is_close_up(masks: Tensor, config: ProposalConfig) -> Tensor:
+    """(n,) bool: the subject itself fills the middle of the image."""
+    height, width = masks.shape[-2:]
+    middle = masks[..., height * 3 // 8 : -(-height * 5 // 8), width * 3 // 8 : -(-width * 5 // 8)]
+    return (_share(middle) > 0.95) & (_share(masks) < config.close_up)
 
 
 def _count_distinct(masks: Tensor, same: float) -> int:
