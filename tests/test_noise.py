@@ -36,7 +36,7 @@ def test_composed_images_keep_the_budget_and_the_range(
 ) -> None:
     x, n, m = tensors(image, noise, mask)
     protected = compose(x, n, m, budget)
-    assert 0 <= protected.min() and protected.max() <= 255
+    assert protected.min() >= 0 and protected.max() <= 255
     assert measure(x[0], protected[0], m[0, 0]).within(budget, tolerance=1e-4)
 
 
@@ -48,7 +48,7 @@ def test_quantised_images_are_whole_and_keep_fractional_budgets(
     x, n, m = tensors(image, noise, mask)
     written = quantise(compose(x, n, m, budget), x, m, budget)
     assert torch.equal(written, written.round())
-    assert 0 <= written.min() and written.max() <= 255
+    assert written.min() >= 0 and written.max() <= 255
     change = measure(x[0], written[0], m[0, 0])
     # 1e-5: floor(8 - 1e-7) counts as 8, as float arithmetic may produce it.
     assert change.within(budget, tolerance=1e-5)
@@ -62,7 +62,7 @@ def test_quantised_changes_are_whole_steps_in_16_bit_images_too(
     x = torch.full((1, 3, *SHAPE), sample / 257)
     _, n, m = tensors(np.zeros((3, *SHAPE), np.uint8), noise, mask)
     written = (quantise(compose(x, n, m, budget), x, m, budget) * 257).round()
-    assert 0 <= written.min() and written.max() <= 65535
+    assert written.min() >= 0 and written.max() <= 65535
     change = measure(torch.full_like(x[0], sample), written[0], m[0, 0])
     assert Change(change.inside / 257, change.outside / 257).within(budget, tolerance=1e-5)
 
@@ -120,5 +120,7 @@ def test_measure_refuses_other_shapes() -> None:
 
 def test_noise_gets_gradients() -> None:
     noise = torch.zeros(1, 3, 2, 2, requires_grad=True)
-    compose(torch.full((1, 3, 2, 2), 9.0), noise, torch.ones(1, 1, 2, 2), Budget(8, 2)).sum().backward()
+    compose(
+        torch.full((1, 3, 2, 2), 9.0), noise, torch.ones(1, 1, 2, 2), Budget(8, 2)
+    ).sum().backward()
     assert noise.grad is not None and torch.equal(noise.grad, torch.full_like(noise, 8.0))

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from noise_stub import BrightProposer, WaveSource, photo
 from PIL import ExifTags, Image
 
 import unseg
+from noise_stub import BrightProposer, WaveSource, photo
 from unseg import Budget, Protector
 from unseg.errors import UnsegError
 
@@ -23,7 +23,9 @@ def protector() -> Protector:
     return Protector(WaveSource(), BrightProposer())
 
 
-def within(before: np.ndarray, after: np.ndarray, unit: float = 1.0, tolerance: float = 1e-6) -> bool:
+def within(
+    before: np.ndarray, after: np.ndarray, unit: float = 1.0, tolerance: float = 1e-6
+) -> bool:
     change = np.abs(after.astype(float) - before.astype(float)).max(axis=-1) / unit
     return change[MASK].max() <= 8 + tolerance and change[~MASK].max() <= 2 + tolerance
 
@@ -32,7 +34,7 @@ def within(before: np.ndarray, after: np.ndarray, unit: float = 1.0, tolerance: 
 @pytest.mark.parametrize("channels", [None, 1, 3, 4])
 def test_numpy(protector: Protector, dtype: type, channels: int | None) -> None:
     unit = 257 if dtype is np.uint16 else 1
-    image = (photo()[..., [0, 1, 2, 0]].astype(dtype) * unit)
+    image = photo()[..., [0, 1, 2, 0]].astype(dtype) * unit
     image = image[..., 0] if channels is None else image[..., :channels]
     kept = image.copy()
     result = protector.protect(image, MASK)
@@ -85,7 +87,9 @@ def test_torch(protector: Protector, dtype: torch.dtype, peak: int) -> None:
 def test_torch_floats_between_the_steps_keep_their_fraction(protector: Protector) -> None:
     image = torch.full((3, 40, 60), 100.3 / 255, dtype=torch.float64)
     change = (protector.protect(image, MASK).image - image) * 255
-    assert torch.allclose(change, change.round(), atol=1e-9) and change.abs().max() == pytest.approx(8)
+    assert torch.allclose(
+        change, change.round(), atol=1e-9
+    ) and change.abs().max() == pytest.approx(8)
 
 
 def test_integer_masks_follow_the_rules_of_files(protector: Protector) -> None:

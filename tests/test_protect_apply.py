@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from noise_stub import BatchSource, WaveSource, photo
 from torch import Tensor
 
+from noise_stub import BatchSource, WaveSource, photo
 from unseg.data.masks import LabelMap, LabelRules, Regions, find_regions
 from unseg.errors import UnsegError
 from unseg.noise import Budget, Change

@@ -17,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from noise_stub import install, photo
 from PIL import Image
 
+from noise_stub import install, photo
 from unseg.cli.main import main
 from unseg.protect import pipeline
 
@@ -136,7 +136,9 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     assert totals["mask_sources"] == {"file": 3, "proposal": 1, "whole-image": 2}
     assert totals["without_mask_file"] == 2 and totals["ignored_files"] == 1
     for record in found.values():
-        assert record["change"]["inside"] == 8 and record["source_sha256"] != record["output_sha256"]
+        assert (
+            record["change"]["inside"] == 8 and record["source_sha256"] != record["output_sha256"]
+        )
 
 
 def test_without_masks_they_are_proposed(cli: Cli, photos: Path, tmp_path: Path) -> None:
@@ -325,7 +327,10 @@ def test_a_defect_is_reported_for_its_image(
         (["{photos}", "-o", "{tmp}/o", "--masks", "{tmp}/nosuch"], "is not a folder"),
         (["{photos}", "-o", "{tmp}/o", "--masks", "{photos}"], "is the input folder itself"),
         (["{photos}", "-o", "{tmp}", "--masks", "{tmp}/masks"], "lies inside the output folder"),
-        (["{photos}", "-o", "{tmp}/o", "--eps", "256"], "--eps 256: expected 8-bit steps in 0..255"),
+        (
+            ["{photos}", "-o", "{tmp}/o", "--eps", "256"],
+            "--eps 256: expected 8-bit steps in 0..255",
+        ),
         (["{photos}", "-o", "{tmp}/o", "--eps-bg", "nan"], "--eps-bg nan: expected"),
         (["{photos}", "-o", "{tmp}/o", "--eps", "0.5", "--eps-bg", "0"], "no whole 8-bit step"),
         (["{photos}", "-o", "{tmp}/o", "--classes", "a"], "--classes a: expected label numbers"),

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from noise_stub import photo
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from noise_stub import photo
 from unseg.errors import UnsegError
 from unseg.protect import png, readers, writers
 from unseg.protect.readers import Photo, decode, read_bytes, turn

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from noise_stub import photo
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from noise_stub import photo
 from unseg.noise import Change
 from unseg.protect import quality
 from unseg.protect.quality import compare, psnr, ssim, survival

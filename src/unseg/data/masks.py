@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -28,11 +28,11 @@ class LabelMap:
     """Labels of an image's pixels.
 
     Args:
-        values: (H, W), int32, not negative.
+        values: (H, W), of an integer dtype, not negative.
         wide: whether the file holds more than 8 bits a pixel, so that labels are instance ids.
     """
 
-    values: NDArray[np.int32]
+    values: NDArray[np.integer[Any]]
     wide: bool = False
 
     @property
@@ -65,18 +65,18 @@ class Regions:
 
     Args:
         foreground: (H, W), bool.
-        index: (H, W), int32; 0 where the union's noise is used, r where region r's is.
+        index: (H, W), uint8; 0 where the union's noise is used, r where region r's is.
         count: number of regions, the largest value of ``index``.
     """
 
     foreground: NDArray[np.bool_]
-    index: NDArray[np.int32]
+    index: NDArray[np.uint8]
     count: int = 0
 
     @classmethod
     def union(cls, foreground: NDArray[np.bool_]) -> Regions:
         """One prompt: the whole foreground."""
-        return cls(foreground, np.zeros(foreground.shape, np.int32))
+        return cls(foreground, np.zeros(foreground.shape, np.uint8))
 
 
 def read_label_map(path: Path, name: str | None = None) -> LabelMap:
@@ -109,19 +109,22 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
 def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
     """Labels of a Pillow image; see :func:`read_label_map`."""
     if image.mode in {"1", "L", "P"}:
-        return LabelMap(np.asarray(image).astype(np.int32))
+        return LabelMap(np.asarray(image).astype(np.uint8))
     if image.mode in {"LA", "PA"}:
-        return LabelMap(np.asarray(image)[..., 0].astype(np.int32))
+        return LabelMap(np.ascontiguousarray(np.asarray(image)[..., 0]))
     if image.mode in {"I;16", "I;16B", "I;16L", "I;16N", "I"}:
         values = np.asarray(image)
         if values.size and values.min() < 0:
             raise UnsegError(f"{name} holds negative labels: expected 0 and above")
         return LabelMap(values.astype(np.int32), wide=True)
     if image.mode in {"RGB", "RGBA"}:
-        red, green, blue = (np.asarray(image)[..., i].astype(np.int32) for i in range(3))
+        red, green, blue = (np.asarray(image)[..., i] for i in range(3))
         if np.array_equal(red, green) and np.array_equal(red, blue):
-            return LabelMap(red)
-        return LabelMap(red + 256 * green + 65536 * blue, wide=True)
+            return LabelMap(np.ascontiguousarray(red))
+        ids = blue.astype(np.int32)
+        for channel in (green, red):
+            ids = ids * 256 + channel
+        return LabelMap(ids, wide=True)
     raise UnsegError(
         f"{name} is an image of mode {image.mode}: expected a PNG of labels with 1, 8 or 16 bits "
         "of grey or a palette"
@@ -146,7 +149,8 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     foreground = _foreground(labels, rules)
     if rules.target == "union" or not foreground.any():
         return Regions.union(foreground)
-    values = np.where(foreground, labels.values, -1)
+    values = labels.values.astype(np.int32)
+    values[~foreground] = -1
     if rules.target == "instance" and not labels.wide:
         pieces = _components(values)
     else:
@@ -184,7 +188,8 @@ def _void(labels: LabelMap, rules: LabelRules) -> int | None:
 
 def _binary(labels: LabelMap, rules: LabelRules) -> bool:
     """Whether the map is a mask of 0 and 255, in which 255 is foreground."""
-    return rules.background == 0 and bool(np.isin(labels.values, (0, 255)).all())
+    values = labels.values
+    return rules.background == 0 and bool(((values == 0) | (values == 255)).all())
 
 
 def _components(values: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -206,8 +211,8 @@ def _keep_large(foreground: NDArray[np.bool_], pieces: NDArray[np.int32]) -> Reg
     kept = [int(i) for i in np.argsort(-area, kind="stable")[:MAX_REGIONS] if area[i] >= cell]
     if len(kept) == 1 and area[kept[0]] == foreground.sum():
         return Regions.union(foreground)  # its prompt would be the union's once more
-    number = np.zeros(len(area), np.int32)
-    number[sorted(kept)] = np.arange(1, len(kept) + 1)
+    number = np.zeros(len(area), np.uint8)
+    number[sorted(kept)] = np.arange(1, len(kept) + 1, dtype=np.uint8)
     return Regions(foreground, number[pieces], len(kept))
 
 

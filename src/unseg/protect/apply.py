@@ -34,13 +34,13 @@ class View:
     Args:
         image: (3, h, w), float, in [0, 255].
         foreground: (h, w), bool.
-        index: (h, w), int32; see :class:`~unseg.data.masks.Regions`.
+        index: (h, w), uint8; see :class:`~unseg.data.masks.Regions`.
         count: number of regions.
     """
 
     image: Tensor
     foreground: NDArray[np.bool_]
-    index: NDArray[np.int32]
+    index: NDArray[np.uint8]
     count: int
 
     @property
@@ -71,7 +71,7 @@ def view(photo: Photo, regions: Regions) -> View:
         return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
 
     foreground = shrink(regions.foreground.view(np.uint8)) > 0
-    return View(image, foreground, shrink(regions.index).astype(np.int32), regions.count)
+    return View(image, foreground, shrink(regions.index), regions.count)
 
 
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:

@@ -12,11 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.data.masks import (
@@ -39,13 +40,13 @@ from unseg.protect.manifest import (
 )
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
-from unseg.protect.readers import Photo, Pixels, decode, read_bytes
+from unseg.protect.readers import Photo, Pixels, count_pixels, decode, read_bytes
 from unseg.protect.sources import MaskProposer, NoiseSource
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-#: Pixels that may wait for the writer.
+#: Pixels that may be read ahead, and that may wait for the writer.
 _WAITING_PIXELS = 8_000_000
 
 
@@ -57,7 +58,7 @@ class Item:
     record: Record
     photo: Photo | None = None
     labels: LabelMap | None = None
-    regions: Regions | None = None
+    foreground: NDArray[np.bool_] | None = None
     view: View | None = None
     noise: Tensor | None = None
     protected: Pixels | None = None
@@ -75,7 +76,8 @@ class Item:
 
     def release(self) -> None:
         """Let all arrays go."""
-        self.photo = self.labels = self.regions = self.view = self.noise = self.protected = None
+        self.photo = self.labels = self.foreground = self.view = None
+        self.noise = self.protected = None
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,21 @@ class Pipeline:
         settings: budget, format, label rules.
         source: makes noise.
         proposer: finds a foreground where no mask is given.
-        replace: whether existing outputs are replaced (else they are an error).
+        overwrite: whether existing outputs are replaced (else they are an error).
     """
 
     out: Path
     settings: Settings
     source: NoiseSource
     proposer: MaskProposer
-    replace: bool = False
+    overwrite: bool = False
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Protect images; yields a record each, in order, when its file is in place."""
-        items = overlapped(self._step(self.read), map(self.start, jobs), ahead=1)
+        items = overlapped(
+            self._step(self.read), map(self.start, jobs), ahead=1,
+            size=lambda item: count_pixels(item.job.path), limit=_WAITING_PIXELS,
+        )  # fmt: skip
         items = map(self._step(self.mask), items)
         items = self.make_noise(items)
         items = map(self._step(self.compose), items)
@@ -150,9 +155,9 @@ class Pipeline:
                     )
                 )
             record.mask_source = "file"
-            item.regions = find_regions(item.labels, rules)
+            regions = find_regions(item.labels, rules)
             void = void_share(item.labels, rules)
-            if void > max(0.5, item.regions.foreground.mean()):
+            if void > max(0.5, regions.foreground.mean()):
                 record.mask_note = f"{void:.0%} of the mask file is void and counts as background"
             empty = "the mask file has no foreground"
         else:
@@ -160,18 +165,19 @@ class Pipeline:
                 record.mask_note = "no mask file for this image"
             record.mask_source = "proposal"
             proposal = propose(item.photo, self.proposer)
-            labels = LabelMap(proposal.mask.astype(np.int32))
-            item.regions = find_regions(labels, LabelRules(target=rules.target))
+            labels = LabelMap(proposal.mask.view(np.uint8))
+            regions = find_regions(labels, LabelRules(target=rules.target))
             empty = "nothing was proposed"
-        if not item.regions.foreground.any():
+        if not regions.foreground.any():
             record.mask_source = "whole-image"
             record.mask_note = empty if record.mask_note is None else f"{record.mask_note}; {empty}"
-            item.regions = Regions.union(np.ones(item.regions.foreground.shape, bool))
-        record.target, record.prompts = rules.target, 1 + item.regions.count
-        record.foreground_share = round(float(item.regions.foreground.mean()), 6)
+            regions = Regions.union(np.ones_like(regions.foreground))
+        record.target, record.prompts = rules.target, 1 + regions.count
+        record.foreground_share = round(float(regions.foreground.mean()), 6)
         record.settings_sha256 = self.settings.digest(self.source.sha256, record.mask_file_sha256)
         item.labels = None
-        item.view = view(item.photo, item.regions)
+        item.view = view(item.photo, regions)
+        item.foreground = regions.foreground
 
     def make_noise(self, items: Iterable[Item]) -> Iterator[Item]:
         """Noise fields, a group of images at a time."""
@@ -186,62 +192,75 @@ class Pipeline:
 
     def compose(self, item: Item) -> None:
         """Add the noise within the budget."""
-        assert item.photo is not None and item.regions is not None and item.noise is not None
-        foreground = item.regions.foreground
+        assert item.photo is not None and item.foreground is not None and item.noise is not None
         item.protected = add_noise(
-            item.photo, item.noise, foreground, self.settings.budget, item.job.source
+            item.photo, item.noise, item.foreground, self.settings.budget, item.job.source
         )
         item.noise = item.view = None
 
     def write(self, item: Item) -> None:
         """Encode, write, read back, check the bound, and only then move the file into place."""
-        assert item.photo is not None and item.regions is not None
-        assert item.protected is not None
-        photo, job, record, foreground = item.photo, item.job, item.record, item.regions.foreground
-        kind = writers.output_format(photo, job.source, self.settings.format)
-        intended = Photo(item.protected, photo.alpha, kind, photo.icc, photo.exif, photo.chunks)
-        data = writers.encode(intended, kind, job.source)
+        assert item.photo is not None and item.foreground is not None
+        photo, job, record = item.photo, item.job, item.record
+        record.format = writers.output_format(photo, job.source, self.settings.format)
+        record.lossless = record.format != "JPEG"
         target, mask_target = self.out / job.output, self.out / job.mask
-        with writers.temporary_file(target, data) as temporary:
+        with writers.temporary_file(target, self._encode(item, record.format)) as temporary:
             data = read_bytes(temporary, job.output)
-            written = writers.alike(photo, decode(data, job.output), job.output)
-            quality = compare(photo, written, foreground)
-            record.lossless = kind != "JPEG"
-            record.change = ChangeRecord(
-                inside=quality.change.inside, outside=quality.change.outside
-            )
-            record.within_budget = quality.change.within(self.settings.budget)
-            if record.lossless and not record.within_budget:
-                raise UnsegError(
-                    f"{job.output} changed by {quality.change.inside:g} inside and "
-                    f"{quality.change.outside:g} outside the mask, over the budget of "
-                    f"{self.settings.budget}: the file was not kept, please report this"
-                )
-            if not record.lossless:
-                kept = survival(photo.pixels, item.protected, written.pixels)
-                record.survival = SurvivalRecord(
-                    correlation=round(kept.correlation, 4), energy=round(kept.energy, 4)
-                )
-            mask = writers.encode_mask(foreground)
+            record.output_sha256 = hashlib.sha256(data).hexdigest()
+            written = decode(data, job.output)
+            del data
+            self._measure(item, writers.alike(photo, written, job.output))
+            mask = writers.encode_mask(item.foreground)
             writers.write_atomically(mask_target, mask)
             try:
                 writers.move(temporary, target)
             except UnsegError:
                 mask_target.unlink()
                 raise
-        record.output_sha256 = hashlib.sha256(data).hexdigest()
         record.mask, record.mask_sha256 = job.mask, hashlib.sha256(mask).hexdigest()
-        record.format = kind
+        item.release()
+
+    def _encode(self, item: Item, kind: str) -> bytes:
+        """The file's bytes; the pixels they were made of are let go unless they are compared."""
+        assert item.photo is not None and item.protected is not None
+        changed = replace(item.photo, pixels=item.protected, format=kind)
+        if item.record.lossless:
+            item.protected = None
+        return writers.encode(changed, kind, item.job.source)
+
+    def _measure(self, item: Item, written: Photo) -> None:
+        """Compare what was read back with the original; over the budget is an error.
+
+        Raises:
+            UnsegError: when a lossless file breaks the bound.
+        """
+        assert item.photo is not None and item.foreground is not None
+        record, budget = item.record, self.settings.budget
+        quality = compare(item.photo, written, item.foreground)
+        change = quality.change
+        record.change = ChangeRecord(inside=change.inside, outside=change.outside)
+        record.within_budget = change.within(budget)
         record.psnr = None if quality.psnr is None else round(quality.psnr, 3)
         record.ssim = None if quality.ssim is None else round(quality.ssim, 5)
-        item.release()
+        if record.lossless and not record.within_budget:
+            raise UnsegError(
+                f"{item.job.output} changed by {change.inside:g} inside and {change.outside:g} "
+                f"outside the mask, over the budget of {budget.foreground:g} and "
+                f"{budget.background:g}: the file was not kept, please report this"
+            )
+        if item.protected is not None:
+            kept = survival(item.photo.pixels, item.protected, written.pixels)
+            record.survival = SurvivalRecord(
+                correlation=round(kept.correlation, 4), energy=round(kept.energy, 4)
+            )
 
     def _make_room(self, job: Job) -> None:
         """Refuse to replace a file unasked; remove an earlier result that is to be replaced."""
         target = self.out / job.output
         if not target.exists():
             return
-        if not self.replace:
+        if not self.overwrite:
             raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
         try:
             target.unlink()

@@ -14,12 +14,29 @@ Chunk = tuple[bytes, bytes]
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Type and payload of every chunk; stops where the file is cut off."""
-    at = len(SIGNATURE)
+    """Type and payload of every chunk; none if it is no PNG, and stops where it is cut off."""
+    at = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
         yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
         at += 12 + length
+
+
+def is_complete(data: bytes) -> bool:
+    """Whether all chunks are whole, match their checksums and end with IEND."""
+    at, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            return False
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, end = data[at + 4 : at + 8], at + 8 + length
+        if end + 4 > len(data):
+            return False
+        (stated,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(memoryview(data)[at + 4 : end]) != stated:
+            return False
+        at = end + 4
+    return True
 
 
 def header(data: bytes) -> tuple[int, int]:

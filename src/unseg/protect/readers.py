@@ -118,6 +118,17 @@ def read_bytes(path: Path, name: str) -> bytes:
     return data
 
 
+def count_pixels(path: Path) -> int:
+    """Pixels of an image by its header; 0 when it has none that can be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.size[0] * image.size[1]
+    except Exception:  # reading it will say why
+        return 0
+
+
 def decode(data: bytes, name: str) -> Photo:
     """Decode an image file.
 
@@ -136,7 +147,8 @@ def decode(data: bytes, name: str) -> Photo:
             warnings.simplefilter("ignore")  # sizes are checked below, by a smaller limit
             with Image.open(io.BytesIO(data)) as image:
                 _check(image, name)
-                image.load()
+                if not _is_wide_png(data):
+                    image.load()
                 return photo_of(image, name, data)
     except UnsegError:
         raise
@@ -168,8 +180,7 @@ def photo_of(image: Image.Image, name: str = "the image", data: bytes = b"") -> 
         UnsegError: when the mode is another.
     """
     exif, orientation = _carried_exif(image)
-    is_png = data.startswith(png.SIGNATURE)
-    if is_png and png.header(data)[0] == 16:
+    if _is_wide_png(data):
         pixels, alpha = _decode_16_bit(data, image, name)
     else:
         pixels, alpha = _samples(image, name)
@@ -179,7 +190,7 @@ def photo_of(image: Image.Image, name: str = "the image", data: bytes = b"") -> 
         "JPEG" if image.format == "MPO" else image.format or "PNG",
         image.info.get("icc_profile") or None,
         exif,
-        [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING] if is_png else [],
+        [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING],
     )
 
 
@@ -215,6 +226,10 @@ def _check(image: Image.Image, name: str) -> None:
             )
 
 
+def _is_wide_png(data: bytes) -> bool:
+    return data.startswith(png.SIGNATURE) and png.header(data)[0] == 16
+
+
 def _samples(image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
     """Colour and alpha of everything but 16-bit PNG."""
     if image.mode in {"I;16", "I;16B", "I;16L", "I;16N"}:
@@ -238,7 +253,15 @@ def _samples(image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
 
 
 def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
-    """Samples of a 16-bit PNG, which Pillow would cut to 8 bits."""
+    """Samples of a 16-bit PNG, which Pillow would cut to 8 bits.
+
+    OpenCV fills what is missing from a cut off file, so the chunks are checked first.
+    """
+    if not png.is_complete(data):
+        raise UnsegError(
+            f"{name} is damaged or cut off (a chunk of it is): expected a complete image, copy it "
+            "again"
+        )
     if "transparency" in image.info:
         raise UnsegError(
             f"{name} is a 16-bit PNG with a transparent colour: give it an alpha channel instead"

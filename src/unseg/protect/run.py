@@ -49,7 +49,9 @@ class Run:
     ) -> None:
         self.plan, self.settings, self.source, self.device = plan, settings, source, device
         self.manifest = Manifest(plan.out)
-        self.pipeline = Pipeline(plan.out, settings, source, proposer, existing != "refuse")
+        self.pipeline = Pipeline(
+            plan.out, settings, source, proposer, overwrite=existing != "refuse"
+        )
         self._started = time.perf_counter()
         with writers.temporary_file(plan.out / MANIFEST, b""):
             pass  # the folder can be written, or this has said why not

@@ -56,7 +56,7 @@ class Findings:
 
     def report(self, file: str, text: str) -> None:
         """Add a problem."""
-        self.problems.append(Problem(file, text))
+        self.problems.append(Problem(file, text.removeprefix(f"{file} ").removeprefix(f"{file}: ")))
 
 
 def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findings, int]]:
