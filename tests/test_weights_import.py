@@ -384,6 +384,8 @@ def test_our_files_are_checked_too(vit: SamBase, tmp_path: Path) -> None:
     with pytest.raises(UnsegError, match="exists: choose another name or pass --overwrite"):
         save_base(vit, path)
     save_base(vit, path, overwrite=True)
+    with pytest.raises(UnsegError, match="already in unseg's format"):
+        read_source(path)
     assert [p.name for p in tmp_path.iterdir()] == ["vit.safetensors"]
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UnsegError, match="damaged, truncated or no safetensors file"):

