@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from unseg.cli.card import card
 from unseg.cli.demo import demo
 from unseg.cli.evaluate import evaluate
 from unseg.cli.protect import protect
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("card")(card)
 app.command("demo")(demo)
 app.command("evaluate")(evaluate)
 app.command("protect")(protect)

@@ -126,6 +126,7 @@ class Surrogate(nn.Module):
                 "iou_head_hidden_dim": width, "num_attention_heads": 8 if width >= 128 else 4,
             },
         )  # fmt: skip
+        config.mask_decoder_config._attn_implementation = "sdpa"
         self.size, self.embedding_side = size, size // stride
         self.encoder = ConvEncoder(width) if kind == "small" else scratch_vit(size)
         self.prompt_encoder = SamPromptEncoder(config)

@@ -1,0 +1,31 @@
+"""``unseg card``: the model card of a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def card(
+    run: Annotated[Path, typer.Argument(help="Folder written by unseg train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the card.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="The checkpoint; by default RUN/best.safetensors.")
+    ] = None,
+) -> None:
+    """Write a training run's model card: curves, log and facts.
+
+    Example:
+
+      unseg card runs/first -o docs/model
+    """
+    from unseg.report.card import curves, model_card, read_log
+
+    output.mkdir(parents=True, exist_ok=True)
+    curves(read_log(run), output / "curves.png")
+    text = model_card(weights or run / "best.safetensors", run, "curves.png")
+    (output / "README.md").write_text(text)
+    (output / "log.jsonl").write_text((run / "log.jsonl").read_text())
+    typer.echo(f"wrote {output}/README.md, curves.png and log.jsonl")

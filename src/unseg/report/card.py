@@ -1,0 +1,128 @@
+"""The model card of a training run: curves as a picture and the facts as Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unseg.errors import UnsegError
+from unseg.models.registry import read_metadata
+from unseg.provenance import sha256_file
+
+#: Steps averaged for one point of a training curve.
+SMOOTH = 20
+
+LIMITS = """\
+- Class-agnostic: it tells a model *where* the masked object is, not *which* class it has. Dense
+  label maps, where every pixel has a class, are its weakest use.
+- The noise lives on a grid of a quarter of the model input ({grid} cells along the long side). A
+  trainer who works on small crops of a very large picture sees smooth noise.
+- The generator is public, so an attacker can make pairs of clean and protected images and train a
+  network to remove the noise. Blurring, strong JPEG compression, grey conversion and training on
+  many clean images beside the protected ones weaken it, too.
+- It cannot recall what was published before, and it does not hide an image from people or from a
+  model that is already trained.
+"""
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """Lines of a run's ``log.jsonl``.
+
+    Raises:
+        UnsegError: when the folder is no run.
+    """
+    path = run / "log.jsonl"
+    if not path.is_file():
+        raise UnsegError(f"{path} does not exist: expected a folder written by unseg train")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def curves(log: list[dict[str, Any]], path: Path) -> None:
+    """Draw loss, IoU, gap and noise statistics over the steps into a PNG.
+
+    Args:
+        log: from :func:`read_log`.
+        path: where to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(10, 6.5), layout="constrained")
+
+    def plot(axis: Any, phase: str, name: str, label: str, smooth: int = 1) -> None:
+        points = [(line["step"], line[name]) for line in log if line["phase"] == phase]
+        groups = [points[i : i + smooth] for i in range(0, len(points), smooth)]
+        steps = [group[-1][0] for group in groups]
+        axis.plot(steps, [sum(v for _, v in g) / len(g) for g in groups], label=label)
+
+    for phase in ("surrogate", "generator"):
+        plot(axes[0, 0], phase, "loss", f"{phase} phase", SMOOTH)
+        plot(axes[0, 1], phase, "iou", f"{phase} phase, training", SMOOTH)
+    plot(axes[1, 0], "validation", "iou_protected", "protected validation images")
+    plot(axes[1, 0], "validation", "iou_clean", "same images, clean")
+    plot(axes[1, 0], "validation", "gap", "gap (picks the checkpoint)")
+    plot(axes[1, 1], "validation", "noise_std", "spatial standard deviation")
+    plot(axes[1, 1], "validation", "noise_hf", "share of high-frequency energy")
+    plot(axes[1, 1], "validation", "noise_abs", "mean absolute value")
+    titles = ("loss", "surrogate IoU", "surrogate IoU, validation", "noise, validation")
+    for axis, title in zip(axes.flat, titles, strict=True):
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def model_card(weights: Path, run: Path, curves_name: str) -> str:
+    """Markdown of a model card.
+
+    Args:
+        weights: the checkpoint that ships, with its training record.
+        run: the run's folder.
+        curves_name: file name of the curves' picture, relative to the card.
+    """
+    metadata = read_metadata(weights)
+    training, settings = metadata["training"], metadata["settings"]
+    progress, config = training["progress"], training["config"]
+    validation = [line for line in read_log(run) if line["phase"] == "validation"]
+    chosen = next(line for line in validation if line["step"] == progress["step"])
+    corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
+    rows = "\n".join(f"| {name} | {value} |" for name, value in config.items())
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    size = weights.stat().st_size / 1e6
+    return f"""# Model card: {weights.stem}
+
+One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a frozen
+{config["base"]} at {settings["image_size"]} pixels.
+
+- File: `{weights.name}`, {size:.1f} MB, sha256 `{sha256_file(weights)}`
+- Command: `{training["command"]}`
+- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
+- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`. Clothing
+  Co-Parsing is under the Apache License 2.0; BSDS500's source states no licence. No image of
+  either is part of this repository.
+- Base weights: see NOTICE.
+- Steps {progress["step"]} (the best validation gap; the run went on to {validation[-1]["step"]}),
+  {progress["seconds"] / 3600:.2f} hours.
+- Chosen by validation surrogate behaviour alone: IoU of the surrogate on protected validation
+  images {chosen["iou_protected"]:.3f}, on the same images clean {chosen["iou_clean"]:.3f}, gap
+  {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
+- Noise on validation images: spatial standard deviation {chosen["noise_std"]:.3f}, share of
+  high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value {chosen["noise_abs"]:.3f}
+  (of 1).
+
+![Curves of the run]({curves_name})
+
+## Limits
+
+{LIMITS.format(grid=settings["image_size"] // 4)}
+## Settings
+
+| setting | value |
+|---|---|
+{rows}
+"""
