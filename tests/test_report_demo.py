@@ -71,6 +71,7 @@ def test_the_photographs_are_real_and_copied_byte_for_byte(tmp_path: Path) -> No
         assert hashlib.sha256(copied).digest() == hashlib.sha256(original).digest()
         with Image.open(tmp_path / photograph.file) as image:
             assert min(image.size) >= 300 and np.asarray(image).std() > 10
+        assert photograph.title.isascii(), "Pillow's default font draws no other letters"
         assert photograph.licence in {"CC0", "public domain"}
 
 

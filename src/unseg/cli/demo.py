@@ -36,7 +36,7 @@ PHOTOGRAPHS = (
     Photograph("clock_motion.png", "Wall clock, Stefan van der Walt", "public domain"),
     Photograph("coffee.png", "Cup of coffee, Rachel Michetti", "CC0"),
     Photograph("hubble_deep_field.jpg", "Hubble eXtreme Deep Field, NASA", "public domain"),
-    Photograph("retina.jpg", "Human retina, Mikael Häggström", "CC0"),
+    Photograph("retina.jpg", "Human retina, Wikimedia Commons", "CC0"),
     Photograph("rocket.jpg", "Launch of DSCOVR, SpaceX", "public domain"),
 )
 
@@ -93,8 +93,10 @@ def draw_panels(out: Path) -> Path:
             Image.open(out / "protected" / record.output) as after,
             Image.open(out / "protected" / record.mask) as mask,
         ):
-            # The gain that lets the whole budget use the whole range.
-            one = panel(before, after, mask, gain=16, title=titles[record.source])
+            # 8 steps at gain 16 use the whole range, from black to white around grey.
+            one = panel(
+                before, after, mask, gain=16, title=titles.get(record.source, record.source)
+            )
         one.save(out / "panels" / f"{Path(record.source).stem}.png")
         panels.append(one)
     sheet = out / "contact-sheet.png"
