@@ -15,7 +15,7 @@ from unseg.noise import Change, measure
 from unseg.protect.readers import Photo, Pixels
 
 #: Pixels worked on at a time, so that memory does not grow with the photograph.
-BLOCK_PIXELS = 1 << 20
+BLOCK_PIXELS = 1 << 18
 
 _SIGMA, _RADIUS = 1.5, 5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

@@ -275,7 +275,11 @@ def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, 
     alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
     if png.header(data)[1] == 4:
         return np.ascontiguousarray(samples[..., 0]), alpha
-    return np.ascontiguousarray(samples[..., 2::-1]), alpha
+    if alpha is not None:
+        samples = np.ascontiguousarray(samples[..., :3])
+    for row in samples:  # in place: a second copy of a large photograph would count
+        row[:] = row[:, ::-1].copy()
+    return samples, alpha
 
 
 def _carried_exif(image: Image.Image) -> tuple[bytes | None, int]:

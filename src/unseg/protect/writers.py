@@ -150,6 +150,7 @@ def temporary_file(target: Path, data: bytes) -> Iterator[Path]:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
+            del data  # may be large, and the caller reads the file back now
         except OSError as error:
             raise cannot_write(target, error) from error
         yield temporary
