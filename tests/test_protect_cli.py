@@ -363,6 +363,24 @@ def test_a_blocked_subfolder_fails_only_its_images(cli: Cli, photos: Path, tmp_p
     assert files(tmp_path / "out") == ["a.png", "b.png", "sub"]
 
 
+def test_a_full_disk_ends_the_run_in_one_line(
+    cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    genuine = pipeline.Pipeline.write
+
+    def write(self: pipeline.Pipeline, item: pipeline.Item) -> None:
+        genuine(self, item)
+        monkeypatch.setattr(os, "fsync", full)
+
+    monkeypatch.setattr(pipeline.Pipeline, "write", write)
+    code, out, err = cli("protect", photos, "-o", tmp_path / "out")
+    assert code == 2 and "cannot be written (No space left on device)" in " ".join(err.split())
+    assert out == "" and not list((tmp_path / "out").rglob(".unseg-*"))
+
+
 def test_folders_in_an_input_that_are_no_images(cli: Cli, photos: Path, tmp_path: Path) -> None:
     """Hidden files, the masks folder and a result's stored masks are not protected."""
     save(photos / "masks" / "a.png", np.ones((40, 60), np.uint8))

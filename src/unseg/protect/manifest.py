@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from unseg.data.masks import LabelRules
 from unseg.errors import UnsegError
 from unseg.noise import Budget
-from unseg.protect.writers import write_atomically
+from unseg.protect.writers import cannot_write, write_atomically
 
 MANIFEST = "unseg-manifest.jsonl"
 RUN = "unseg-run.json"
@@ -165,11 +165,18 @@ class Manifest:
         return records, damaged
 
     def append(self, record: Record) -> None:
-        """Add a record; it is on disk when this returns."""
-        with self.path.open("ab") as stream:
-            stream.write(_line(record))
-            stream.flush()
-            os.fsync(stream.fileno())
+        """Add a record; it is on disk when this returns.
+
+        Raises:
+            UnsegError: when the file cannot be written.
+        """
+        try:
+            with self.path.open("ab") as stream:
+                stream.write(_line(record))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def replace(self, records: Iterable[Record]) -> None:
         """Write all records anew, sorted by output and source."""
