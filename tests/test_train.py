@@ -199,7 +199,7 @@ def test_uncertain_points_are_where_the_prediction_is_unsure() -> None:
     )
     near = ((points[0, :, 0] - 0.5).abs() < 0.1).float().mean()
     assert near > 0.4
-    assert points.shape == (1, 100, 2) and bool((0 <= points).all()) and bool((points <= 1).all())
+    assert points.shape == (1, 100, 2) and bool((points >= 0).all()) and bool((points <= 1).all())
 
 
 def test_loss_is_small_for_a_right_and_large_for_a_wrong_mask() -> None:

@@ -16,7 +16,6 @@ from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
 
-
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
 
@@ -31,7 +30,8 @@ class HeadConfig:
         local_norm: side, in noise-grid cells, of the window in which the noise has zero mean and
             unit contrast; 0 constrains the mean over the whole image only.
         carriers: periods, in noise-grid cells, of plane waves that the fused feature modulates;
-            empty adds none. A sum of smooth features alone drifts to smooth colour.
+            empty uses the feature as it is. Left free, training prefers one colour inside and its
+            opposite outside; with carriers the noise says the same in textures.
         logit_scale: factor on the noise logits before tanh at the start of training.
     """
 
@@ -44,7 +44,10 @@ class HeadConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HeadConfig:
         """Rebuild from JSON, where tuples are lists."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        arguments: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**arguments)
 
 
 def _upscale(channels: int, width: int, out: int, factor: int) -> nn.Sequential:
@@ -238,7 +241,7 @@ class NoiseGenerator(nn.Module):
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
         if self.carriers is not None:
-            feature = feature + self.gate(feature) * self.carriers(self.waves)
+            feature = self.gate(feature) * self.carriers(self.waves)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
         logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
         if self.config.local_norm:
@@ -281,7 +284,9 @@ class NoiseGenerator(nn.Module):
         features = self.base.encode(torch.cat([pixels for pixels, _ in framed]))
         results = []
         for i, ((_, frame), some) in enumerate(zip(framed, masks, strict=True)):
-            grid_masks = letterbox_mask(some[:, None].float().to(device), self.image_size, self.grid)
+            grid_masks = letterbox_mask(
+                some[:, None].float().to(device), self.image_size, self.grid
+            )
             # One prompt at a time: an instance map may hold a thousand of them.
             noise = [
                 unletterbox(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers.models.sam.modeling_sam import SamPromptEncoder
 
 #: SAM feeds its own mask logits back as mask prompts; +-10 is a confident one.
 MASK_LOGIT = 10.0
@@ -49,3 +50,20 @@ def mask_prompt(mask: Tensor, grid: int) -> Tensor:
         (B, 1, grid, grid) logits in +-:data:`MASK_LOGIT`.
     """
     return (2 * F.interpolate(mask, (grid, grid), mode="area") - 1) * MASK_LOGIT
+
+
+def dense_positions(encoder: SamPromptEncoder, side: int) -> Tensor:
+    """Position encoding of the cells of a grid over the model input.
+
+    Args:
+        encoder: the prompt encoder whose Fourier features are used.
+        side: of the grid.
+
+    Returns:
+        (1, C, side, side).
+    """
+    table = encoder.shared_embedding
+    weight = table.positional_embedding
+    centres = (torch.arange(side, device=weight.device, dtype=weight.dtype) + 0.5) / side
+    rows, columns = torch.meshgrid(centres, centres, indexing="ij")
+    return table(torch.stack([columns, rows], dim=-1)).permute(2, 0, 1).unsqueeze(0)

@@ -7,10 +7,9 @@ nothing from scratch within the steps that two CPU cores can carry.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import SamConfig
+from transformers import SamConfig, SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import (
     SamLayerNorm,
     SamMaskDecoder,
@@ -18,7 +17,7 @@ from transformers.models.sam.modeling_sam import (
 )
 
 from unseg.errors import UnsegError
-from unseg.models.prompts import Prompts
+from unseg.models.prompts import Prompts, dense_positions
 from unseg.models.sam.vit import PATCH, VitConfig, VitEncoder
 
 #: Pixel mean and standard deviation of SAM's preprocessing, RGB in [0, 255].
@@ -121,12 +120,12 @@ class Surrogate(nn.Module):
             prompt_encoder_config={
                 "hidden_size": width, "image_size": size, "patch_size": stride,
             },
-            mask_decoder_config={
-                "hidden_size": width, "mlp_dim": 8 * width,
-                "iou_head_hidden_dim": width, "num_attention_heads": 8 if width >= 128 else 4,
-            },
         )  # fmt: skip
-        config.mask_decoder_config._attn_implementation = "sdpa"
+        decoder_config = SamMaskDecoderConfig(
+            hidden_size=width, mlp_dim=8 * width, iou_head_hidden_dim=width,
+            num_attention_heads=8 if width >= 128 else 4,
+        )  # fmt: skip
+        decoder_config._attn_implementation = "sdpa"
         self.size, self.embedding_side = size, size // stride
         self.encoder = ConvEncoder(width) if kind == "small" else scratch_vit(size)
         self.prompt_encoder = SamPromptEncoder(config)
@@ -134,19 +133,12 @@ class Surrogate(nn.Module):
         # at this width; SAM's released matrix has a standard deviation of about one.
         nn.init.normal_(self.prompt_encoder.shared_embedding.positional_embedding)
         self.prompt_encoder.shared_embedding.positional_embedding.requires_grad_(False)
-        self.mask_decoder = SamMaskDecoder(config.mask_decoder_config)
+        self.mask_decoder = SamMaskDecoder(decoder_config)
 
     @property
     def grid(self) -> int:
         """Side of the output and of a mask prompt: four times the embedding's."""
         return 4 * self.embedding_side
-
-    def _dense_position(self) -> Tensor:
-        side = self.embedding_side
-        table = self.prompt_encoder.shared_embedding
-        steps = (torch.arange(side, device=table.positional_embedding.device) + 0.5) / side
-        y, x = torch.meshgrid(steps, steps, indexing="ij")
-        return table(torch.stack([x, y], -1)[None, None])[0, 0].permute(2, 0, 1)[None]
 
     def forward(self, image: Tensor, prompts: Prompts) -> Tensor:
         """Segment.
@@ -162,9 +154,11 @@ class Surrogate(nn.Module):
         sparse, dense = self.prompt_encoder(
             prompts.points, prompts.labels, prompts.boxes, prompts.masks
         )
+        positions = dense_positions(self.prompt_encoder, self.embedding_side)
+        positions = positions.expand(len(embedding), -1, -1, -1)
         masks, _ = self.mask_decoder(
             image_embeddings=embedding,
-            image_positional_embeddings=self._dense_position().expand(len(embedding), -1, -1, -1),
+            image_positional_embeddings=positions,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense.expand(len(embedding), -1, -1, -1),
             multimask_output=False,

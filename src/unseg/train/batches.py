@@ -15,7 +15,7 @@ from unseg.models.sam.base import Features
 from unseg.noise import compose
 from unseg.train.augment import Jitter, apply_jitter, degrade
 from unseg.train.cache import FeatureCache
-from unseg.train.config import TrainConfig
+from unseg.train.config import PromptType, TrainConfig
 from unseg.train.corpus import Entry, Picture, draw_mask, fixed_mask, load
 from unseg.train.prompts import draw_prompts, random_subset
 
@@ -125,7 +125,7 @@ def protected_views(
     device: torch.device,
     rng: torch.Generator,
     *,
-    prompt_types: Sequence[str] | None = None,
+    prompt_types: Sequence[PromptType] | None = None,
     robust: float | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Make noise for a batch, add it, and bring the result before the surrogate.
@@ -157,7 +157,7 @@ def protected_views(
     views, targets = [], []
     for sample, one in zip(samples, grid_noise, strict=True):
         image, mask = sample.image.to(device), sample.mask.to(device)
-        noise = unletterbox(one[None].float(), Frame(*image.shape[-2:], size))
+        noise = unletterbox(one[None].float(), Frame(image.shape[-2], image.shape[-1], size))
         protected = compose(image[None], noise, mask[None], config.budget)[0]
         view, target = _surrogate_view(protected, mask, sample.jitter, config.surrogate_size)
         views.append(view)

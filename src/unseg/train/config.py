@@ -149,7 +149,10 @@ class TrainConfig:
                 f"training settings have no {', '.join(sorted(unknown))}; "
                 f"known: {', '.join(sorted(known))}"
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        arguments: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**arguments)
 
 
 REFERENCE = TrainConfig()

@@ -11,6 +11,7 @@ from torch import Tensor
 from unseg.models.prompts import Prompts, mask_prompt
 from unseg.train.config import PromptType
 
+
 def perturb_boundary(prompt: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Flip random cells of a mask prompt inside its boundary zone.
 

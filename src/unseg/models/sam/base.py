@@ -10,12 +10,12 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
 
 from unseg.errors import UnsegError
+from unseg.models.prompts import dense_positions
 from unseg.models.sam.tinyvit import TinyVit, TinyVitConfig
 from unseg.models.sam.vit import VitConfig, VitEncoder
 
@@ -192,11 +192,7 @@ class SamBase(nn.Module):
 
     def dense_pe(self, grid: int) -> Tensor:
         """Position encoding of the cells of a grid over the input: (1, 256, grid, grid)."""
-        weight = self.prompt_encoder.shared_embedding.positional_embedding
-        centres = (torch.arange(grid, device=weight.device, dtype=weight.dtype) + 0.5) / grid
-        rows, columns = torch.meshgrid(centres, centres, indexing="ij")
-        encoded = self.prompt_encoder.shared_embedding(torch.stack([columns, rows], dim=-1))
-        return encoded.permute(2, 0, 1).unsqueeze(0)
+        return dense_positions(self.prompt_encoder, grid)
 
     def predict_masks(
         self,
