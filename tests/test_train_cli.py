@@ -1,0 +1,106 @@
+"""unseg train and unseg card, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unseg.models.registry import load_generator
+from unseg.models.sam.base import SamBase, architecture
+from unseg.models.weights.io import save_base
+
+SMALL = ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8",
+         "epochs=4", "epoch_steps=1", "batch_size=2", "loss_points=64",
+         "validation_share=0.25"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of eight pictures and a random base."""
+    folder = tmp_path_factory.mktemp("train")
+    for part in ("im", "gt"):
+        (folder / "corpus" / part).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        mask = np.zeros((40, 56), np.uint8)
+        mask[8:30, 10 : 30 + index] = 255
+        pixels = rng.integers(0, 255, (40, 56, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "corpus" / "im" / f"{index}.png")
+        Image.fromarray(mask).save(folder / "corpus" / "gt" / f"{index}.png")
+    torch.manual_seed(0)
+    save_base(SamBase(architecture("mobile_sam"), 64), folder / "base.safetensors")
+    return folder
+
+
+def command(material: Path, output: Path, *more: str) -> list[str]:
+    settings = [part for pair in SMALL for part in ("--set", pair)]
+    return ["train", "--corpus", str(material / "corpus"), "--base",
+            str(material / "base.safetensors"), "-o", str(output), "--cpu", *settings,
+            *more]  # fmt: skip
+
+
+def run(arguments: list[str], launcher: list[str] | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*(launcher or [sys.executable]), "-m", "unseg", *arguments],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_train_resume_and_card(material: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    first = run(command(material, output, "--steps", "2"))
+    assert first.returncode == 0, first.stderr
+    again = run(command(material, output))
+    assert again.returncode == 2 and "--resume" in again.stderr
+    rest = run(command(material, output, "--resume"))
+    assert rest.returncode == 0, rest.stderr
+    log = [json.loads(line) for line in (output / "log.jsonl").open()]
+    assert [line["step"] for line in log if line["phase"] != "validation"] == [1, 2, 3, 4]
+    assert list((output / "tensorboard").iterdir()) and list((output / "samples").iterdir())
+    assert (output / "cache").is_dir()
+    generator = load_generator(str(output / "best.safetensors"))
+    assert generator.image_size == 64
+    card = run(["card", str(output), "-o", str(tmp_path / "card")])
+    assert card.returncode == 0, card.stderr
+    text = (tmp_path / "card" / "README.md").read_text()
+    assert "corpus (8 images)" in text and "| epsilon | 8.0 |" in text
+    with Image.open(tmp_path / "card" / "curves.png") as picture:
+        assert picture.width > 500
+
+
+def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu",
+                "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
+                "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
+    done = run(command(material, tmp_path / "run"), launcher)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 process(es)" in done.stdout
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    # Only one process writes: every step stands once.
+    assert [x["step"] for x in log if x["phase"] != "validation"] == [1, 2, 3, 4]
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--preset", "huge"], "no preset named huge"),
+        (["--set", "epsilom=3"], "expected name=value"),
+        (["--set", "epochs=many"], "is not a int"),
+        (["--set", "base=vit_b"], "holds mobile_sam but the settings want vit_b"),
+        (["--mixed-precision", "fp8"], "no, fp16 or bf16"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(
+    material: Path, tmp_path: Path, more: list[str], message: str
+) -> None:
+    done = run(command(material, tmp_path / "run", *more))
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
