@@ -76,7 +76,7 @@ def test_train_resume_and_card(material: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu",
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu",
                 "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
                 "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
     done = run(command(material, tmp_path / "run"), launcher)
