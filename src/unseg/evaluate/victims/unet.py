@@ -34,6 +34,7 @@ class UNetVictim(Victim):
         batch: crops a step.
         rate: peak learning rate, reached after the first tenth.
         decay: weight decay of AdamW.
+        mirror: average the prediction with that of the mirrored image.
         augmentation: how training crops are drawn.
     """
 
@@ -51,6 +52,7 @@ class UNetVictim(Victim):
         batch: int = 8,
         rate: float = 3e-3,
         decay: float = 1e-2,
+        mirror: bool = True,
         augmentation: Augmentation = DEFAULT_AUGMENTATION,
     ) -> None:
         if crop < 32 or crop % 16:
@@ -61,7 +63,7 @@ class UNetVictim(Victim):
             raise UnsegError(f"unet: steps {steps} does not work: give at least 1")
         self.size, self.crop, self.width, self.units = size, crop, width, units
         self.steps, self.batch = steps, batch
-        self.rate, self.decay = rate, decay
+        self.rate, self.decay, self.mirror = rate, decay, mirror
         self.augmentation = augmentation
         self._network: nn.Module | None = None
 
@@ -106,7 +108,10 @@ class UNetVictim(Victim):
         small = to_tensor(shrink(image, self.size))[None] / 255
         height, width = small.shape[-2:]
         padded = F.pad(small, (0, -width % 16, 0, -height % 16), mode="replicate")
-        logits = self._network(normalise(padded))[..., :height, :width]
+        logits = self._network(normalise(padded))
+        if self.mirror:
+            logits = (logits + self._network(normalise(padded.flip(-1))).flip(-1)) / 2
+        logits = logits[..., :height, :width]
         full = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
         return full[0, 0]
 
