@@ -523,7 +523,7 @@ def test_kill_9_and_resume_give_an_uninterrupted_runs_files(cli: Cli, tmp_path: 
     manifest = out / "unseg-manifest.jsonl"
     for wanted in (3, 15):
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and process.poll() is None:
             if manifest.exists() and manifest.read_bytes().count(b"\n") >= wanted:
                 break
