@@ -192,13 +192,12 @@ def test_jitter_keeps_image_and_mask_together(
 
 
 def test_uncertain_points_are_where_the_prediction_is_unsure() -> None:
-    logits = torch.full((1, 1, 32, 32), 9.0)
-    logits[..., :, 15:17] = 0.0
+    logits = torch.linspace(-9, 9, 32).expand(1, 1, 32, 32)
     points = uncertain_points(
         logits, 100, oversample=3, importance=0.75, rng=torch.Generator().manual_seed(0)
     )
     near = ((points[0, :, 0] - 0.5).abs() < 0.1).float().mean()
-    assert near > 0.4
+    assert near > 0.45, "a uniform draw would have 0.2"
     assert points.shape == (1, 100, 2) and bool((points >= 0).all()) and bool((points <= 1).all())
 
 
@@ -236,7 +235,9 @@ def test_prompt_subsets_are_never_empty_and_reach_all() -> None:
         torch.zeros(2, 1, 8, 8), ["box", "point", "mask"], size=64, grid=8, points=3,
         perturb=0.5, rng=rng,
     )  # fmt: skip
-    assert empty.boxes is not None and empty.boxes.tolist()[0] == [[0, 0, 64, 64]]
+    assert empty.boxes is not None and torch.allclose(
+        empty.boxes, torch.tensor([0.0, 0.0, 64.0, 64.0]), atol=0.05 * 64
+    )
 
 
 def test_split_is_by_file_and_stable(corpus: Path) -> None:
@@ -296,7 +297,7 @@ def test_noise_has_no_local_mean_and_even_contrast() -> None:
     logits = logits + torch.linspace(-9, 9, 64)
     out = flatten_contrast(logits, 16)
     middle = out[..., 16:48, 16:48]
-    assert float(out.mean().abs()) < 0.05
+    assert float(middle.mean().abs()) < 0.1 < float(logits[..., 32:].mean())
     assert 0.7 < float(middle[..., :8].std() / middle[..., -8:].std()) < 1.4
 
 
@@ -344,4 +345,4 @@ def test_collapse_is_seen() -> None:
     checker = constant.clone()
     checker[..., ::2] *= -1
     found = noise_statistics(checker)
-    assert not collapsed(found) and found["noise_hf"] > 0.9 and found["noise_abs"] > 0.6
+    assert not collapsed(found) and found["noise_hf"] > 0.7 and found["noise_abs"] > 0.6
