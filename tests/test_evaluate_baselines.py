@@ -78,7 +78,7 @@ def test_pattern_is_one_tile_for_all_images_and_flips_at_the_border() -> None:
 
 def test_pattern_refuses_blocks_that_do_not_fit() -> None:
     with pytest.raises(UnsegError, match="block 7 must divide tile 64"):
-        Pattern(block=7)
+        Pattern(tile=64, block=7)
 
 
 def test_seeded_conditions_repeat_exactly() -> None:
@@ -123,7 +123,7 @@ def test_defences_remove_fine_noise_and_keep_flat_colour() -> None:
 
 def test_settings_are_printed() -> None:
     assert repr(DEFENCES["jpeg75"]()) == "Jpeg(quality=75)"
-    assert "block=16" in repr(Pattern())
+    assert "block=8" in repr(Pattern(tile=32, block=8))
 
 
 def test_change_is_measured_inside_and_outside() -> None:

@@ -87,15 +87,15 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
     out, table = tmp_path / "results", tmp_path / "docs" / "table.md"
     line = (
         "person", "--data", coco, "-o", out, "--conditions", "clean,random",
-        "--defences", "none,jpeg75", "--seeds", "0,1", "--steps", 2, "--size", 64,
+        "--defences", "none,jpeg75", "--seeds", "1", "--steps", 2, "--size", 64,
         "--table", table,
     )  # fmt: skip
     first = command(*line)
     assert first.returncode == 0, first.stderr
     assert "| training images | none | jpeg75 |" in first.stdout
-    assert "8/8" in first.stderr and "min left" in first.stderr
+    assert "4/4" in first.stderr and "min left" in first.stderr
     files = {path: path.read_bytes() for path in out.glob("*.json")}
-    assert len(files) == 8
+    assert len(files) == 4
     assert first.stdout.strip() in table.read_text() and "unseg evaluate" in table.read_text()
 
     # One lost result is made again, to the same figure; the others are not touched.
@@ -103,7 +103,7 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
     lost.unlink()
     again = command(*line)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("already there") == 7
+    assert again.stderr.count("already there") == 3
     assert again.stdout == first.stdout
     for path, body in files.items():
         before, after = json.loads(body), json.loads(path.read_bytes())
