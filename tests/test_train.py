@@ -333,7 +333,7 @@ def test_generator_file_round_trip(base: SamBase, tmp_path: Path) -> None:
     assert float((loaded.noise(image, mask) - generator.noise(image, mask)).abs().mean()) < 0.05
     assert loaded.model_id.startswith("g@") and len(loaded.sha256) == 64
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UnsegError, match="not a readable safetensors"):
+    with pytest.raises(UnsegError, match="damaged, truncated or no safetensors"):
         load_generator(str(path))
     with pytest.raises(UnsegError, match="neither a file nor a model"):
         load_generator("no-such-model")

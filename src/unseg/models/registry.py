@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.sam.base import Architecture, SamBase
+from unseg.models.weights.io import read_tensors, save_tensors
+from unseg.provenance import sha256_file
 
 FORMAT = "unseg-generator-1"
+
+REMEDY = "give a generator written by unseg train"
 
 #: Names of the weights that ship with the package.
 SHIPPED = {"unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors"}
@@ -68,10 +69,7 @@ def write_generator(
         "settings": json.dumps(generator.settings()),
         "training": json.dumps(training or {}),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata)
-    temporary.replace(path)
+    save_tensors(tensors, path, metadata, overwrite=True)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -80,14 +78,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         UnsegError: when the file is not one.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UnsegError(
-            f"{path} is not a readable safetensors file ({error}): expected weights written by "
-            "unseg train"
-        ) from error
+    return _facts(read_tensors(path, REMEDY)[1], path)
+
+
+def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
     if found.get("format") != FORMAT:
         raise UnsegError(
             f"{path} is a safetensors file of format {found.get('format', 'unknown')!r}, not "
@@ -117,19 +111,16 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
     path = resolve(name_or_path)
     if not path.is_file():
         raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")
-    metadata = read_metadata(path)
+    tensors, found = read_tensors(path, REMEDY)
+    metadata = _facts(found, path)
     base = SamBase(Architecture.from_json(metadata["base"]), metadata["settings"]["image_size"])
     generator = NoiseGenerator(base, HeadConfig.from_dict(metadata["settings"]["head"]))
-    from safetensors.torch import load_file
-
-    tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
     try:
-        generator.load_state_dict(tensors)
+        generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise UnsegError(
             f"{path} does not fit the model it describes: {str(error).splitlines()[1].strip()}"
         ) from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    generator.sha256 = digest
-    generator.model_id = f"{path.stem}@{digest[:12]}"
+    generator.sha256 = sha256_file(path)
+    generator.model_id = f"{path.stem}@{generator.sha256[:12]}"
     return generator.to(device).eval()
