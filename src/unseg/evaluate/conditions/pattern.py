@@ -25,7 +25,7 @@ class Pattern(Condition):
     name = "pattern"
     summary = "one fixed block pattern, sign flipped at the mask border"
 
-    def __init__(self, *, tile: int = 256, block: int = 64, budget: Budget = Budget()) -> None:
+    def __init__(self, *, tile: int = 64, block: int = 16, budget: Budget = Budget()) -> None:
         if tile < 1 or block < 1 or tile % block:
             raise UnsegError(f"pattern: block {block} must divide tile {tile}")
         super().__init__(budget=budget)
