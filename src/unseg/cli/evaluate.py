@@ -66,6 +66,9 @@ def evaluate(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     table: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Run nothing: only the runs that RESULTS holds.")
+    ] = False,
     list_: Annotated[bool, typer.Option("--list", help="Say what there is and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
@@ -82,7 +85,7 @@ def evaluate(
     from unseg.evaluate.defences import DEFENCES
     from unseg.evaluate.protocol import Bench
     from unseg.evaluate.results import ResultStore
-    from unseg.evaluate.suite import cells
+    from unseg.evaluate.suite import cells, is_stored
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
     from unseg.noise import Budget
@@ -109,7 +112,12 @@ def evaluate(
         numbers,
     )
     bench = Bench(chosen, data, part)  # type: ignore[arg-type]
-    results = _run(bench, architecture, suite, ResultStore(out))
+    store = ResultStore(out)
+    if stored:
+        suite = [cell for cell in suite if is_stored(bench, architecture, cell, store)]
+        if not suite:
+            raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
+    results = _run(bench, architecture, suite, store)
     text = retention_table(results, chosen.floor)
     if table is not None:
         from unseg.provenance import provenance

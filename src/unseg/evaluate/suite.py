@@ -60,6 +60,12 @@ def cells(
     ]
 
 
+def is_stored(bench: Bench, victim: Victim, cell: Cell, store: ResultStore) -> bool:
+    """Whether a cell's result is there already."""
+    config = configuration(bench, victim, cell.condition, cell.defence, cell.label, cell.seed)
+    return store.find(content_key(config)) is not None
+
+
 def run_suite(
     bench: Bench,
     victim: Victim,
@@ -68,12 +74,7 @@ def run_suite(
     progress: Callable[[Cell, float], None] = lambda cell, share: None,
 ) -> Iterator[Finished]:
     """Run the cells that have no result yet; yields after every one, in order."""
-
-    def known(cell: Cell) -> bool:
-        config = configuration(bench, victim, cell.condition, cell.defence, cell.label, cell.seed)
-        return store.find(content_key(config)) is not None
-
-    reused = [known(cell) for cell in suite]
+    reused = [is_stored(bench, victim, cell, store) for cell in suite]
     spans: list[float] = []
     for index, cell in enumerate(suite):
         started = time.perf_counter()
