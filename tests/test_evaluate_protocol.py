@@ -101,6 +101,8 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
     # One lost result is made again, to the same figure; the others are not touched.
     lost = next(path for path in files if "-random-jpeg75-s1-" in path.name)
     lost.unlink()
+    stored = command(*line, "--stored")
+    assert stored.returncode == 0 and "3/3" in stored.stderr and not lost.exists()
     again = command(*line)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("already there") == 3
