@@ -69,10 +69,18 @@ def provenance(seed: int, data_sha256: str | None = None) -> dict[str, Any]:
         seed: the run's seed.
         data_sha256: checksum of the data, from :func:`sha256_files`.
     """
+
+    # Where a user keeps data is nobody's business: of a path outside the working folder only the
+    # last two parts are kept.
+    def shorten(argument: str) -> str:
+        path = Path(argument)
+        outside = path.is_absolute() or ".." in path.parts
+        return "/".join(path.parts[-2:]) if outside and len(path.parts) > 2 else argument
+
     program = "unseg" if Path(sys.argv[0]).stem in {"unseg", "__main__"} else Path(sys.argv[0]).name
     return {
         "seed": seed,
-        "command": " ".join([program, *sys.argv[1:]]),
+        "command": " ".join([program, *map(shorten, sys.argv[1:])]),
         "git_revision": git_revision(),
         "versions": library_versions(),
         "data_sha256": data_sha256,
