@@ -12,9 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from unseg.cli.train import parse_overrides
+from unseg.errors import UnsegError
 from unseg.models.registry import load_generator
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.weights.io import save_base
+from unseg.train.config import preset
 
 SMALL = ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8",
          "epochs=4", "epoch_steps=1", "batch_size=2", "loss_points=64",
@@ -104,3 +107,12 @@ def test_wrong_options_are_one_clear_line(
     done = run(command(material, tmp_path / "run", *more))
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_overrides_have_the_fields_types() -> None:
+    pairs = ["carriers=3,4.5", "generator_prompts=mask,box", "flip=0", "jitter_after=false"]
+    config = parse_overrides(preset("cpu"), pairs)
+    assert config.carriers == (3.0, 4.5) and config.generator_prompts == ("mask", "box")
+    assert config.flip == 0.0 and config.jitter_after is False
+    with pytest.raises(UnsegError, match="carriers=wide"):
+        parse_overrides(config, ["carriers=wide"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -54,7 +54,9 @@ def parse_overrides(config: TrainConfig, pairs: list[str]) -> TrainConfig:
             if isinstance(current, bool):
                 changes[name] = {"true": True, "false": False, "1": True, "0": False}[text.lower()]
             elif isinstance(current, tuple):
-                changes[name] = tuple(part for part in text.split(",") if part)
+                parts = [part for part in text.split(",") if part]
+                numbers = get_args(hints[name])[0] is float
+                changes[name] = tuple(float(part) if numbers else part for part in parts)
             else:
                 changes[name] = type(current)(text)
         except (KeyError, ValueError) as error:
