@@ -73,13 +73,10 @@ def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
         UnsegError: when the base is not the configured one.
     """
     from unseg.models.registry import load_generator
-    from unseg.models.sam.base import SamBase
     from unseg.models.weights.io import load_base
 
     if source == "default":
-        shipped = load_generator().base
-        base = SamBase(shipped.architecture, config.generator_size)
-        base.load_state_dict(shipped.state_dict())
+        base = load_generator().base.at_size(config.generator_size)
     else:
         base = load_base(source, config.generator_size)
     if base.name != config.base:

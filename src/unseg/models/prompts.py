@@ -29,15 +29,6 @@ class Prompts:
     boxes: Tensor | None = None
     masks: Tensor | None = None
 
-    def to(self, device: torch.device | str) -> Prompts:
-        """The same prompts on a device."""
-        return Prompts(
-            *(
-                None if value is None else value.to(device)
-                for value in (self.points, self.labels, self.boxes, self.masks)
-            )
-        )
-
 
 def mask_prompt(mask: Tensor, grid: int) -> Tensor:
     """Turn masks into SAM mask prompts.

@@ -9,19 +9,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from unseg.models.geometry import letterbox
 from unseg.models.sam.base import Features, SamBase
-
-
-def module_sha256(module: nn.Module) -> str:
-    """Hex sha256 over the names and bytes of a module's tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+from unseg.models.weights.io import module_sha256
 
 
 class FeatureCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
+from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 
 
@@ -30,12 +30,7 @@ def fingerprint(source: NoiseSource) -> str:
         raise UnsegError(
             f"{type(source).__name__} has no weights to identify it by: pass identity= to name it"
         )
-    digest = hashlib.sha256()
-    for name, tensor in sorted(source.state_dict().items()):
-        tensor = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return module_sha256(source)
 
 
 class Unseg(Condition):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 from unseg.models.sam.base import Architecture, SamBase
@@ -115,6 +116,16 @@ def save_tensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def module_sha256(module: nn.Module) -> str:
+    """Hex sha256 over the names, types, shapes and bytes of a module's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path, remedy: str = REMEDY) -> tuple[dict[str, Tensor], dict[str, str]]:
