@@ -189,8 +189,8 @@ def test_ccp_reads_label_maps_and_holds_out_every_fifth(tmp_path: Path) -> None:
 def test_scores_are_over_all_pixels_together() -> None:
     masks = [np.array([[True, True]]), np.array([[False, True]])]
     samples = [Sample(str(i), np.zeros((1, 2, 3), np.uint8), m) for i, m in enumerate(masks)]
-    logits = [torch.tensor([[1.0, -1.0]]), torch.tensor([[1.0, 1.0]])]
-    scores = foreground_scores(zip(logits, samples, strict=True))
+    found = [torch.tensor([[1, 0]]), torch.tensor([[1, 1]])]
+    scores = foreground_scores(zip(found, samples, strict=True))
     # Two true positives, one false positive, one false negative, no true negative.
     assert scores["iou"] == pytest.approx(2 / 4)
     assert scores["background_iou"] == 0

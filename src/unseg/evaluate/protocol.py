@@ -22,15 +22,11 @@ from unseg.evaluate.results import Result, ResultStore, content_key
 from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks import Part, Task
 from unseg.evaluate.victims import Victim
-from unseg.evaluate.victims.base import Progress
+from unseg.evaluate.victims.base import Progress, Training, silent
 from unseg.provenance import provenance
 
 VERSION = 1
 """Goes into every key; raise it when the protocol itself changes, so that nothing stale is used."""
-
-
-def _silent(_: float) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,18 @@ class Change:
 
 
 def change_of(clean: Sequence[Sample], published: Sequence[Sample]) -> Change:
-    """Largest change inside and outside the masks, and the mean absolute change."""
+    """Largest change inside and outside the masks, and the mean absolute change.
+
+    A condition may publish fewer images than there are; names say which is which. The mask is the
+    published sample's: a condition may protect a part of the foreground only.
+    """
     inside = outside = total = count = 0.0
-    for before, after in zip(clean, published, strict=True):
+    originals = {sample.name: sample for sample in clean}
+    for after in published:
+        before = originals[after.name]
         moved = np.abs(after.image.astype(np.int16) - before.image).max(axis=2)
-        inside = max(inside, float(moved[before.mask].max(initial=0)))
-        outside = max(outside, float(moved[~before.mask].max(initial=0)))
+        inside = max(inside, float(moved[after.mask].max(initial=0)))
+        outside = max(outside, float(moved[~after.mask].max(initial=0)))
         total += float(np.abs(after.image.astype(np.int16) - before.image).sum())
         count += before.image.size
     return Change(inside, outside, total / count)
@@ -82,9 +84,7 @@ class Bench:
         used = seed if condition.seeded else 0
         key = content_key({"name": condition.name, "seed": used, **condition.settings()})
         if key != self._key:
-            self._published = tuple(
-                replace(sample, image=condition.apply(sample, used)) for sample in self.split.train
-            )
+            self._published = tuple(condition.publish(self.split.train, self.task.problem, used))
             self._key = key
             change = change_of(self.split.train, self._published)
             limit = condition.budget
@@ -116,7 +116,9 @@ def run(
     *,
     label: str | None = None,
     store: ResultStore | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
+    mixed_precision: str = "no",
+    cpu: bool = False,
 ) -> Result:
     """Run one cell of the table, or take it from the store.
 
@@ -129,6 +131,8 @@ def run(
         label: the defence's short name in tables; by default its ``name``.
         store: where the result is looked up and saved; nothing runs twice.
         progress: called with the share of the training that is done.
+        mixed_precision: accelerate's ``no``, ``fp16`` or ``bf16``.
+        cpu: keep off any GPU.
 
     Returns:
         The result; ``value`` is the task's metric on clean test images.
@@ -144,11 +148,13 @@ def run(
     times = [time.perf_counter()]
     published = bench.publish(condition, seed)
     change = change_of(bench.split.train, published)
+    defence.prepare(published, seed)
     stored = [replace(sample, image=defence.stored(sample.image)) for sample in published]
     times.append(time.perf_counter())
-    losses = victim.fit(stored, seed, progress)
+    training = Training(seed, progress, defence, mixed_precision, cpu)
+    losses = victim.fit(stored, bench.task.problem, training)
     times.append(time.perf_counter())
-    scores = bench.task.score((victim.predict(s.image), s) for s in bench.split.test)
+    scores = bench.task.test(victim, bench.split.test)
     times.append(time.perf_counter())
     spans = np.diff(times).round(2).tolist()
     result = Result(

@@ -16,24 +16,54 @@ from unseg.errors import UnsegError
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph at its original resolution and its foreground.
+    """One photograph at its original resolution, what is protected in it, and its ground truth.
 
     Args:
         name: the file's stem; unique within a task.
         image: (H, W, 3) uint8, RGB.
-        mask: (H, W) bool, true is foreground.
+        mask: (H, W) bool, true is the foreground that a condition protects.
+        labels: (H, W) uint8 class indices, 255 is void; None is the mask itself as two classes.
+        instances: (H, W) int32, 0 is no object and i is the object with ``categories[i - 1]``.
+        categories: (n,) int64 classes of the objects.
+        boxes: (n, 4) float32 xyxy of the objects, where the data has boxes only.
     """
 
     name: str
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+    labels: NDArray[np.uint8] | None = None
+    instances: NDArray[np.int32] | None = None
+    categories: NDArray[np.int64] | None = None
+    boxes: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.image.shape != (*self.mask.shape, 3):
-            raise UnsegError(
-                f"{self.name}: the image is {self.image.shape[1]}x{self.image.shape[0]} but its "
-                f"mask is {self.mask.shape[1]}x{self.mask.shape[0]}: both must have one size"
-            )
+        for kind, found in (
+            ("mask", self.mask), ("label map", self.labels), ("instance map", self.instances)
+        ):  # fmt: skip
+            if found is not None and self.image.shape != (*found.shape, 3):
+                raise UnsegError(
+                    f"{self.name}: the image is {self.image.shape[1]}x{self.image.shape[0]} but "
+                    f"its {kind} is {found.shape[1]}x{found.shape[0]}: both must have one size"
+                )
+
+    @property
+    def class_map(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 class indices; 255 is void."""
+        return self.mask.astype(np.uint8) if self.labels is None else self.labels
+
+    @property
+    def object_boxes(self) -> NDArray[np.float32]:
+        """(n, 4) float32 xyxy of the objects, from ``boxes`` or around the instances."""
+        if self.boxes is not None:
+            return self.boxes
+        if self.instances is None or self.categories is None:
+            raise ValueError(f"{self.name} has neither boxes nor instances")
+        boxes = np.zeros((len(self.categories), 4), dtype=np.float32)
+        for i in range(len(self.categories)):
+            rows, columns = np.nonzero(self.instances == i + 1)
+            if len(rows):
+                boxes[i] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        return boxes
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
+from unseg.models.textures import TextureBank
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
@@ -32,6 +33,8 @@ class HeadConfig:
         carriers: periods, in noise-grid cells, of plane waves that the fused feature modulates;
             empty uses the feature as it is. Left free, training prefers one colour inside and its
             opposite outside; with carriers the noise says the same in textures.
+        textures: periods, in noise-grid cells, of a bank of textures from which the feature chooses
+            (:class:`~unseg.models.textures.TextureBank`); empty has no bank.
         logit_scale: factor on the noise logits before tanh at the start of training.
     """
 
@@ -39,6 +42,7 @@ class HeadConfig:
     mask_feature: bool = False
     local_norm: int = 0
     carriers: tuple[float, ...] = ()
+    textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
 
     @classmethod
@@ -197,6 +201,9 @@ class NoiseGenerator(nn.Module):
             self.register_buffer("waves", waves, persistent=False)
             self.carriers = nn.Conv2d(waves.shape[1], channels, 1, bias=False)
             self.gate = _refine(channels, width, channels)
+        self.textures: TextureBank | None = None
+        if self.config.textures:
+            self.textures = TextureBank(channels, hidden, self.config.textures)
         self.log_scale = nn.Parameter(torch.tensor(float(self.config.logit_scale)).log())
 
     @property
@@ -243,7 +250,10 @@ class NoiseGenerator(nn.Module):
         if self.carriers is not None:
             feature = self.gate(feature) * self.carriers(self.waves)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
-        logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
+        if self.textures is not None:
+            logits = self.textures(feature, embedding, weights)
+        else:
+            logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
         if self.config.local_norm:
             logits = flatten_contrast(logits, self.config.local_norm)
         return torch.tanh(logits * self.log_scale.exp())

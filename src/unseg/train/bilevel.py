@@ -45,6 +45,7 @@ def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
         mask_feature=config.mask_feature,
         local_norm=config.local_norm,
         carriers=config.carriers,
+        textures=config.textures,
         logit_scale=config.logit_scale,
     )
     return NoiseGenerator(base, head)

@@ -25,6 +25,8 @@ class TrainConfig:
             has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
             stops the collapse to a constant shift; a window also stops smooth colour clouds.
         carriers: periods, in noise-grid cells, of plane waves that the feature modulates.
+        textures: periods, in noise-grid cells, of a bank of textures from which the feature
+            chooses one at every cell; 1, 2, 4 or 8 of them.
         logit_scale: factor on the noise logits before tanh at the start.
         head_width: channels of the hidden layers of the noise feature convolutions.
         surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
@@ -72,6 +74,7 @@ class TrainConfig:
     mask_feature: bool = False
     local_norm: int = 0
     carriers: tuple[float, ...] = ()
+    textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
     head_width: int = 64
     surrogate: Literal["vit_b", "small"] = "vit_b"

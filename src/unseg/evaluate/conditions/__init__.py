@@ -11,7 +11,7 @@ from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.uniform import Uniform
-from unseg.evaluate.conditions.unseg import NoiseSource, Unseg
+from unseg.evaluate.conditions.unseg import Unseg
 
 BASELINES: dict[str, Callable[..., Condition]] = {
     Clean.name: Clean,
@@ -19,4 +19,4 @@ BASELINES: dict[str, Callable[..., Condition]] = {
     Pattern.name: Pattern,
 }
 
-__all__ = ["BASELINES", "Condition", "NoiseSource", "Unseg"]
+__all__ = ["BASELINES", "Condition", "Unseg"]

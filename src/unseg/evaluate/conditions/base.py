@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample, to_array, to_tensor
 from unseg.evaluate.settings import Configured
 from unseg.noise import Budget, compose, quantise
@@ -19,6 +21,9 @@ from unseg.noise import Budget, compose, quantise
 
 class Condition(Configured):
     """One file a condition. Hook: :meth:`noise`; composition and rounding are shared.
+
+    A condition that must see the whole training set first overrides :meth:`prepare`; one that
+    publishes other images than all of them overrides :meth:`publish`.
 
     Args:
         budget: the bound, in 8-bit steps.
@@ -33,25 +38,37 @@ class Condition(Configured):
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "budget": asdict(self.budget)}
 
+    @property
+    def label(self) -> str:
+        """Short name in tables and file names; wrappers add what they change."""
+        return self.name
+
+    def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:
+        """Look at the whole clean training set before :meth:`noise` is asked for any image."""
+
     @abstractmethod
-    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         """Noise for one image.
 
         Args:
-            image: (3, H, W) float, in [0, 255].
-            mask: (H, W) bool, true is foreground.
+            image: (3, H, W) float, in [0, 255]: the sample's.
+            sample: its mask and, where the data has them, labels and instances.
             rng: the only source of randomness allowed here.
 
         Returns:
             (3, H, W) float, in [-1, 1].
         """
 
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> list[Sample]:
+        """The training set as it is published: clean samples to changed ones."""
+        self.prepare(samples, problem, seed)
+        return [replace(sample, image=self.apply(sample, seed)) for sample in samples]
+
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
         """The image as it is published: (H, W, 3) uint8, at the original resolution."""
         image = to_tensor(sample.image)
-        mask = torch.from_numpy(sample.mask)
-        amplitude = mask.float()[None, None]
-        noise = self.noise(image, mask, self.generator(sample, seed))
+        amplitude = torch.from_numpy(sample.mask).float()[None, None]
+        noise = self.noise(image, sample, self.generator(sample, seed))
         moved = compose(image[None], noise[None], amplitude, self.budget)
         return to_array(quantise(moved, image[None], amplitude, self.budget)[0])
 

@@ -24,7 +24,7 @@ class Clean(Condition):
         # The budget has no effect, so it must not make two keys of one result.
         return {}
 
-    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         return torch.zeros_like(image)
 
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:

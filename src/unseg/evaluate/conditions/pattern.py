@@ -36,10 +36,11 @@ class Pattern(Condition):
         # One pattern for the whole set: the sample must not matter.
         return torch.Generator().manual_seed(seed)
 
-    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         side = self.tile // self.block
         signs = torch.randint(0, 2, (3, side, side), generator=rng).float() * 2 - 1
         tile = signs.repeat_interleave(self.block, 1).repeat_interleave(self.block, 2)
+        mask = torch.from_numpy(sample.mask)
         height, width = mask.shape
         rows, columns = torch.arange(height) % self.tile, torch.arange(width) % self.tile
         return tile[:, rows][:, :, columns] * torch.where(mask, 1.0, -1.0)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.samples import Sample
 
 
 class Uniform(Condition):
@@ -14,5 +15,5 @@ class Uniform(Condition):
     name = "random"
     summary = "uniform random noise per pixel, mask-modulated"
 
-    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         return torch.rand(image.shape, generator=rng) * 2 - 1

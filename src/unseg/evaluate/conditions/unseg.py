@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.samples import Sample
 from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
+from unseg.protect.apply import View, noise_fields
+from unseg.protect.sources import NoiseSource
 
-
-class NoiseSource(Protocol):
-    """The part of a generator that a condition needs."""
-
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
-        """(3, H, W) float in [0, 255] and (n, H, W) bool to (n, 3, H, W) float in [-1, 1]."""
+Target = Literal["union", "class", "instance"]
 
 
 def fingerprint(source: NoiseSource) -> str:
@@ -34,26 +33,56 @@ def fingerprint(source: NoiseSource) -> str:
 
 
 class Unseg(Condition):
-    """Noise of a generator, prompted with the union of the foreground.
+    """Noise of a generator, composed from mask prompts as ``unseg protect --target`` does.
 
     Args:
         source: the generator.
         identity: what tells this generator from others in the result's key; by default the
             checksum of its weights.
+        target: one prompt for the union of the foreground, or one per class or instance.
         budget: the bound, in 8-bit steps.
     """
 
     name = "unseg"
-    summary = "noise of the trained generator, union mask prompt"
+    summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
 
     def __init__(
-        self, source: NoiseSource, *, identity: str | None = None, budget: Budget = Budget()
+        self,
+        source: NoiseSource,
+        *,
+        identity: str | None = None,
+        target: Target = "union",
+        budget: Budget = Budget(),
     ) -> None:
         super().__init__(budget=budget)
         self._source = source
         self.generator_id = identity or fingerprint(source)
+        self.target: Target = target
 
-    def noise(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> Tensor:
+    def settings(self) -> dict[str, Any]:
+        # Left out where it is the reference's, so that the first results keep their keys.
+        found = super().settings()
+        return found if self.target != "union" else {k: found[k] for k in found if k != "target"}
+
+    @property
+    def label(self) -> str:
+        return self.name if self.target == "union" else f"{self.name}-{self.target}"
+
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
+        if not sample.mask.any():
+            return torch.zeros_like(image)
+        regions = np.zeros(sample.mask.shape, dtype=np.int64)
+        if self.target == "class":
+            regions = np.where(sample.mask, sample.class_map.astype(np.int64) + 1, 0)
+        elif self.target == "instance":
+            if sample.instances is None:
+                raise UnsegError(f"{sample.name} has no instances: use --target union or class")
+            regions = np.where(sample.mask, sample.instances.astype(np.int64), 0)
+        ids = np.unique(regions[regions > 0])[:255]
+        index = np.zeros(regions.shape, dtype=np.uint8)
+        for number, region in enumerate(ids, start=1):
+            index[regions == region] = number
         with torch.no_grad():
-            return self._source.noise(image, mask[None])[0].float().cpu()
+            view = View(image, sample.mask, index, len(ids))
+            return noise_fields(self._source, [view])[0].float().cpu()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import Sample, Split
+
+if TYPE_CHECKING:
+    from unseg.evaluate.victims import Victim
 
 Part = Literal["test", "val"]
 
 
 class Task(ABC):
     """One file a task. Hooks: :meth:`load` reads the data, :meth:`score` measures.
+
+    ``problem`` says what a victim is asked; ``folder`` where the data lies below ``--data``.
 
     ``part="test"`` trains on all training images and tests on the test images. ``part="val"``
     never looks at the test images: it holds every fifth training image out and tests on those, so
@@ -29,6 +35,9 @@ class Task(ABC):
     floor: ClassVar[float]
     """A victim whose clean training stays below this figure measures nothing."""
     summary: ClassVar[str]
+    folder: ClassVar[str]
+    """The data set's folder below the root that ``--data`` names."""
+    problem: Problem
 
     @abstractmethod
     def load(self, root: Path, part: Part = "test") -> Split:
@@ -42,8 +51,15 @@ class Task(ABC):
             UnsegError: when the folder does not have the task's layout.
         """
 
+    def test(self, victim: Victim, samples: Sequence[Sample]) -> dict[str, float]:
+        """Ask a trained victim about clean samples and score the answers.
+
+        Tasks that talk with the victim (clicks) override this.
+        """
+        return self.score((victim.predict(sample.image), sample) for sample in samples)
+
     @abstractmethod
-    def score(self, pairs: Iterable[tuple[Tensor, Sample]]) -> dict[str, float]:
+    def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         """Score predictions over the test samples; keys include :attr:`metric`."""
 
     def __repr__(self) -> str:
@@ -57,11 +73,11 @@ def hold_out(samples: tuple[Sample, ...], every: int = 5) -> tuple[list[Sample],
     return [s for i, s in enumerate(ordered) if i % every], held
 
 
-def foreground_scores(pairs: Iterable[tuple[Tensor, Sample]]) -> dict[str, float]:
+def foreground_scores(pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
     """Binary segmentation figures over all pixels of all test images together.
 
     Args:
-        pairs: (logits (H, W) at the photograph's size, sample); logit > 0 is foreground.
+        pairs: ((H, W) class map at the photograph's size, 1 is foreground; sample).
 
     Returns:
         ``iou`` of the foreground, ``background_iou``, ``dice``, ``precision`` and ``recall``.
@@ -69,8 +85,9 @@ def foreground_scores(pairs: Iterable[tuple[Tensor, Sample]]) -> dict[str, float
     from torchmetrics.classification import BinaryConfusionMatrix
 
     matrix = BinaryConfusionMatrix()
-    for logits, sample in pairs:
-        matrix.update((logits > 0).flatten().int(), torch.from_numpy(sample.mask).flatten().int())
+    for found, sample in pairs:
+        assert isinstance(found, Tensor)
+        matrix.update((found == 1).flatten().int(), torch.from_numpy(sample.mask).flatten().int())
     (tn, fp), (fn, tp) = matrix.compute().double().tolist()
 
     def ratio(part: float, whole: float) -> float:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import Sample, Split, read_rgb
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores, hold_out
 from unseg.provenance import sha256_files
@@ -25,6 +25,8 @@ class CcpTask(Task):
     """
 
     name = "ccp"
+    folder = "corpus/ccp"
+    problem = Problem("semantic", ("background", "person"))
     metric = "iou"
     floor = 0.55
     summary = "dressed people against background, im/ and gt/ label maps (CCP)"
@@ -44,7 +46,7 @@ class CcpTask(Task):
         labels = [root / "gt" / f"{path.stem}.png" for path in paths]
         return Split(tuple(train), tuple(test), sha256_files([*paths, *labels]))
 
-    def score(self, pairs: Iterable[tuple[Tensor, Sample]]) -> dict[str, float]:
+    def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         return foreground_scores(pairs)
 
     @staticmethod

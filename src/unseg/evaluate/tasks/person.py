@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import Sample, Split, read_rgb
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores, hold_out
 from unseg.provenance import sha256_files
@@ -59,6 +59,8 @@ class PersonTask(Task):
     """Penn-Fudan people: IoU of person over all test pixels at the photographs' resolution."""
 
     name = "person"
+    folder = "pennfudan"
+    problem = Problem("semantic", ("background", "person"))
     metric = "iou"
     floor = 0.55
     summary = "people against background, COCO layout (Penn-Fudan)"
@@ -72,5 +74,5 @@ class PersonTask(Task):
             files += test_files
         return Split(tuple(train), tuple(test), sha256_files(files))
 
-    def score(self, pairs: Iterable[tuple[Tensor, Sample]]) -> dict[str, float]:
+    def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         return foreground_scores(pairs)

@@ -18,19 +18,26 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def shrink(image: NDArray[np.uint8], short: int) -> NDArray[np.uint8]:
-    """Resize so that the short side is ``short``: by area when shrinking, else bilinear."""
+def shrink(image: NDArray[np.uint8], short: int, *, nearest: bool = False) -> NDArray[np.uint8]:
+    """Resize so that the short side is ``short``: by area when shrinking, else bilinear.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8.
+        short: in pixels.
+        nearest: for label maps, whose values must not be mixed.
+    """
     height, width = image.shape[:2]
     scale = short / min(height, width)
     size = (max(short, round(width * scale)), max(short, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    method = cv2.INTER_NEAREST if nearest else method
     return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
 
 
 def normalise(images: Tensor) -> Tensor:
     """(B, 3, H, W) float in [0, 1] to zero mean and unit variance over natural images."""
-    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
-    std = torch.tensor(STD).view(1, 3, 1, 1)
+    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
     return (images - mean) / std
 
 
@@ -60,6 +67,7 @@ class CropLoader:
         crop: side of a crop, in pixels.
         batch: crops a batch.
         augmentation: how a crop is drawn.
+        binary: targets are foreground maps, not class indices.
         rng: the only source of randomness of geometry; colour draws from torch's.
     """
 
@@ -71,24 +79,37 @@ class CropLoader:
         crop: int,
         batch: int,
         augmentation: Augmentation,
+        binary: bool,
         rng: np.random.Generator,
     ) -> None:
         import kornia.augmentation as K
 
         self._images = [shrink(s.image, size) for s in samples]
         # The mask is shrunk by area and cut at one half, which moves no border.
-        self._masks = [shrink(s.mask.astype(np.uint8) * 255, size) for s in samples]
+        self._binary = binary
+        self._targets = [
+            shrink((s.class_map == 1).astype(np.uint8) * 255, size)
+            if binary
+            else shrink(s.class_map, size, nearest=True)
+            for s in samples
+        ]
         self._side, self._batch, self._augmentation, self._rng = crop, batch, augmentation, rng
         amount = augmentation.jitter
         self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
         self._order: list[int] = []
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """One batch: normalised images (B, 3, S, S) and targets (B, 1, S, S) in {0, 1}."""
+        """One batch.
+
+        Returns:
+            Images (B, 3, S, S) in [0, 1], and targets (B, 1, S, S) float in {0, 1} or
+            (B, S, S) int64 class indices.
+        """
         crops = [self._crop(self._next()) for _ in range(self._batch)]
         images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
-        masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None]
-        return normalise(self._jitter(images.float() / 255)), (masks > 127).float()
+        maps = torch.from_numpy(np.stack([target for _, target in crops]))
+        targets = (maps[:, None] > 127).float() if self._binary else maps.long()
+        return self._jitter(images.float() / 255), targets
 
     def _next(self) -> int:
         if not self._order:
@@ -96,7 +117,7 @@ class CropLoader:
         return self._order.pop()
 
     def _crop(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        image, mask = self._images[index], self._masks[index]
+        image, target = self._images[index], self._targets[index]
         chosen = self._augmentation
         scale = float(np.exp(self._rng.uniform(np.log(chosen.smallest), np.log(chosen.largest))))
         height, width = image.shape[0] * scale, image.shape[1] * scale
@@ -107,11 +128,12 @@ class CropLoader:
         matrix = np.array([[sign, 0, shift], [0, scale, -top]])
         side = (self._side, self._side)
 
-        def warp(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def warp(array: NDArray[np.uint8], method: int) -> NDArray[np.uint8]:
             # Reflection keeps the padding of small scales from being a cue.
             warped = cv2.warpAffine(
-                array, matrix, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+                array, matrix, side, flags=method, borderMode=cv2.BORDER_REFLECT_101
             )
             return np.asarray(warped, dtype=np.uint8)
 
-        return warp(image), warp(mask)
+        method = cv2.INTER_LINEAR if self._binary else cv2.INTER_NEAREST
+        return warp(image, cv2.INTER_LINEAR), warp(target, method)

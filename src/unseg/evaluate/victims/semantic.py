@@ -1,0 +1,138 @@
+"""Victims that give every pixel a class: one network, nothing else to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unseg.errors import UnsegError
+from unseg.evaluate.problem import VOID, Kind, Prediction, Problem
+from unseg.evaluate.samples import Sample, to_tensor
+from unseg.evaluate.victims.base import Training
+from unseg.evaluate.victims.loader import Augmentation, CropLoader, normalise, shrink
+from unseg.evaluate.victims.training import TrainedVictim
+
+DEFAULT_AUGMENTATION = Augmentation()
+
+
+class SemanticVictim(TrainedVictim):
+    """Crops in, class logits out. Hook: :meth:`build`.
+
+    ``build(problem)`` returns a module from (B, 3, S, S) normalised images to (B, C, s, s) logits
+    at any scale, with C one for a binary problem and else the number of classes; a
+    transformers output with ``.logits`` is fine, too.
+
+    Args:
+        size: short side of the work size, in pixels.
+        crop: side of a training crop, in pixels; a multiple of the stride.
+        steps: optimiser steps.
+        batch: crops a step.
+        rate: peak learning rate.
+        decay: weight decay of AdamW.
+        mirror: average the prediction with that of the mirrored image.
+        augmentation: how training crops are drawn.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"semantic"})
+    stride: ClassVar[int] = 32
+    """What input sides must be a multiple of."""
+
+    def __init__(
+        self,
+        *,
+        size: int = 192,
+        crop: int = 128,
+        steps: int = 800,
+        batch: int = 8,
+        rate: float = 1e-3,
+        decay: float = 1e-2,
+        mirror: bool = True,
+        augmentation: Augmentation = DEFAULT_AUGMENTATION,
+    ) -> None:
+        if crop < 32 or crop % self.stride:
+            raise UnsegError(
+                f"{self.name}: crop {crop} does not work: give a multiple of {self.stride}, "
+                "at least 32"
+            )
+        if size < 32:
+            raise UnsegError(f"{self.name}: size {size} does not work: give at least 32")
+        if steps < 1:
+            raise UnsegError(f"{self.name}: steps {steps} does not work: give at least 1")
+        self.size, self.crop, self.steps, self.batch = size, crop, steps, batch
+        self.rate, self.decay, self.mirror = rate, decay, mirror
+        self.augmentation = augmentation
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+
+    @staticmethod
+    def outputs(problem: Problem) -> int:
+        """Channels that the network's logits need."""
+        return 1 if problem.binary else len(problem.classes)
+
+    def batches(
+        self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
+    ) -> Callable[[], tuple[Tensor, Tensor]]:
+        return CropLoader(
+            samples, size=self.size, crop=self.crop, batch=self.batch,
+            augmentation=self.augmentation, binary=problem.binary, rng=rng,
+        ).draw  # fmt: skip
+
+    def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
+        images, targets = batch
+        rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
+        images, targets = training.defence.batch(images, targets, rng)
+        place = self.place(network)
+        images, targets = images.to(place), targets.to(place)
+
+        def of(some: Tensor) -> Tensor:
+            return self.criterion(self._logits(network, normalise(some)), targets)
+
+        return of(training.defence.attack(images, of))
+
+    def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Binary cross entropy + dice for one foreground, else cross entropy without void.
+
+        Args:
+            logits: (B, C, s, s).
+            targets: (B, 1, S, S) float in [0, 1], or (B, S, S) int64.
+        """
+        side = targets.shape[-2:]
+        if logits.shape[-2:] != side:
+            logits = F.interpolate(logits, side, mode="bilinear", align_corners=False)
+        if targets.is_floating_point():
+            from monai.losses.dice import DiceLoss
+
+            dice = DiceLoss(sigmoid=True, batch=True)
+            return F.binary_cross_entropy_with_logits(logits, targets) + dice(logits, targets)
+        return F.cross_entropy(logits, targets, ignore_index=VOID)
+
+    @torch.no_grad()
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        network = self.network
+        small = to_tensor(shrink(image, self.size))[None].to(self.place(network)) / 255
+        height, width = small.shape[-2:]
+        pad = (0, -width % self.stride, 0, -height % self.stride)
+        padded = F.pad(small, pad, mode="replicate")
+        logits = self._logits(network, normalise(padded))
+        if self.mirror:
+            logits = (logits + self._logits(network, normalise(padded.flip(-1))).flip(-1)) / 2
+        if logits.shape[-2:] != padded.shape[-2:]:
+            logits = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
+        logits = logits[..., :height, :width]
+        full = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)[0]
+        found = full[0] > 0 if self._problem.binary else full.argmax(dim=0)
+        return found.long().cpu()
+
+    @staticmethod
+    def _logits(network: nn.Module, images: Tensor) -> Tensor:
+        # Channels last is what CPU convolutions are quickest with.
+        found = network(images.contiguous(memory_format=torch.channels_last))
+        return found if isinstance(found, Tensor) else found.logits

@@ -1,0 +1,114 @@
+"""The training loop that every victim shares."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from unseg.errors import UnsegError
+from unseg.evaluate.problem import Problem
+from unseg.evaluate.samples import Sample
+from unseg.evaluate.victims.base import Training, Victim
+from unseg.seed import seed_everything
+
+
+class TrainedVictim(Victim):
+    """AdamW, a linear warm-up over a tenth of the steps, then a cosine.
+
+    Hooks: :meth:`build` makes the network, :meth:`batches` a function that draws a batch, and
+    :meth:`loss` the loss of one. accelerate places them: one CPU, one GPU or several.
+
+    Subclasses set ``steps``, ``batch``, ``rate`` (peak learning rate) and ``decay`` (weight decay)
+    in their constructor, where they are settings.
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    decay: float
+
+    _network: nn.Module | None = None
+    _problem: Problem
+
+    @abstractmethod
+    def build(self, problem: Problem) -> nn.Module:
+        """The network to train; random weights follow from the seed."""
+
+    @abstractmethod
+    def batches(
+        self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
+    ) -> Callable[[], Any]:
+        """A function that draws the next batch of CPU tensors."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
+        """Scalar loss of one batch; batches stay on the CPU until here (:meth:`place`)."""
+
+    def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
+        """AdamW's parameter groups: by default all that require a gradient, at ``rate``."""
+        return [{"params": [p for p in network.parameters() if p.requires_grad]}]
+
+    def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
+        if problem.kind not in self.kinds:
+            raise UnsegError(
+                f"{self.name} cannot be asked a {problem.kind} problem, only "
+                f"{', '.join(sorted(self.kinds))}: choose another victim"
+            )
+        if self.steps < 1:
+            raise UnsegError(f"{self.name}: steps {self.steps} does not work: give at least 1")
+        seed_everything(training.seed)
+        self._problem = problem
+        network = self.build(problem)
+        accelerator = Accelerator(mixed_precision=training.mixed_precision, cpu=training.cpu)
+        # Every process draws batches of its own; a single one draws the seed's.
+        entropy = [training.seed, accelerator.process_index][: 1 + accelerator.process_index]
+        rng = np.random.default_rng(entropy if len(entropy) > 1 else training.seed)
+        draw = self.batches(samples, problem, rng)
+        optimizer = torch.optim.AdamW(
+            self.parameters(network), lr=self.rate, weight_decay=self.decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
+        network, optimizer = accelerator.prepare(network, optimizer)
+        losses: list[float] = []
+        network.train()
+        for step in range(self.steps):
+            with accelerator.autocast():
+                loss = self.loss(network, draw(), training, step)
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            training.progress((step + 1) / self.steps)
+        self._network = accelerator.unwrap_model(network).eval()
+        return [float(part.mean()) for part in np.array_split(losses, min(10, len(losses)))]
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network.
+
+        Raises:
+            RuntimeError: before :meth:`fit`.
+        """
+        if self._network is None:
+            raise RuntimeError("predict before fit: call fit first")
+        return self._network
+
+    @staticmethod
+    def place(network: nn.Module) -> torch.device:
+        """The device a network lives on."""
+        return next(network.parameters()).device
+
+    def factor(self, step: int) -> float:
+        """Learning rate relative to the peak."""
+        warm = max(1, self.steps // 10)
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))

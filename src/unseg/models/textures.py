@@ -1,0 +1,113 @@
+"""A bank of translation-invariant textures, and the choice of one at every cell.
+
+Free noise drifts to one colour inside the object and its opposite outside, which a victim's colour
+jitter removes and natural colour drowns. Textures are read by every convolution, at every place,
+under crops and flips, so the noise says what it says in textures only: a plane wave is chosen by
+softmax at every cell, and its colour by the noise tokens. Positive weights on one phase a wave
+leave no room for colour polarity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Orientations of every period, in fractions of pi.
+ANGLES = (0.0, 0.25, 0.5, 0.75)
+#: Seed of the fixed projection that turns an image's embedding into phases.
+PHASE_SEED = 7
+
+
+def wave_vectors(periods: Sequence[float]) -> Tensor:
+    """Cycles per cell of a wave of every period and orientation.
+
+    Args:
+        periods: in cells, at least 2.
+
+    Returns:
+        (4 * len(periods), 2) as (y, x).
+    """
+    vectors = [
+        (math.sin(math.pi * angle) / period, math.cos(math.pi * angle) / period)
+        for period in periods
+        for angle in ANGLES
+    ]
+    return torch.tensor(vectors)
+
+
+class TextureBank(nn.Module):
+    """Turns a noise feature into textured noise logits.
+
+    Args:
+        channels: of the noise feature; also the number of textures, so that the tokens' MLPs give
+            each its colour (the paper's product of MLP and feature map).
+        embed_dim: channels of the image embedding, from which the phases follow.
+        periods: of the waves, in noise-grid cells; four orientations each. ``channels`` must be a
+            multiple of their number: waves repeat with colours of their own.
+        sharpness: factor on the choice's logits at the start; high is a hard choice.
+
+    Raises:
+        ValueError: when the waves do not divide the channels.
+    """
+
+    vectors: Tensor
+    projection: Tensor
+
+    def __init__(
+        self, channels: int, embed_dim: int, periods: Sequence[float], sharpness: float = 4.0
+    ) -> None:
+        super().__init__()
+        vectors = wave_vectors(periods)
+        if channels % len(vectors):
+            raise ValueError(
+                f"{len(periods)} periods make {len(vectors)} waves, which do not divide "
+                f"{channels} channels: give 1, 2, 4 or 8 periods"
+            )
+        self.register_buffer(
+            "vectors", vectors.repeat(channels // len(vectors), 1), persistent=False
+        )
+        # Phases that depend on the image: a fixed pattern could be estimated from many protected
+        # images and subtracted. The matrix is a constant of the architecture.
+        rng = torch.Generator().manual_seed(PHASE_SEED)
+        projection = torch.randn(embed_dim, channels, generator=rng)
+        self.register_buffer("projection", projection, persistent=False)
+        self.choice = nn.Conv2d(channels, channels, 1)
+        self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
+
+    def waves(self, embedding: Tensor, side: int) -> Tensor:
+        """Waves with the image's phases.
+
+        Args:
+            embedding: (B, C, g, g) image embedding.
+            side: of the noise grid.
+
+        Returns:
+            (B, K, side, side) in [-1, 1].
+        """
+        # In double: phases of many turns, which must not depend on batch or thread count.
+        mean = embedding.detach().double().mean((2, 3))
+        phase = (8 * mean @ self.projection.double()).remainder(1.0).float()
+        place = torch.arange(side, device=embedding.device, dtype=torch.float32)
+        rows, columns = self.vectors[:, :1] * place, self.vectors[:, 1:] * place
+        turns = rows[:, :, None] + columns[:, None, :] + phase[:, :, None, None]
+        return torch.sin(2 * math.pi * turns)
+
+    def forward(self, feature: Tensor, embedding: Tensor, colours: Tensor) -> Tensor:
+        """Textured noise logits.
+
+        Args:
+            feature: (B, K, G, G) noise feature.
+            embedding: (B, C, g, g) image embedding.
+            colours: (B, 3, K) one weight for every channel and texture, from the tokens.
+
+        Returns:
+            (B, 3, G, G); where one texture is chosen alone, its largest channel peaks at 1.7.
+        """
+        chosen = (self.choice(feature) * self.log_sharpness.exp()).softmax(dim=1)
+        colours = F.normalize(colours, dim=1) * math.sqrt(3)
+        textures = chosen * self.waves(embedding, feature.shape[-1])
+        return torch.einsum("bkc,bchw->bkhw", colours, textures)
