@@ -1,0 +1,9 @@
+"""Suites: which runs make a table. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from unseg.evaluate.suites.base import Cell, Grid, Plan, Recipe
+
+SUITES: dict[str, Plan] = {}
+
+__all__ = ["SUITES", "Cell", "Grid", "Plan", "Recipe"]
