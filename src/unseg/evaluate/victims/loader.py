@@ -58,6 +58,30 @@ class Augmentation:
     jitter: float = 0.2
 
 
+def crop_matrix(
+    shape: tuple[int, ...], side: int, augmentation: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw how a photograph lies in a square crop: scale, place and flip.
+
+    Args:
+        shape: (height, width) of the photograph.
+        side: of the crop, in pixels.
+        augmentation: what to draw from.
+        rng: the only source of randomness.
+
+    Returns:
+        (2, 3) matrix from the photograph's pixels to the crop's, for ``cv2.warpAffine``.
+    """
+    low, high = np.log(augmentation.smallest), np.log(augmentation.largest)
+    scale = float(np.exp(rng.uniform(low, high)))
+    height, width = shape[0] * scale, shape[1] * scale
+    left = rng.uniform(min(0.0, width - side), max(0.0, width - side))
+    top = rng.uniform(min(0.0, height - side), max(0.0, height - side))
+    flip = rng.random() < augmentation.flip
+    sign, shift = (-scale, side - 1 + left) if flip else (scale, -left)
+    return np.array([[sign, 0, shift], [0, scale, -top]])
+
+
 class CropLoader:
     """Draws batches of square crops; all photographs stay in memory at the work size.
 
@@ -118,14 +142,7 @@ class CropLoader:
 
     def _crop(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         image, target = self._images[index], self._targets[index]
-        chosen = self._augmentation
-        scale = float(np.exp(self._rng.uniform(np.log(chosen.smallest), np.log(chosen.largest))))
-        height, width = image.shape[0] * scale, image.shape[1] * scale
-        left = self._rng.uniform(min(0.0, width - self._side), max(0.0, width - self._side))
-        top = self._rng.uniform(min(0.0, height - self._side), max(0.0, height - self._side))
-        flip = self._rng.random() < chosen.flip
-        sign, shift = (-scale, self._side - 1 + left) if flip else (scale, -left)
-        matrix = np.array([[sign, 0, shift], [0, scale, -top]])
+        matrix = crop_matrix(image.shape[:2], self._side, self._augmentation, self._rng)
         side = (self._side, self._side)
 
         def warp(array: NDArray[np.uint8], method: int) -> NDArray[np.uint8]:
