@@ -82,7 +82,7 @@ class Bench:
             RuntimeError: when a condition breaks its own bound.
         """
         used = seed if condition.seeded else 0
-        key = content_key({"name": condition.name, "seed": used, **condition.settings()})
+        key = content_key({"name": condition.label, "seed": used, **condition.settings()})
         if key != self._key:
             self._published = tuple(condition.publish(self.split.train, self.task.problem, used))
             self._key = key
@@ -101,7 +101,7 @@ def configuration(
         "protocol": VERSION,
         "task": {"name": bench.task.name, "part": bench.part, "data_sha256": bench.split.sha256},
         "victim": {"name": victim.name, **victim.settings()},
-        "condition": {"name": condition.name, **condition.settings()},
+        "condition": {"name": condition.label, **condition.settings()},
         "defence": {"label": label, "name": defence.name, **defence.settings()},
         "seed": seed,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ class Result:
         """Readable name that ends in the key's beginning."""
         parts = [self.named(p) for p in ("task", "victim", "condition")]
         parts += [self.config["defence"]["label"], f"s{self.config['seed']}", self.key[:12]]
-        return "-".join(parts) + ".json"
+        return re.sub(r"[^\w@.+-]+", "_", "-".join(parts)) + ".json"
 
 
 def content_key(config: dict[str, Any]) -> str:
@@ -85,7 +87,8 @@ class ResultStore:
     def save(self, result: Result) -> Path:
         """Write atomically: an interrupted suite leaves no half-written file."""
         path = self.folder / result.file_name
-        part = path.with_suffix(".json.tmp")
+        # Several processes of one run (accelerate) write the same result.
+        part = path.with_suffix(f".json.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")

@@ -1,17 +1,27 @@
 """Conditions: what the training images become. A new one is one file and one line here.
 
-``unseg`` is not in the dictionary because it needs a generator: :class:`Unseg` takes one.
+``unseg`` is not in ``BASELINES`` because it needs a generator: :func:`build_condition` loads one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
+from unseg.evaluate.conditions.mixed import Mixed, Subset
+from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.uniform import Uniform
-from unseg.evaluate.conditions.unseg import Unseg
+from unseg.evaluate.conditions.unseg import Target, Unseg
+from unseg.noise import Budget
+
+if TYPE_CHECKING:
+    from unseg.models.generator import NoiseGenerator
 
 BASELINES: dict[str, Callable[..., Condition]] = {
     Clean.name: Clean,
@@ -19,4 +29,74 @@ BASELINES: dict[str, Callable[..., Condition]] = {
     Pattern.name: Pattern,
 }
 
-__all__ = ["BASELINES", "Condition", "Unseg"]
+GENERATED: dict[str, Target] = {
+    "unseg": "union",
+    "unseg-class": "class",
+    "unseg-instance": "instance",
+}
+"""Conditions that need a generator, and what its mask prompts are."""
+
+CLEAN_ONLY = "clean-only"
+
+_GRAMMAR = re.compile(r"(?P<name>[\w-]+)(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(\.\d+)?)%?)?")
+
+
+def condition_names() -> list[str]:
+    """Names that :func:`build_condition` knows; ``[CLASS]`` and ``@SHARE`` may follow each."""
+    return [*BASELINES, *GENERATED]
+
+
+def build_condition(name: str, *, budget: Budget, model: str = "default") -> Condition:
+    """A condition by name.
+
+    ``NAME`` is one of :func:`condition_names`. ``NAME@80`` protects 80 % of the images and leaves
+    the rest clean; ``clean-only@20`` is that rest alone. ``NAME[Car]`` protects one class, by name
+    or number, and ``NAME[Car]@80`` is both.
+
+    Args:
+        name: see above.
+        budget: the bound, in 8-bit steps.
+        model: generator of the conditions that need one, a name or a .safetensors file; loaded
+            here, the last one once for all.
+
+    Raises:
+        UnsegError: when the name is none of these.
+
+    Example:
+        >>> build_condition("random[Car]@80", budget=Budget(8, 2)).label
+        'random[only Car]@80%'
+    """
+    found = _GRAMMAR.fullmatch(name)
+    base = found["name"] if found else name
+    if found is None or base not in (*condition_names(), CLEAN_ONLY):
+        raise UnsegError(
+            f"{name} is not a condition: choose from {', '.join(condition_names())}, each also as "
+            f"NAME@80 (a share, per cent) or NAME[CLASS] (one class), or {CLEAN_ONLY}@20"
+        )
+    klass, share = found["klass"], found["share"]
+    if share is not None and float(share) > 100:
+        raise UnsegError(f"{name}: expected a share of 0 to 100 per cent after @")
+    if base == CLEAN_ONLY:
+        if share is None or klass is not None:
+            raise UnsegError(f"{name}: give the share that stays, such as {CLEAN_ONLY}@20")
+        return Subset(float(share) / 100)
+    condition = _build(base, budget, model)
+    if klass is not None:
+        condition = OneClass(condition, klass)
+    return condition if share is None else Mixed(condition, float(share) / 100)
+
+
+def _build(name: str, budget: Budget, model: str) -> Condition:
+    if name in BASELINES:
+        return BASELINES[name](budget=budget)
+    return Unseg(_generator(model), target=GENERATED[name], budget=budget)
+
+
+@lru_cache(maxsize=1)
+def _generator(model: str) -> NoiseGenerator:
+    from unseg.models.registry import load_generator
+
+    return load_generator(model)
+
+
+__all__ = ["BASELINES", "Condition", "Unseg", "build_condition", "condition_names"]

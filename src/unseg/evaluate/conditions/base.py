@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Condition(Configured):
         budget: the bound, in 8-bit steps.
     """
 
-    seeded: ClassVar[bool] = True
+    seeded: bool = True
     """Whether the noise depends on the seed; if not, one protected set serves every seed."""
 
     def __init__(self, *, budget: Budget = Budget()) -> None:
