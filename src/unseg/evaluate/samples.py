@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -58,17 +60,81 @@ class Sample:
             return self.boxes
         if self.instances is None or self.categories is None:
             raise ValueError(f"{self.name} has neither boxes nor instances")
-        boxes = np.zeros((len(self.categories), 4), dtype=np.float32)
-        for i in range(len(self.categories)):
-            rows, columns = np.nonzero(self.instances == i + 1)
-            if len(rows):
-                boxes[i] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        return boxes
+        boxes = [box_around(self.instances == i + 1) for i in range(len(self.categories))]
+        return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Smallest xyxy box around a (H, W) mask, upper limits exclusive; zeros for an empty one."""
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+class LazySamples(Sequence[Sample]):
+    """Samples that are read each time they are asked for: for sets that do not fit in memory.
+
+    ``tuple(samples)`` reads all of them once and holds them.
+
+    Args:
+        names: the samples' names, known before any is read.
+        read: reads the sample with a number, 0 to ``len(names) - 1``.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[int], Sample]) -> None:
+        self.names = tuple(names)
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LazySamples: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | LazySamples:
+        if isinstance(index, slice):
+            return self.select(range(len(self))[index])
+        return self._read(range(len(self))[index])
+
+    def select(self, indices: Sequence[int]) -> LazySamples:
+        """Some of the samples, in the order of ``indices``."""
+        return LazySamples([self.names[i] for i in indices], lambda i: self._read(indices[i]))
+
+    def map(self, change: Callable[[Sample], Sample]) -> LazySamples:
+        """Every sample changed when it is read; ``change`` keeps the name."""
+        return LazySamples(self.names, lambda i: change(self._read(i)))
+
+
+def mapped(samples: Sequence[Sample], change: Callable[[Sample], Sample]) -> Sequence[Sample]:
+    """Change every sample: now for samples in memory, on reading for lazy ones."""
+    if isinstance(samples, LazySamples):
+        return samples.map(change)
+    return [change(sample) for sample in samples]
+
+
+def selected(samples: Sequence[Sample], indices: Sequence[int]) -> Sequence[Sample]:
+    """Some of the samples, in the order of ``indices``; lazy ones stay lazy."""
+    if isinstance(samples, LazySamples):
+        return samples.select(indices)
+    return [samples[i] for i in indices]
+
+
+def names_of(samples: Sequence[Sample]) -> list[str]:
+    """Names in order; reads no lazy sample."""
+    if isinstance(samples, LazySamples):
+        return list(samples.names)
+    return [sample.name for sample in samples]
 
 
 @dataclass(frozen=True)
 class Split:
     """A task's data: what the victim trains on, and the clean images it is tested on.
+
+    Either may be :class:`LazySamples`.
 
     Args:
         train: training samples, clean; conditions and defences come later.
@@ -76,8 +142,8 @@ class Split:
         sha256: checksum over the names and contents of every file read.
     """
 
-    train: tuple[Sample, ...]
-    test: tuple[Sample, ...]
+    train: Sequence[Sample]
+    test: Sequence[Sample]
     sha256: str
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, overload
 
 import torch
 from torch import Tensor
 
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split
+from unseg.evaluate.samples import LazySamples, Sample, Split, names_of, selected
 
 if TYPE_CHECKING:
     from unseg.evaluate.victims import Victim
@@ -37,6 +37,8 @@ class Task(ABC):
     summary: ClassVar[str]
     folder: ClassVar[str]
     """The data set's folder below the root that ``--data`` names."""
+    pictures_allowed: ClassVar[bool] = False
+    """Whether the data's licence lets photographs lie beside published results."""
     problem: Problem
 
     @abstractmethod
@@ -58,6 +60,10 @@ class Task(ABC):
         """
         return self.score((victim.predict(sample.image), sample) for sample in samples)
 
+    def show(self, victim: Victim, sample: Sample) -> Prediction:
+        """A trained victim's answer to one sample, for a picture."""
+        return victim.predict(sample.image)
+
     @abstractmethod
     def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         """Score predictions over the test samples; keys include :attr:`metric`."""
@@ -66,11 +72,18 @@ class Task(ABC):
         return f"{type(self).__name__}()"
 
 
-def hold_out(samples: tuple[Sample, ...], every: int = 5) -> tuple[list[Sample], list[Sample]]:
-    """Split samples sorted by name: (kept, every ``every``-th)."""
-    ordered = sorted(samples, key=lambda s: s.name)
-    held = ordered[::every]
-    return [s for i, s in enumerate(ordered) if i % every], held
+@overload
+def hold_out(  # type: ignore[overload-overlap]
+    samples: LazySamples, every: int = 5
+) -> tuple[LazySamples, LazySamples]: ...
+@overload
+def hold_out(samples: Sequence[Sample], every: int = 5) -> tuple[list[Sample], list[Sample]]: ...
+def hold_out(samples: Sequence[Sample], every: int = 5) -> tuple[Sequence[Sample], ...]:
+    """Split samples sorted by name: (kept, every ``every``-th); lazy samples stay lazy."""
+    names = names_of(samples)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    kept = [index for place, index in enumerate(order) if place % every]
+    return selected(samples, kept), selected(samples, order[::every])
 
 
 def foreground_scores(pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
