@@ -304,7 +304,7 @@ def test_noise_has_no_local_mean_and_even_contrast() -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 150), st.integers(1, 150))
 def test_noise_has_the_images_size_and_range(base: SamBase, height: int, width: int) -> None:
-    generator = NoiseGenerator(base, HeadConfig(width=8, mask_feature=True, carriers=(4.0,)))
+    generator = NoiseGenerator(base, HeadConfig(width=8, mask_feature=True, textures=(4.0,)))
     masks = torch.zeros(2, height, width, dtype=torch.bool)
     masks[0, : height // 2] = True
     noise = generator.noise(torch.rand(3, height, width) * 255, masks)
@@ -324,7 +324,7 @@ def test_batched_noise_equals_single_noise(base: SamBase) -> None:
 
 
 def test_generator_file_round_trip(base: SamBase, tmp_path: Path) -> None:
-    generator = NoiseGenerator(base, HeadConfig(width=8, carriers=(4.0, 6.0))).eval()
+    generator = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0, 6.0))).eval()
     path = tmp_path / "g.safetensors"
     write_generator(generator, path, training={"config": {"seed": 3}})
     loaded = load_generator(str(path))

@@ -110,9 +110,9 @@ def test_wrong_options_are_one_clear_line(
 
 
 def test_overrides_have_the_fields_types() -> None:
-    pairs = ["carriers=3,4.5", "generator_prompts=mask,box", "flip=0", "jitter_after=false"]
+    pairs = ["textures=3,4.5", "generator_prompts=mask,box", "flip=0", "jitter_after=false"]
     config = parse_overrides(preset("cpu"), pairs)
-    assert config.carriers == (3.0, 4.5) and config.generator_prompts == ("mask", "box")
+    assert config.textures == (3.0, 4.5) and config.generator_prompts == ("mask", "box")
     assert config.flip == 0.0 and config.jitter_after is False
-    with pytest.raises(UnsegError, match="carriers=wide"):
-        parse_overrides(config, ["carriers=wide"])
+    with pytest.raises(UnsegError, match="textures=wide"):
+        parse_overrides(config, ["textures=wide"])

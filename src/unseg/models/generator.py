@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -30,9 +29,6 @@ class HeadConfig:
         mask_feature: add a convolution of the mask prompt, at the noise grid's resolution.
         local_norm: side, in noise-grid cells, of the window in which the noise has zero mean and
             unit contrast; 0 constrains the mean over the whole image only.
-        carriers: periods, in noise-grid cells, of plane waves that the fused feature modulates;
-            empty uses the feature as it is. Left free, training prefers one colour inside and its
-            opposite outside; with carriers the noise says the same in textures.
         textures: periods, in noise-grid cells, of a bank of textures from which the feature chooses
             (:class:`~unseg.models.textures.TextureBank`); empty has no bank.
         logit_scale: factor on the noise logits before tanh at the start of training.
@@ -41,7 +37,6 @@ class HeadConfig:
     width: int = 64
     mask_feature: bool = False
     local_norm: int = 0
-    carriers: tuple[float, ...] = ()
     textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
 
@@ -146,26 +141,6 @@ def flatten_contrast(logits: Tensor, window: int) -> Tensor:
     return centred * torch.rsqrt(mean(centred.square()) + 1e-4)
 
 
-def plane_waves(periods: Sequence[float], side: int) -> Tensor:
-    """Sine and cosine of four orientations for every period.
-
-    Args:
-        periods: in cells, at least 2.
-        side: of the grid.
-
-    Returns:
-        (1, 8 * len(periods), side, side) in [-1, 1].
-    """
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    waves = []
-    for period in periods:
-        for angle in (0.0, 0.25, 0.5, 0.75):
-            along = x * math.cos(math.pi * angle) + y * math.sin(math.pi * angle)
-            phase = 2 * math.pi * along / period
-            waves += [phase.sin(), phase.cos()]
-    return torch.stack(waves)[None]
-
-
 class NoiseGenerator(nn.Module):
     """Noise for any image and any mask.
 
@@ -195,12 +170,6 @@ class NoiseGenerator(nn.Module):
             base.early_channels, width, channels, base.early_stride // NOISE_STRIDE
         )
         self.from_mask = _refine(1, width, channels) if self.config.mask_feature else None
-        self.carriers: nn.Module | None = None
-        if self.config.carriers:
-            waves = plane_waves(self.config.carriers, self.grid)
-            self.register_buffer("waves", waves, persistent=False)
-            self.carriers = nn.Conv2d(waves.shape[1], channels, 1, bias=False)
-            self.gate = _refine(channels, width, channels)
         self.textures: TextureBank | None = None
         if self.config.textures:
             self.textures = TextureBank(channels, hidden, self.config.textures)
@@ -247,8 +216,6 @@ class NoiseGenerator(nn.Module):
             feature = feature + self.from_mask(mask / MASK_LOGIT)
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
-        if self.carriers is not None:
-            feature = self.gate(feature) * self.carriers(self.waves)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
         if self.textures is not None:
             logits = self.textures(feature, embedding, weights)

@@ -19,7 +19,8 @@ FORMAT = "unseg-generator-1"
 
 REMEDY = "give a generator written by unseg train"
 
-#: Names of the weights that ship with the package.
+#: Names of the weights that ship with the package. All but the default are heads without their
+#: frozen base, which is the default's: the package stays below 40 MB.
 SHIPPED = {"unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors"}
 DEFAULT = "unseg-mobile-sam-1"
 
@@ -46,7 +47,11 @@ def resolve(name_or_path: str) -> Path:
 
 
 def write_generator(
-    generator: NoiseGenerator, path: Path, *, training: dict[str, Any] | None = None
+    generator: NoiseGenerator,
+    path: Path,
+    *,
+    training: dict[str, Any] | None = None,
+    base_from: str = "",
 ) -> None:
     """Write a generator with its frozen base into one file, atomically.
 
@@ -57,9 +62,12 @@ def write_generator(
         generator: trained or not.
         path: a ``.safetensors`` file.
         training: settings, seed and data of the run, stored as metadata.
+        base_from: a shipped generator with the same frozen base; the base is left out then.
     """
     tensors = {}
     for name, tensor in generator.state_dict().items():
+        if base_from and name.startswith("base."):
+            continue
         value = tensor.detach().cpu().contiguous().clone()
         small = name.startswith("base.encoder.") and value.dtype == torch.float32
         tensors[name] = value.half() if small else value
@@ -69,6 +77,8 @@ def write_generator(
         "settings": json.dumps(generator.settings()),
         "training": json.dumps(training or {}),
     }
+    if base_from:
+        metadata["base_from"] = base_from
     save_tensors(tensors, path, metadata, overwrite=True)
 
 
@@ -113,6 +123,9 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
         raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")
     tensors, found = read_tensors(path, REMEDY)
     metadata = _facts(found, path)
+    if whole := found.get("base_from"):
+        shared = read_tensors(resolve(whole), REMEDY)[0]
+        tensors |= {name: t for name, t in shared.items() if name.startswith("base.")}
     base = SamBase(Architecture.from_json(metadata["base"]), metadata["settings"]["image_size"])
     generator = NoiseGenerator(base, HeadConfig.from_dict(metadata["settings"]["head"]))
     try:

@@ -44,7 +44,6 @@ def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
         width=config.head_width,
         mask_feature=config.mask_feature,
         local_norm=config.local_norm,
-        carriers=config.carriers,
         textures=config.textures,
         logit_scale=config.logit_scale,
     )

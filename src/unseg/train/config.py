@@ -24,7 +24,6 @@ class TrainConfig:
         local_norm: side, in noise-grid cells (a multiple of 4), of the window in which the noise
             has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
             stops the collapse to a constant shift; a window also stops smooth colour clouds.
-        carriers: periods, in noise-grid cells, of plane waves that the feature modulates.
         textures: periods, in noise-grid cells, of a bank of textures from which the feature
             chooses one at every cell; 1, 2, 4 or 8 of them.
         logit_scale: factor on the noise logits before tanh at the start.
@@ -73,7 +72,6 @@ class TrainConfig:
     generator_size: int = 1024
     mask_feature: bool = False
     local_norm: int = 0
-    carriers: tuple[float, ...] = ()
     textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
     head_width: int = 64
@@ -121,6 +119,11 @@ class TrainConfig:
             )
         if self.local_norm % 4:
             raise UnsegError(f"local_norm is {self.local_norm}: use 0 or a multiple of 4")
+        if len(self.textures) not in (0, 1, 2, 4, 8) or any(p < 2 for p in self.textures):
+            raise UnsegError(
+                f"textures is {','.join(f'{p:g}' for p in self.textures)}: give 1, 2, 4 or 8 "
+                "periods of at least 2 cells"
+            )
         if "none" in self.generator_prompts or not self.generator_prompts:
             raise UnsegError("generator_prompts needs one or more of box, point, mask")
         if not self.surrogate_prompts:
