@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -94,9 +96,32 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
         UnsegError: when the file cannot be read or its pixels are none of the above.
     """
     name = name or str(path)
+    with _opened(path, name) as image:
+        return labels_of(image, name)
+
+
+def read_binary_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a mask of one foreground: pixels above half of white, or 1 in a mask of 0 and 1.
+
+    Any format of Pillow's will do, JPEG too: its grey levels near black and white are cut off.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        UnsegError: when the file cannot be read.
+    """
+    with _opened(path, str(path)) as image:
+        grey = np.asarray(image.convert("L"))
+    return grey > (0 if grey.max(initial=0) == 1 else 127)
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[Image.Image]:
+    """A mask file; whatever goes wrong while it is read becomes an error that names it."""
     try:
         with Image.open(path) as image:
-            return labels_of(image, name)
+            yield image
     except UnsegError:
         raise
     except Exception as error:  # Pillow raises whatever its plugins meet in a damaged file

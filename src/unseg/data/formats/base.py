@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unseg.data.masks import read_label_map
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples
+from unseg.evaluate.samples import LazySamples, Sample
 
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
@@ -33,6 +33,20 @@ class Reading:
     classes: tuple[str, ...]
     files: tuple[Path, ...]
     things: frozenset[int] = frozenset()
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Several readings of the same classes, one after the other."""
+    places = [(part.samples, i) for part in readings for i in range(len(part.samples))]
+    names = [name for part in readings for name in part.samples.names]
+    first = readings[0]
+    files = tuple(path for part in readings for path in part.files)
+
+    def read(i: int) -> Sample:
+        samples, index = places[i]
+        return samples[index]
+
+    return Reading(LazySamples(names, read), first.classes, files, first.things)
 
 
 def expect_file(path: Path, layout: str) -> Path:

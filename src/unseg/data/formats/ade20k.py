@@ -1,0 +1,61 @@
+"""ADE20K's scene parsing layout: 150 classes, ``ADEChallengeData2016``.
+
+Zhou et al., *Scene Parsing through ADE20K Dataset*, CVPR 2017. In the files 0 is everything else,
+which is void here, and 1..150 are the classes, 0..149 here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unseg.data.formats.base import (
+    Reading,
+    class_labels,
+    expect_files,
+    partner,
+    read_lines,
+)
+from unseg.errors import UnsegError
+from unseg.evaluate.problem import VOID
+from unseg.evaluate.samples import LazySamples, Sample, read_rgb
+
+COUNT = 150
+LAYOUT = (
+    "ADE20K's layout: images/{training,validation}/*.jpg, annotations/{training,validation}/*.png "
+    "and, for the classes' names, objectInfo150.txt"
+)
+
+
+def read_ade20k(root: Path, part: str) -> Reading:
+    """Find a part of ADE20K.
+
+    Args:
+        root: ``ADEChallengeData2016``.
+        part: ``training`` or ``validation``.
+
+    Returns:
+        Samples with ``labels``; all that is not void is foreground.
+
+    Raises:
+        UnsegError: when a file is missing or is not what the layout says.
+    """
+    images = expect_files(root / "images" / part, (".jpg",), LAYOUT)
+    maps = [partner(path, root / "annotations" / part, (".png",), LAYOUT) for path in images]
+
+    def read(i: int) -> Sample:
+        labels = class_labels(maps[i], COUNT, void=(0,), shift=1)
+        return Sample(images[i].stem, read_rgb(images[i]), labels != VOID, labels)
+
+    samples = LazySamples([path.stem for path in images], read)
+    return Reading(samples, class_names(root), (*images, *maps))
+
+
+def class_names(root: Path) -> tuple[str, ...]:
+    """The last column of ``objectInfo150.txt``; numbers where the file is not there."""
+    path = root / "objectInfo150.txt"
+    if not path.is_file():
+        return tuple(f"class {i + 1}" for i in range(COUNT))
+    rows = [line for line in read_lines(path, LAYOUT) if line.split()[0].isdigit()]
+    if len(rows) != COUNT:
+        raise UnsegError(f"{path} lists {len(rows)} classes: expected {COUNT}")
+    return tuple(row.split("\t")[-1].strip() for row in rows)

@@ -1,0 +1,66 @@
+"""Photographs and masks of one foreground, in two folders with equal stems.
+
+HQSeg-44K (Ke et al., *Segment Anything in High Quality*, NeurIPS 2023) with DIS5K, ThinObject5K,
+COIFT and HRSOD in its folders; Kvasir-SEG (Jha et al., MMM 2020); the WHU building set (Ji et al.,
+IEEE TGRS 2019), whose buildings are the connected pieces of its masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unseg.data.formats.base import IMAGES, MASKS, Reading, expect_files, partner
+from unseg.data.masks import read_binary_mask
+from unseg.evaluate.samples import LazySamples, Sample, read_rgb
+
+Objects = Callable[[NDArray[np.bool_]], NDArray[np.int32]]
+
+
+def whole(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The foreground as one object."""
+    return mask.astype(np.int32)
+
+
+def pieces(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Every connected piece (4 neighbours, as the WHU set is usually converted) as an object."""
+    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
+
+
+def read_pairs(
+    images: Path, masks: Path, layout: str, *, name: str, prefix: str = "", objects: Objects = whole
+) -> Reading:
+    """Find the pairs of two folders, which may be one.
+
+    Args:
+        images: folder of the photographs.
+        masks: folder of the masks; a photograph without one is an error.
+        layout: what to tell a user who lacks a file.
+        name: of the only class.
+        prefix: of the samples' names, where several folders share stems.
+        objects: from a foreground to a map of objects 1..n.
+
+    Returns:
+        Samples with ``instances`` and ``categories``; their mask is the foreground.
+
+    Raises:
+        UnsegError: when a file is missing.
+    """
+    suffixes = (".jpg", ".jpeg") if images == masks else IMAGES
+    found = expect_files(images, suffixes, layout)
+    truths = [partner(path, masks, MASKS, layout) for path in found]
+    names = [prefix + path.stem for path in found]
+
+    def read(i: int) -> Sample:
+        mask = read_binary_mask(truths[i])
+        instances = objects(mask)
+        categories = np.zeros(int(instances.max(initial=0)), dtype=np.int64)
+        return Sample(
+            names[i], read_rgb(found[i]), mask, instances=instances, categories=categories
+        )
+
+    return Reading(LazySamples(names, read), (name,), (*found, *truths), frozenset({0}))
