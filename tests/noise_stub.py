@@ -21,8 +21,9 @@ class WaveSource:
     def __init__(self, amplitude: float = 1.0) -> None:
         self.amplitude, self.calls = amplitude, 0
 
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+    def noise(self, image: Tensor, masks: Tensor, codes: Sequence[int] | None = None) -> Tensor:
         self.calls += 1
+        assert codes is None or len(codes) == len(masks)
         assert image.dtype == torch.float32 and masks.dtype == torch.bool
         assert image.shape[1:] == masks.shape[1:]
         height, width = image.shape[1:]
@@ -38,9 +39,14 @@ class BatchSource(WaveSource):
 
     batches = 0
 
-    def noise_batch(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+    def noise_batch(
+        self,
+        images: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        codes: Sequence[Sequence[int]],
+    ) -> list[Tensor]:
         self.batches += 1
-        return [self.noise(image, some) for image, some in zip(images, masks, strict=True)]
+        return [self.noise(*one) for one in zip(images, masks, codes, strict=True)]
 
 
 class BrightProposer:

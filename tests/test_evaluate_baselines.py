@@ -23,7 +23,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain))
 
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+    def noise(self, image: Tensor, masks: Tensor, codes=None) -> Tensor:
         assert image.shape[0] == 3 and masks.dtype == torch.bool
         return (masks[:, None].float() * 2 - 1).expand(-1, 3, -1, -1) * self.gain
 
@@ -96,7 +96,7 @@ def test_unseg_is_identified_by_its_weights() -> None:
 
 def test_a_source_without_weights_needs_an_identity() -> None:
     class Bare:
-        def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+        def noise(self, image: Tensor, masks: Tensor, codes=None) -> Tensor:
             return torch.zeros(len(masks), *image.shape)
 
     with pytest.raises(UnsegError, match="Bare has no weights to identify it by: pass identity="):

@@ -58,6 +58,16 @@ def test_classes_get_a_region_each() -> None:
     regions = find_regions(labels([[0, 3, 5], [5, 3, 255]]), LabelRules(target="class"))
     assert regions.count == 2
     assert regions.index.tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert regions.codes == (2, 4)
+
+
+def test_a_class_has_one_code_in_every_image() -> None:
+    alone = find_regions(labels([[0, 5], [5, 5]]), LabelRules(target="class"))
+    assert alone.codes == (4,) and alone.index.tolist() == [[0, 1], [1, 1]]
+    rules = LabelRules(target="class", background=None)
+    assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (0, 5)
+    first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
+    assert first.count == 0  # the union's prompt, and its code
 
 
 def test_every_class_gets_a_region_when_there_is_no_background() -> None:

@@ -71,3 +71,20 @@ def test_gradients_reach_the_choice_and_the_colours(bank: TextureBank) -> None:
 def test_waves_must_divide_the_channels() -> None:
     with pytest.raises(ValueError, match="3 periods make 12 waves, which do not divide 16"):
         TextureBank(channels=16, embed_dim=12, periods=(4, 5, 6))
+
+
+def test_a_code_moves_the_choice_on(bank: TextureBank) -> None:
+    embedding, colours = torch.randn(2, 12, 4, 4), torch.randn(2, 3, 16)
+    with torch.no_grad():
+        bank.choice.weight.copy_(torch.eye(16)[:, :, None, None])
+        bank.choice.bias.zero_()
+
+    def feature(*textures: int) -> torch.Tensor:
+        sure = torch.zeros(2, 16, 8, 8)
+        for image, texture in enumerate(textures):
+            sure[image, texture] = 100.0
+        return sure
+
+    moved = bank(feature(5, 14), embedding, colours, torch.tensor([2, 3]))
+    plain = bank(feature(7, 1), embedding, colours)
+    torch.testing.assert_close(moved, plain, atol=1e-4, rtol=0)

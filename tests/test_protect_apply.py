@@ -36,7 +36,7 @@ def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
     assert regions.count >= 2
     for r in range(1 + regions.count):
         prompt = regions.foreground if r == 0 else regions.index == r
-        alone = source.noise(shown.image, torch.from_numpy(prompt)[None])[0]
+        alone = source.noise(shown.image, torch.from_numpy(prompt)[None], [r])[0]
         here = torch.from_numpy(regions.index == r)
         assert torch.equal(field[:, here], alone[:, here])
     union = noise_fields(source, [view(FULL, Regions.union(regions.foreground))])[0]

@@ -68,12 +68,18 @@ class Regions:
     Args:
         foreground: (H, W), bool.
         index: (H, W), uint8; 0 where the union's noise is used, r where region r's is.
-        count: number of regions, the largest value of ``index``.
+        codes: of every region from 1 on, which texture it asks for: equal for equal classes in all
+            images, so that the noise can say *which* class; of instances, their number.
     """
 
     foreground: NDArray[np.bool_]
     index: NDArray[np.uint8]
-    count: int = 0
+    codes: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of regions, the largest value of ``index``."""
+        return len(self.codes)
 
     @classmethod
     def union(cls, foreground: NDArray[np.bool_]) -> Regions:
@@ -177,11 +183,13 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     values = labels.values.astype(np.int32)
     values[~foreground] = -1
     if rules.target == "instance" and not labels.wide:
-        pieces = _components(values)
-    else:
-        found = np.unique(values[foreground])
-        pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
-    return _keep_large(foreground, pieces)
+        return _keep_large(foreground, _components(values), None)
+    found = np.unique(values[foreground])
+    pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
+    if rules.target == "instance":
+        return _keep_large(foreground, pieces, None)
+    # The first class has the code of a single foreground.
+    return _keep_large(foreground, pieces, found - (rules.background == 0))
 
 
 def void_share(labels: LabelMap, rules: LabelRules) -> float:
@@ -228,17 +236,24 @@ def _components(values: NDArray[np.int32]) -> NDArray[np.int32]:
     return pieces
 
 
-def _keep_large(foreground: NDArray[np.bool_], pieces: NDArray[np.int32]) -> Regions:
-    """Renumber the pieces worth a prompt from 1; the others become 0, the union's."""
+def _keep_large(
+    foreground: NDArray[np.bool_], pieces: NDArray[np.int32], codes: NDArray[np.int32] | None
+) -> Regions:
+    """Renumber the pieces worth a prompt from 1; the others become 0, the union's.
+
+    ``codes`` holds that of every piece; None numbers those that are kept.
+    """
     area = np.bincount(pieces.ravel())
     area[0] = 0
     cell = max(1.0, max(pieces.shape) / PROMPT_CELLS) ** 2
     kept = [int(i) for i in np.argsort(-area, kind="stable")[:MAX_REGIONS] if area[i] >= cell]
-    if len(kept) == 1 and area[kept[0]] == foreground.sum():
+    kept.sort()
+    own = tuple(range(len(kept))) if codes is None else tuple(int(codes[i - 1]) for i in kept)
+    if len(kept) == 1 and area[kept[0]] == foreground.sum() and own[0] <= 0:
         return Regions.union(foreground)  # its prompt would be the union's once more
     number = np.zeros(len(area), np.uint8)
-    number[sorted(kept)] = np.arange(1, len(kept) + 1, dtype=np.uint8)
-    return Regions(foreground, number[pieces], len(kept))
+    number[kept] = np.arange(1, len(kept) + 1, dtype=np.uint8)
+    return Regions(foreground, number[pieces], own)
 
 
 def _reason(error: Exception) -> str:

@@ -195,13 +195,17 @@ class NoiseGenerator(nn.Module):
         self.base.eval()
         return self
 
-    def forward(self, embedding: Tensor, early: Tensor, prompts: Prompts) -> Tensor:
+    def forward(
+        self, embedding: Tensor, early: Tensor, prompts: Prompts, codes: Tensor | None = None
+    ) -> Tensor:
         """Noise on the decoder's 4x grid.
 
         Args:
             embedding: (B, 256, g, g) image embedding of the frozen encoder.
             early: (B, C, e, e) early feature of the frozen encoder.
             prompts: a batch of B.
+            codes: (B,) int64, which texture stands for the prompted object; 0 is the learned one.
+                Heads without textures have one noise for all codes.
 
         Returns:
             (B, 3, 4g, 4g) in [-1, 1].
@@ -218,7 +222,7 @@ class NoiseGenerator(nn.Module):
         feature = F.instance_norm(feature)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
         if self.textures is not None:
-            logits = self.textures(feature, embedding, weights)
+            logits = self.textures(feature, embedding, weights, codes)
         else:
             logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
         if self.config.local_norm:
@@ -226,12 +230,13 @@ class NoiseGenerator(nn.Module):
         return torch.tanh(logits * self.log_scale.exp())
 
     @torch.no_grad()
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+    def noise(self, image: Tensor, masks: Tensor, codes: Sequence[int] | None = None) -> Tensor:
         """Noise for one image, one map for every mask.
 
         Args:
             image: (3, H, W), float, in [0, 255], any size and aspect.
             masks: (n, H, W), bool; each is one mask prompt.
+            codes: n numbers from 0, see :meth:`forward`; by default all 0.
 
         Returns:
             (n, 3, H, W) float in [-1, 1], on the image's device.
@@ -243,15 +248,21 @@ class NoiseGenerator(nn.Module):
             raise ValueError(
                 f"masks are {tuple(masks.shape[-2:])} but the image is {tuple(image.shape[-2:])}"
             )
-        return self.noise_batch([image], [masks])[0]
+        return self.noise_batch([image], [masks], None if codes is None else [codes])[0]
 
     @torch.no_grad()
-    def noise_batch(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+    def noise_batch(
+        self,
+        images: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        codes: Sequence[Sequence[int]] | None = None,
+    ) -> list[Tensor]:
         """:meth:`noise` for several images of different sizes in one pass.
 
         Args:
             images: (3, H, W) each, float, in [0, 255].
             masks: (n, H, W) each, bool, of the image's size; n may differ.
+            codes: n numbers each.
 
         Returns:
             (n, 3, H, W) each, float in [-1, 1], on the image's device.
@@ -271,10 +282,11 @@ class NoiseGenerator(nn.Module):
                         features.embedding[i : i + 1],
                         features.early[i : i + 1],
                         Prompts(masks=mask_prompt(one[None], self.grid)),
+                        None if codes is None else torch.tensor([codes[i][k]], device=device),
                     ),
                     frame,
                 )
-                for one in grid_masks
+                for k, one in enumerate(grid_masks)
             ]
             results.append(torch.cat(noise).to(images[i].device))
         return results

@@ -96,18 +96,26 @@ class TextureBank(nn.Module):
         turns = rows[:, :, None] + columns[:, None, :] + phase[:, :, None, None]
         return torch.sin(2 * math.pi * turns)
 
-    def forward(self, feature: Tensor, embedding: Tensor, colours: Tensor) -> Tensor:
+    def forward(
+        self, feature: Tensor, embedding: Tensor, colours: Tensor, codes: Tensor | None = None
+    ) -> Tensor:
         """Textured noise logits.
 
         Args:
             feature: (B, K, G, G) noise feature.
             embedding: (B, C, g, g) image embedding.
             colours: (B, 3, K) one weight for every channel and texture, from the tokens.
+            codes: (B,) int64, by how many textures the whole choice is moved on; neighbours in the
+                bank differ in orientation first, then in period, then in colour.
 
         Returns:
             (B, 3, G, G); where one texture is chosen alone, its largest channel peaks at 1.7.
         """
         chosen = (self.choice(feature) * self.log_sharpness.exp()).softmax(dim=1)
+        if codes is not None:
+            order = torch.arange(chosen.shape[1], device=chosen.device) - codes[:, None]
+            order = order % chosen.shape[1]
+            chosen = chosen.gather(1, order[:, :, None, None].expand_as(chosen))
         colours = F.normalize(colours, dim=1) * math.sqrt(3)
         textures = chosen * self.waves(embedding, feature.shape[-1])
         return torch.einsum("bkc,bchw->bkhw", colours, textures)

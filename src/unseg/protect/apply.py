@@ -35,13 +35,18 @@ class View:
         image: (3, h, w), float, in [0, 255].
         foreground: (h, w), bool.
         index: (h, w), uint8; see :class:`~unseg.data.masks.Regions`.
-        count: number of regions.
+        codes: of the regions; see there.
     """
 
     image: Tensor
     foreground: NDArray[np.bool_]
     index: NDArray[np.uint8]
-    count: int
+    codes: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of regions."""
+        return len(self.codes)
 
     @property
     def values(self) -> int:
@@ -71,7 +76,7 @@ def view(photo: Photo, regions: Regions) -> View:
         return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
 
     foreground = shrink(regions.foreground.view(np.uint8)) > 0
-    return View(image, foreground, shrink(regions.index), regions.count)
+    return View(image, foreground, shrink(regions.index), regions.codes)
 
 
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
@@ -97,7 +102,8 @@ def noise_fields(source: NoiseSource, views: Sequence[View]) -> list[Tensor]:
         and sum(one.values for one in views) <= MAX_VALUES
     ):
         prompts = [_prompts(one, range(1 + one.count)) for one in views]
-        made = source.noise_batch([one.image for one in views], prompts)
+        codes = [(0, *one.codes) for one in views]
+        made = source.noise_batch([one.image for one in views], prompts, codes)
         fields = [noise[0].clone() for noise in made]
         for one, noise, field in zip(views, made, fields, strict=True):
             _paste(field, one, range(1 + one.count), noise)
@@ -111,7 +117,8 @@ def _noise_field(source: NoiseSource, one: View) -> Tensor:
     field: Tensor | None = None
     for start in range(0, 1 + one.count, many):
         numbers = range(start, min(1 + one.count, start + many))
-        noise = source.noise(one.image, _prompts(one, numbers)).float().cpu()
+        codes = (0, *one.codes)[numbers.start : numbers.stop]
+        noise = source.noise(one.image, _prompts(one, numbers), codes).float().cpu()
         field = noise[0].clone() if field is None else field
         _paste(field, one, numbers, noise)
     assert field is not None

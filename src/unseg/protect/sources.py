@@ -25,8 +25,11 @@ class NoiseSource(Protocol):
     model_id: str
     sha256: str
 
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
-        """Noise (n, 3, H, W) in [-1, 1] for an image (3, H, W) in [0, 255], masks (n, H, W)."""
+    def noise(self, image: Tensor, masks: Tensor, codes: Sequence[int] | None = None) -> Tensor:
+        """Noise (n, 3, H, W) in [-1, 1] for an image (3, H, W) in [0, 255], masks (n, H, W).
+
+        Prompts with different codes ask for different textures; without codes all are 0.
+        """
         ...
 
 
@@ -34,7 +37,12 @@ class NoiseSource(Protocol):
 class BatchedNoiseSource(Protocol):
     """A source that can make noise for several images in one pass."""
 
-    def noise_batch(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+    def noise_batch(
+        self,
+        images: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        codes: Sequence[Sequence[int]] | None = None,
+    ) -> list[Tensor]:
         """:meth:`NoiseSource.noise` for images and masks of different sizes."""
         ...
 

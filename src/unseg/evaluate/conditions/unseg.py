@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.samples import Sample
@@ -15,8 +16,6 @@ from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 from unseg.protect.apply import View, noise_fields
 from unseg.protect.sources import NoiseSource
-
-Target = Literal["union", "class", "instance"]
 
 
 def fingerprint(source: NoiseSource) -> str:
@@ -72,17 +71,20 @@ class Unseg(Condition):
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         if not sample.mask.any():
             return torch.zeros_like(image)
-        regions = np.zeros(sample.mask.shape, dtype=np.int64)
-        if self.target == "class":
-            regions = np.where(sample.mask, sample.class_map.astype(np.int64) + 1, 0)
-        elif self.target == "instance":
+        with torch.no_grad():
+            regions = self._regions(sample)
+            view = View(image, regions.foreground, regions.index, regions.codes)
+            return noise_fields(self._source, [view])[0].float().cpu()
+
+    def _regions(self, sample: Sample) -> Regions:
+        if self.target == "union":
+            return Regions.union(sample.mask)
+        if self.target == "instance":
             if sample.instances is None:
                 raise UnsegError(f"{sample.name} has no instances: use --target union or class")
-            regions = np.where(sample.mask, sample.instances.astype(np.int64), 0)
-        ids = np.unique(regions[regions > 0])[:255]
-        index = np.zeros(regions.shape, dtype=np.uint8)
-        for number, region in enumerate(ids, start=1):
-            index[regions == region] = number
-        with torch.no_grad():
-            view = View(image, sample.mask, index, len(ids))
-            return noise_fields(self._source, [view])[0].float().cpu()
+            values = np.where(sample.mask, sample.instances, 0)
+            return find_regions(LabelMap(values, wide=True), LabelRules(target="instance"))
+        if sample.labels is None:
+            return Regions.union(sample.mask)  # one class is its union
+        values = np.where(sample.mask, sample.labels.astype(np.int32) + 1, 0)
+        return find_regions(LabelMap(values, wide=True), LabelRules(target="class"))
