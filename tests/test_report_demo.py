@@ -24,7 +24,7 @@ class Stripes:
     model_id = "stripes"
     sha256 = "0" * 64
 
-    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+    def noise(self, image: Tensor, masks: Tensor, codes=None) -> Tensor:
         rows = torch.arange(image.shape[1]) // 4 % 2 * 2.0 - 1
         return rows[None, None, :, None].expand(len(masks), *image.shape)
 

@@ -168,7 +168,8 @@ CPU = replace(
     base="mobile_sam",
     generator_size=512,
     mask_feature=True,
-    local_norm=16,
+    textures=(4.0, 5.0, 6.0, 8.0),
+    logit_scale=3.0,
     head_width=32,
     surrogate="small",
     surrogate_size=192,
@@ -180,14 +181,15 @@ CPU = replace(
     surrogate_lr=1e-3,
     cycle_epochs=2,
     epsilon=8.0,
-    epsilon_background=2.0,
+    # Equal inside and outside: what tells them apart must be the texture, not its strength.
+    epsilon_background=8.0,
     label_modification=False,
     generator_prompts=("mask",),
     surrogate_prompts=("none", "none", "box", "point", "mask"),
     jitter_min=0.6,
     jitter_max=1.6,
     jitter_after=True,
-    robust=0.3,
+    robust=0.5,
     loss_points=2304,
 )
 
