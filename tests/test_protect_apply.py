@@ -90,12 +90,14 @@ def test_the_budget_holds_for_every_kind(bits: int, grey: bool, budget: Budget) 
     assert not (difference[inner] % before.step).any()
 
 
-def test_grey_images_get_the_mean_of_the_channels() -> None:
+def test_grey_images_get_the_sum_of_the_channels_within_the_bound() -> None:
     noise = torch.zeros(3, 40, 60)
-    noise[0], noise[1], noise[2] = 1.0, 1.0, -0.5
+    noise[0], noise[1], noise[2] = 1.0, -1.0, 0.5
     before = Photo(np.full((40, 60), 100, np.uint8))
     after = add_noise(before, noise, np.ones((40, 60), bool), Budget(8, 2))
     assert (after == 104).all()  # 0.5 * 8
+        strong = add_noise(before, torch.ones_like(noise), np.ones((40, 60), bool), Budget(8, 2))
+        assert (strong == 108).all()
 
 
 def test_large_photographs_are_shown_smaller_and_noise_is_resized(

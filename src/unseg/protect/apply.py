@@ -143,8 +143,8 @@ def add_noise(
 ) -> Pixels:
     """Add a noise field to a photo's pixels.
 
-    Grey images get the mean of the three noise channels, which stays in [-1, 1]. In 16-bit images
-    a change is a whole number of 8-bit steps, 257 sample values each.
+    Grey images get the sum of the three noise channels, cut to [-1, 1]: their mean would leave a
+    third of a coloured texture's strength. In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each.
 
     Args:
         photo: the original.
@@ -170,7 +170,7 @@ def add_noise(
         part = noise[:, rows] if whole_height else _rows(noise, rows, height)
         image = torch.from_numpy(photo.pixels[rows].astype(np.float32)) / photo.step
         image = image[None] if photo.grey else image.permute(2, 0, 1)
-        part = part.mean(dim=0, keepdim=True) if photo.grey else part
+        part = part.sum(dim=0, keepdim=True).clamp(-1, 1) if photo.grey else part
         mask = torch.from_numpy(foreground[rows]).float()[None, None]
         protected = compose(image[None], part[None], mask, budget)
         values = quantise(protected, image[None], mask, budget)[0] * photo.step
