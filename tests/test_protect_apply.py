@@ -96,8 +96,8 @@ def test_grey_images_get_the_sum_of_the_channels_within_the_bound() -> None:
     before = Photo(np.full((40, 60), 100, np.uint8))
     after = add_noise(before, noise, np.ones((40, 60), bool), Budget(8, 2))
     assert (after == 104).all()  # 0.5 * 8
-        strong = add_noise(before, torch.ones_like(noise), np.ones((40, 60), bool), Budget(8, 2))
-        assert (strong == 108).all()
+    strong = add_noise(before, torch.ones_like(noise), np.ones((40, 60), bool), Budget(8, 2))
+    assert (strong == 108).all()
 
 
 def test_large_photographs_are_shown_smaller_and_noise_is_resized(
