@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from unseg.evaluate import processes
 from unseg.evaluate.conditions import Condition
 from unseg.evaluate.defences import Defence
+from unseg.evaluate.kept import kept
 from unseg.evaluate.results import Result, ResultStore, content_key
-from unseg.evaluate.samples import Sample, Split
+from unseg.evaluate.samples import LazySamples, Sample, Split, mapped, names_of
 from unseg.evaluate.tasks import Part, Task
 from unseg.evaluate.victims import Victim
 from unseg.evaluate.victims.base import Progress, Training, silent
@@ -42,55 +44,80 @@ def change_of(clean: Sequence[Sample], published: Sequence[Sample]) -> Change:
     """Largest change inside and outside the masks, and the mean absolute change.
 
     A condition may publish fewer images than there are; names say which is which. The mask is the
-    published sample's: a condition may protect a part of the foreground only.
+    published sample's: a condition may protect a part of the foreground only. Several processes
+    share the images, and all get the answer.
     """
-    inside = outside = total = count = 0.0
-    originals = {sample.name: sample for sample in clean}
-    for after in published:
-        before = originals[after.name]
-        moved = np.abs(after.image.astype(np.int16) - before.image).max(axis=2)
-        inside = max(inside, float(moved[after.mask].max(initial=0)))
-        outside = max(outside, float(moved[~after.mask].max(initial=0)))
-        total += float(np.abs(after.image.astype(np.int16) - before.image).sum())
-        count += before.image.size
-    return Change(inside, outside, total / count)
+    places = {name: i for i, name in enumerate(names_of(clean))}
+    first, step = processes.place()
+
+    def measure() -> tuple[float, float, float, float]:
+        inside = outside = total = count = 0.0
+        for i in range(first, len(published), step):
+            after = published[i]
+            before = clean[places[after.name]]
+            moved = np.abs(after.image.astype(np.int16) - before.image)
+            highest = moved.max(axis=2)
+            inside = max(inside, float(highest[after.mask].max(initial=0)))
+            outside = max(outside, float(highest[~after.mask].max(initial=0)))
+            total += float(moved.sum())
+            count += before.image.size
+        return inside, outside, total, count
+
+    inside, outside, total, count = zip(*processes.from_all(measure), strict=True)
+    return Change(max(inside), max(outside), sum(total) / sum(count))
 
 
 class Bench:
-    """A task's data in memory, and the last published training set.
+    """A task's data, and the last published training set.
 
     Conditions that do not depend on the seed are applied once for a whole suite, because a
-    generator takes longer over the images than the victim does.
+    generator takes longer over the images than the victim does. Training sets that do not fit in
+    memory are kept in files, in 8 bit as published.
 
     Args:
         task: what to load and how to score.
         data: the data set's folder.
         part: which images to test on.
+        cache: folder for the published images of sets that are read lazily.
     """
 
-    def __init__(self, task: Task, data: Path, part: Part = "test") -> None:
+    def __init__(
+        self, task: Task, data: Path, part: Part = "test", *, cache: Path = Path("unseg-cache")
+    ) -> None:
         self.task = task
         self.part = part
         self.split: Split = task.load(data, part)
+        self._cache = cache
         self._key = ""
-        self._published: tuple[Sample, ...] = ()
+        self._published: Sequence[Sample] = ()
+        self._change = Change(0.0, 0.0, 0.0)
 
-    def publish(self, condition: Condition, seed: int) -> tuple[Sample, ...]:
+    def publish(self, condition: Condition, seed: int) -> Sequence[Sample]:
         """The training set under a condition, at the original resolution.
 
         Raises:
             RuntimeError: when a condition breaks its own bound.
         """
+        return self.published(condition, seed)[0]
+
+    def published(self, condition: Condition, seed: int) -> tuple[Sequence[Sample], Change]:
+        """:meth:`publish`, and how far its pixels moved."""
         used = seed if condition.seeded else 0
-        key = content_key({"name": condition.label, "seed": used, **condition.settings()})
+        identity = {"name": condition.label, "seed": used, **condition.settings()}
+        key = content_key(identity)
         if key != self._key:
-            self._published = tuple(condition.publish(self.split.train, self.task.problem, used))
-            self._key = key
-            change = change_of(self.split.train, self._published)
+            found = condition.publish(self.split.train, self.task.problem, used)
+            if not isinstance(found, LazySamples):
+                found = tuple(found)
+            elif found is not self.split.train:
+                whole = content_key({**identity, "data": self.split.sha256, "part": self.part})
+                found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
+            change = change_of(self.split.train, found)
             limit = condition.budget
             if change.inside > limit.foreground or change.outside > limit.background:
                 raise RuntimeError(f"{condition!r} breaks its bound: {change}")
-        return self._published
+            self._published, self._change, self._key = found, change, key
+        return self._published, self._change
 
 
 def configuration(
@@ -122,6 +149,9 @@ def run(
 ) -> Result:
     """Run one cell of the table, or take it from the store.
 
+    Under ``accelerate launch`` every process calls this; all train, the first one tests and saves,
+    and all get the result.
+
     Args:
         bench: the task with its data.
         victim: trained from scratch.
@@ -143,31 +173,36 @@ def run(
     """
     config = configuration(bench, victim, condition, defence, label or defence.name, seed)
     key = content_key(config)
-    if store is not None and (known := store.find(key)) is not None:
+    processes.accelerator(mixed_precision, cpu)
+    known = None if store is None else processes.from_first(lambda: store.find(key))
+    if known is not None:
         return known
     times = [time.perf_counter()]
-    published = bench.publish(condition, seed)
-    change = change_of(bench.split.train, published)
+    published, change = bench.published(condition, seed)
     defence.prepare(published, seed)
-    stored = [replace(sample, image=defence.stored(sample.image)) for sample in published]
+    stored = mapped(published, lambda one: replace(one, image=defence.stored(one.image)))
     times.append(time.perf_counter())
     training = Training(seed, progress, defence, mixed_precision, cpu)
     losses = victim.fit(stored, bench.task.problem, training)
     times.append(time.perf_counter())
-    scores = bench.task.test(victim, bench.split.test)
-    times.append(time.perf_counter())
-    spans = np.diff(times).round(2).tolist()
-    result = Result(
-        key=key,
-        config=config,
-        metric=bench.task.metric,
-        value=scores[bench.task.metric],
-        scores=scores,
-        losses=losses,
-        change=vars(change),
-        seconds=dict(zip(("condition", "training", "test"), spans, strict=True)),
-        provenance=provenance(seed, bench.split.sha256),
-    )
-    if store is not None:
-        store.save(result)
-    return result
+
+    def test() -> Result:
+        scores = bench.task.test(victim, bench.split.test)
+        times.append(time.perf_counter())
+        spans = np.diff(times).round(2).tolist()
+        result = Result(
+            key=key,
+            config=config,
+            metric=bench.task.metric,
+            value=scores[bench.task.metric],
+            scores=scores,
+            losses=losses,
+            change=vars(change),
+            seconds=dict(zip(("condition", "training", "test"), spans, strict=True)),
+            provenance=provenance(seed, bench.split.sha256),
+        )
+        if store is not None:
+            store.save(result)
+        return result
+
+    return processes.from_first(test)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -100,6 +100,10 @@ class LazySamples(Sequence[Sample]):
             return self.select(range(len(self))[index])
         return self._read(range(len(self))[index])
 
+    def __iter__(self) -> Iterator[Sample]:
+        # The inherited one would take an IndexError of a reader for the end.
+        return (self._read(i) for i in range(len(self)))
+
     def select(self, indices: Sequence[int]) -> LazySamples:
         """Some of the samples, in the order of ``indices``."""
         return LazySamples([self.names[i] for i in indices], lambda i: self._read(indices[i]))
@@ -121,6 +125,20 @@ def selected(samples: Sequence[Sample], indices: Sequence[int]) -> Sequence[Samp
     if isinstance(samples, LazySamples):
         return samples.select(indices)
     return [samples[i] for i in indices]
+
+
+def replaced(samples: Sequence[Sample], changed: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples, those of the changed ones' names replaced by them."""
+    names = names_of(samples)
+    places = {name: i for i, name in enumerate(names_of(changed))}
+
+    def read(i: int) -> Sample:
+        place = places.get(names[i])
+        return samples[i] if place is None else changed[place]
+
+    if isinstance(samples, LazySamples):
+        return LazySamples(names, read)
+    return [read(i) for i in range(len(names))]
 
 
 def names_of(samples: Sequence[Sample]) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, to_array, to_tensor
+from unseg.evaluate.samples import Sample, mapped, to_array, to_tensor
 from unseg.evaluate.settings import Configured
 from unseg.noise import Budget, compose, quantise
 
@@ -59,10 +59,13 @@ class Condition(Configured):
             (3, H, W) float, in [-1, 1].
         """
 
-    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> list[Sample]:
-        """The training set as it is published: clean samples to changed ones."""
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
+        """The training set as it is published: clean samples to changed ones, lazily if they are.
+
+        Every process of a run calls it with all samples.
+        """
         self.prepare(samples, problem, seed)
-        return [replace(sample, image=self.apply(sample, seed)) for sample in samples]
+        return mapped(samples, lambda sample: replace(sample, image=self.apply(sample, seed)))
 
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
         """The image as it is published: (H, W, 3) uint8, at the original resolution."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
 
 
@@ -26,6 +28,9 @@ class Clean(Condition):
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         return torch.zeros_like(image)
+
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
+        return samples
 
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
         return sample.image

@@ -10,7 +10,7 @@ from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.samples import Sample, names_of, replaced, selected
 
 
 def chosen(samples: Sequence[Sample], share: float, draw: int) -> frozenset[str]:
@@ -27,7 +27,7 @@ def chosen(samples: Sequence[Sample], share: float, draw: int) -> frozenset[str]
     def key(name: str) -> bytes:
         return hashlib.sha256(f"{draw}/{name}".encode()).digest()
 
-    names = sorted((sample.name for sample in samples), key=key)
+    names = sorted(names_of(samples), key=key)
     return frozenset(names[: round(share * len(names))])
 
 
@@ -58,11 +58,12 @@ class Mixed(Wrapper):
     def label(self) -> str:
         return f"{self._condition.label}@{self.share * 100:g}%"
 
-    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> list[Sample]:
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         names = chosen(samples, self.share, self.draw)
-        mine = [sample for sample in samples if sample.name in names]
-        changed = {s.name: s for s in self._condition.publish(mine, problem, seed)} if mine else {}
-        return [changed.get(sample.name, sample) for sample in samples]
+        mine = [i for i, name in enumerate(names_of(samples)) if name in names]
+        if not mine:
+            return samples
+        return replaced(samples, self._condition.publish(selected(samples, mine), problem, seed))
 
 
 class Subset(Wrapper):
@@ -86,10 +87,11 @@ class Subset(Wrapper):
     def label(self) -> str:
         return f"clean-only@{self.share * 100:g}%"
 
-    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> list[Sample]:
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         left_out = chosen(samples, 1 - self.share, self.draw)
         if len(left_out) == len(samples):
             raise UnsegError(
                 f"{self.label} leaves none of {len(samples)} training images: give a larger share"
             )
-        return [sample for sample in samples if sample.name not in left_out]
+        kept = [i for i, name in enumerate(names_of(samples)) if name not in left_out]
+        return selected(samples, kept)

@@ -13,7 +13,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.samples import Sample, mapped
 from unseg.noise import Budget
 
 
@@ -65,9 +65,9 @@ class OneClass(Wrapper):
     def label(self) -> str:
         return f"{self._condition.label}[only {self.klass}]"
 
-    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> list[Sample]:
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         index = class_index(self.klass, problem)
-        narrowed = [self._narrow(sample, index, problem) for sample in samples]
+        narrowed = mapped(samples, lambda sample: self._narrow(sample, index, problem))
         return self._condition.publish(narrowed, problem, seed)
 
     @staticmethod

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
+from unseg.evaluate import processes
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.base import Training, Victim
@@ -66,7 +66,7 @@ class TrainedVictim(Victim):
         seed_everything(training.seed)
         self._problem = problem
         network = self.build(problem)
-        accelerator = Accelerator(mixed_precision=training.mixed_precision, cpu=training.cpu)
+        accelerator = processes.accelerator(training.mixed_precision, training.cpu)
         # Every process draws batches of its own; a single one draws the seed's.
         entropy = [training.seed, accelerator.process_index][: 1 + accelerator.process_index]
         rng = np.random.default_rng(entropy if len(entropy) > 1 else training.seed)
