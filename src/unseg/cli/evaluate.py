@@ -3,52 +3,91 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unseg.cli.selection import CONDITIONS, Selection, seed_numbers, victim_settings, words
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
-    from unseg.evaluate.conditions import Condition
-    from unseg.evaluate.protocol import Bench
-    from unseg.evaluate.results import Result, ResultStore
-    from unseg.evaluate.suite import Cell
-    from unseg.evaluate.victims import Victim
-    from unseg.noise import Budget
+    from unseg.evaluate.results import Result
+    from unseg.evaluate.runner import Runner
+    from unseg.evaluate.suites import Plan
 
 EXAMPLES = """
 Train victims on clean, baseline and protected images and test them on clean ones.
 
 Every run is one JSON file in RESULTS, found again by its content: an interrupted suite continues,
-and nothing runs twice. The table goes to standard output.
+and nothing runs twice. The tables go to standard output; unseg report makes pages of the files.
 
 Examples:
 
-  unseg evaluate person --data pennfudan -o results
+  unseg evaluate --task person --data data/pennfudan -o results
 
-  unseg evaluate person --data pennfudan -o results --conditions clean,unseg --model my.safetensors
+  unseg evaluate --task semantic --victim unet,segformer --condition clean,unseg@80 --data data
+  -o results
 
-  unseg evaluate ccp --data ccp -o tuning --part val --seeds 0 --defences none,jpeg75
+  unseg evaluate --suite cpu --data data -o results --limit-minutes 60
+
+  unseg evaluate --task ccp --data data -o tuning --part val --seed 0 --defence none,jpeg75
 
   unseg evaluate --list
 """
 
+Words = list[str] | None
+
 
 def evaluate(
-    task: Annotated[str | None, typer.Argument(help="What to measure; see --list.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the task's data set.")] = None,
+    first: Annotated[str | None, typer.Argument(metavar="[TASK]", help="As --task.")] = None,
+    task: Annotated[
+        Words, typer.Option("--task", "--tasks", help="What to measure, comma-separated.")
+    ] = None,
+    victim: Annotated[
+        Words,
+        typer.Option(
+            "--victim",
+            "--victims",
+            help="What is trained, comma-separated; module:Name is your own. Default: unet.",
+        ),
+    ] = None,
+    victim_set: Annotated[
+        Words,
+        typer.Option("--victim-set", metavar="NAME=VALUE", help="Change a setting of the victim."),
+    ] = None,
+    condition: Annotated[
+        Words,
+        typer.Option(
+            "--condition",
+            "--conditions",
+            help="What the training images become, comma-separated. "
+            f"Default: {','.join(CONDITIONS)}.",
+        ),
+    ] = None,
+    defence: Annotated[
+        Words,
+        typer.Option(
+            "--defence",
+            "--defences",
+            help="What the trainer does against it, comma-separated. Default: none.",
+        ),
+    ] = None,
+    seed: Annotated[
+        Words, typer.Option("--seed", "--seeds", help="Seeds, comma-separated. Default: 0,1,2.")
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="A table's runs, see --list; other options keep only what they name."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="UNSEG_DATA", help="A data set's folder, or the root that holds several."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of results.")] = None,
-    conditions: Annotated[
-        str, typer.Option(help="What the training images become, comma-separated.")
-    ] = "clean,random,pattern,unseg",
-    defences: Annotated[
-        str, typer.Option(help="What the trainer does to stored images, comma-separated.")
-    ] = "none",
-    seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "0,1,2",
-    victim: Annotated[str, typer.Option(help="What is trained.")] = "unet",
     model: Annotated[
         str, typer.Option(help="Generator of the condition unseg: a name or a .safetensors file.")
     ] = "default",
@@ -65,7 +104,19 @@ def evaluate(
         int | None, typer.Option(help="Victim's short side in pixels, if not its own.")
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    table: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
+    mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
+    panels: Annotated[
+        str,
+        typer.Option(help="Store pictures of answers: where the data's licence allows, all, none."),
+    ] = "allowed",
+    limit_minutes: Annotated[
+        float | None, typer.Option(help="Start no new run after so many minutes.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and how long, and stop.")
+    ] = False,
+    table: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
     stored: Annotated[
         bool, typer.Option("--stored", help="Run nothing: only the runs that RESULTS holds.")
     ] = False,
@@ -75,50 +126,74 @@ def evaluate(
     if list_:
         _list(as_json)
         return
-    if task is None or data is None or out is None:
-        raise UnsegError(
-            "evaluate needs a task, --data and -o, for example: "
-            "unseg evaluate person --data pennfudan -o results"
-        )
-    import torch
-
-    from unseg.evaluate.defences import DEFENCES
-    from unseg.evaluate.protocol import Bench
-    from unseg.evaluate.results import ResultStore
-    from unseg.evaluate.suite import cells, is_stored
-    from unseg.evaluate.tasks import TASKS
-    from unseg.evaluate.victims import VICTIMS
-    from unseg.noise import Budget
-    from unseg.report.tables import retention_table
-
-    names = _pick("--conditions", conditions, _condition_names())
-    labels = _pick("--defences", defences, DEFENCES)
-    chosen = TASKS[_pick("TASK", task, TASKS)[0]]()
-    overrides = {k: v for k, v in (("steps", steps), ("size", size)) if v is not None}
-    architecture = VICTIMS[_pick("--victim", victim, VICTIMS)[0]](**overrides)
-    if part not in ("test", "val"):
-        raise UnsegError(f"--part {part}: expected test or val")
+    for option, given, known in (
+        ("--part", part, ("test", "val")),
+        ("--mixed-precision", mixed_precision, ("no", "fp16", "bf16")),
+        ("--panels", panels, ("allowed", "all", "none")),
+    ):
+        if given not in known:
+            raise UnsegError(f"{option} {given}: expected {', '.join(known[:-1])} or {known[-1]}")
     if threads < 1:
         raise UnsegError(f"--threads {threads}: expected at least 1")
-    numbers = _seeds(seeds)
-    try:
-        budget = Budget(eps, eps_bg)
-    except ValueError as error:
-        raise UnsegError(f"--eps {eps:g} --eps-bg {eps_bg:g}: {error}") from error
-    torch.set_num_threads(threads)
-    suite = cells(
-        [_condition(name, budget, model) for name in names],
-        {label: DEFENCES[label]() for label in labels},
-        numbers,
-    )
-    bench = Bench(chosen, data, part)  # type: ignore[arg-type]
-    store = ResultStore(out)
-    if stored:
-        suite = [cell for cell in suite if is_stored(bench, architecture, cell, store)]
-        if not suite:
-            raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
-    results = _run(bench, architecture, suite, store)
-    text = retention_table(results, chosen.floor)
+    selection = Selection(
+        words([*([first] if first else []), *(task or [])]), words(victim), words(condition),
+        words(defence), seed_numbers(words(seed)),
+    )  # fmt: skip
+    settings = victim_settings(victim_set, steps=steps, size=size)
+    plan = _plan(suite)
+    from unseg.evaluate.results import ResultStore
+    from unseg.evaluate.runner import Options, Runner
+
+    with tempfile.TemporaryDirectory(prefix="unseg-") as scratch:
+        if plan is None:
+            cells = selection.grid(settings, eps, eps_bg, part)
+        else:
+            if settings:
+                raise UnsegError(f"--suite {plan.name} has victim settings of its own: give none")
+            cells = selection.of(plan)
+            if plan.data is not None:
+                data = Path(scratch) / "data"
+                plan.data(data)
+                out = out or Path(scratch) / "results"
+        if not cells or out is None or data is None:
+            raise UnsegError(
+                "evaluate needs a task, --data and -o, for example: "
+                "unseg evaluate --task person --data data/pennfudan -o results"
+            )
+        import torch
+
+        torch.set_num_threads(threads)
+        alone = plan is None and len({(cell.task, cell.victim) for cell in cells}) == 1
+        options = Options(
+            data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
+            plan.minutes if plan else Options.minutes,
+        )  # fmt: skip
+        runner = Runner(cells, ResultStore(out), options)
+        if dry_run:
+            from unseg.cli.suite_progress import preview
+
+            for line in preview(runner):
+                typer.echo(line)
+            return
+        if stored:
+            runner.entries = [entry for entry in runner.entries if entry.stored]
+            if not runner.entries:
+                raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
+        _finish(runner, limit_minutes, table, as_json)
+
+
+evaluate.__doc__ = EXAMPLES
+
+
+def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_json: bool) -> None:
+    from unseg.cli.suite_progress import watch
+
+    results, skipped = watch(runner, limit_minutes)
+    if not results:
+        raise UnsegError(
+            "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
+        )
+    text = _tables(results, runner)
     if table is not None:
         from unseg.provenance import provenance
 
@@ -133,86 +208,44 @@ def evaluate(
         typer.echo(text)
 
 
-evaluate.__doc__ = EXAMPLES
+def _tables(results: list[Result], runner: Runner) -> str:
+    """One table for every task and victim."""
+    from unseg.evaluate.results import content_key
+    from unseg.report.tables import retention_table
+
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        key = content_key({name: result.config[name] for name in ("task", "victim")})
+        groups.setdefault(key, []).append(result)
+    return "\n".join(
+        retention_table(group, runner.tasks[group[0].named("task")].floor)
+        for group in groups.values()
+    )
 
 
-def _run(bench: Bench, victim: Victim, suite: list[Cell], store: ResultStore) -> list[Result]:
-    """Run the suite with a bar and, after every run, a line that also suits a log file."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _plan(name: str | None) -> Plan | None:
+    from unseg.evaluate.build import check
+    from unseg.evaluate.suites import SUITES
 
-    from unseg.evaluate.suite import run_suite
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    results: list[Result] = []
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        watched = bar.add_task("reading", total=len(suite))
-
-        def progress(cell: Cell, share: float) -> None:
-            bar.update(watched, description=str(cell), completed=len(results) + share)
-
-        for finished in run_suite(bench, victim, suite, store, progress):
-            results.append(finished.result)
-            bar.update(watched, completed=finished.done)
-            seconds = sum(finished.result.seconds.values())
-            spent = "already there" if finished.reused else f"{seconds:.0f} s"
-            left = f", about {finished.remaining / 60:.0f} min left" if finished.remaining else ""
-            console.print(
-                f"{finished.done}/{finished.total} {finished.cell}: "
-                f"{finished.result.metric} {finished.result.value:.3f} ({spent}{left})",
-                highlight=False,
-            )
-    return results
-
-
-def _condition_names() -> list[str]:
-    from unseg.evaluate.conditions import BASELINES, Unseg
-
-    return [*BASELINES, Unseg.name]
-
-
-def _condition(name: str, budget: Budget, model: str) -> Condition:
-    from unseg.evaluate.conditions import BASELINES, Unseg
-
-    if name in BASELINES:
-        return BASELINES[name](budget=budget)
-    from unseg.models.registry import load_generator
-
-    return Unseg(load_generator(model), budget=budget)
-
-
-def _pick(option: str, given: str, known: Collection[str]) -> list[str]:
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise UnsegError(
-            f"{option}: {', '.join(unknown) or 'nothing given'} is not known here; "
-            f"choose from {', '.join(known)}"
-        )
-    return list(dict.fromkeys(names))
-
-
-def _seeds(given: str) -> list[int]:
-    try:
-        numbers = [int(seed) for seed in given.split(",")]
-    except ValueError:
-        raise UnsegError(f"--seeds {given}: expected numbers such as 0,1,2") from None
-    if min(numbers) < 0:
-        raise UnsegError(f"--seeds {given}: expected numbers from 0 up")
-    return numbers
+    if name is None:
+        return None
+    check("--suite", name, SUITES)
+    return SUITES[name]
 
 
 def _list(as_json: bool) -> None:
+    from unseg.evaluate.conditions import condition_names
     from unseg.evaluate.defences import DEFENCES
+    from unseg.evaluate.suites import SUITES
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
 
     found = {
         "tasks": list(TASKS),
         "victims": list(VICTIMS),
-        "conditions": _condition_names(),
+        "conditions": condition_names(),
         "defences": list(DEFENCES),
+        "suites": list(SUITES),
     }
     if as_json:
         typer.echo(json.dumps(found))

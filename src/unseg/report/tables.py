@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from unseg.evaluate.results import Result
+from unseg.report.summary import Entry, summarise
 
 
 def spread(values: Sequence[float]) -> str:
@@ -17,6 +18,49 @@ def spread(values: Sequence[float]) -> str:
     """
     mean = statistics.fmean(values)
     return f"{mean:.3f} ± {statistics.stdev(values):.3f}" if len(values) > 1 else f"{mean:.3f}"
+
+
+def per_cent(share: float) -> str:
+    """A share to be read.
+
+    Example:
+        >>> per_cent(0.345)
+        '34%'
+    """
+    return f"{share:.0%}"
+
+
+def figure(entry: Entry) -> str:
+    """The metric over seeds, and in brackets the share of the clean figure that is left."""
+    share = f" ({per_cent(entry.retention)})" if entry.retention is not None else ""
+    return spread(entry.values) + share
+
+
+def markdown_grid(
+    entries: Sequence[Entry],
+    row: Callable[[Entry], str],
+    column: Callable[[Entry], str],
+    corner: str,
+) -> str:
+    """A table with a figure a cell, ``-`` where nothing ran.
+
+    Args:
+        entries: in the order of rows and columns.
+        row: name of an entry's row.
+        column: name of its column.
+        corner: heading of the first column.
+
+    Returns:
+        Markdown, ending in a newline.
+    """
+    cells = {(row(entry), column(entry)): figure(entry) for entry in entries}
+    rows, columns = (list(dict.fromkeys(map(name, entries))) for name in (row, column))
+    lines = [
+        f"| {corner} | " + " | ".join(columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+        *(f"| {r} | " + " | ".join(cells.get((r, c), "-") for c in columns) + " |" for r in rows),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def retention_table(results: Sequence[Result], floor: float) -> str:
@@ -32,33 +76,20 @@ def retention_table(results: Sequence[Result], floor: float) -> str:
     Returns:
         Markdown, ending in a newline.
     """
-    grid: dict[tuple[str, str], list[float]] = {}
-    for result in results:
-        cell = (result.named("condition"), result.config["defence"]["label"])
-        grid.setdefault(cell, []).append(result.value)
-    rows = list(dict.fromkeys(condition for condition, _ in grid))
-    columns = list(dict.fromkeys(label for _, label in grid))
-    clean = grid.get(("clean", "none"))
-    reference = statistics.fmean(clean) if clean else None
-
-    def text(cell: tuple[str, str]) -> str:
-        if cell not in grid:
-            return "-"
-        share = statistics.fmean(grid[cell]) / reference if reference else None
-        return spread(grid[cell]) + (f" ({share:.0%})" if share is not None else "")
-
+    entries = summarise(results)
+    # In the order in which they were asked for.
+    asked = {id(result): place for place, result in enumerate(results)}
+    entries.sort(key=lambda entry: min(asked[id(run)] for run in entry.runs))
     first = results[0]
     seeds = sorted({result.config["seed"] for result in results})
-    lines = [
+    text = (
         f"Task {first.named('task')}, {first.config['task']['part']} images, victim "
         f"{first.named('victim')}: {first.metric} on clean images, mean ± standard deviation over "
         f"seeds {', '.join(map(str, seeds))}; in brackets the share of the clean figure that is "
-        "left.",
-        "",
-        "| training images | " + " | ".join(columns) + " |",
-        "|---" * (len(columns) + 1) + "|",
-        *(f"| {row} | " + " | ".join(text((row, c)) for c in columns) + " |" for row in rows),
-    ]
-    if reference is not None and reference < floor:
-        lines += ["", f"Clean training stays below {floor:.2f}: this victim measures nothing."]
-    return "\n".join(lines) + "\n"
+        "left.\n\n"
+    )
+    text += markdown_grid(entries, lambda e: e.label, lambda e: e.defence, "training images")
+    clean = entries[0].clean
+    if clean is not None and clean < floor:
+        text += f"\nClean training stays below {floor:.2f}: this victim measures nothing.\n"
+    return text

@@ -29,6 +29,7 @@ class CcpTask(Task):
     problem = Problem("semantic", ("background", "person"))
     metric = "iou"
     floor = 0.55
+    pictures_allowed = True
     summary = "dressed people against background, im/ and gt/ label maps (CCP)"
 
     def __init__(self, *, images: int = 290) -> None:

@@ -1,0 +1,112 @@
+"""What the options of ``unseg evaluate`` select: a grid of runs, or some of a suite's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from unseg.evaluate.suites import Cell, Plan
+
+CONDITIONS = ("clean", "random", "pattern", "unseg")
+
+
+def words(given: Iterable[str] | None) -> list[str]:
+    """Comma-separated and repeated names, each once.
+
+    Example:
+        >>> words(["a,b", "c, a"])
+        ['a', 'b', 'c']
+    """
+    parts = [part.strip() for text in given or [] for part in text.split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Names given on the command line; an empty list is an option that was not given."""
+
+    tasks: list[str]
+    victims: list[str]
+    conditions: list[str]
+    defences: list[str]
+    seeds: list[int]
+
+    def grid(self, settings: dict[str, Any], eps: float, eps_bg: float, part: str) -> list[Cell]:
+        """Every combination of what is named, with defaults for the rest.
+
+        Args:
+            settings: of the victims.
+            eps: largest change inside the mask, in 8-bit steps.
+            eps_bg: largest change outside it.
+            part: which images to test on.
+        """
+        from unseg.evaluate.build import build_task
+        from unseg.evaluate.suites import Grid, Recipe
+        from unseg.noise import Budget
+
+        try:
+            budget = Budget(eps, eps_bg)
+        except ValueError as error:
+            raise UnsegError(f"--eps {eps:g} --eps-bg {eps_bg:g}: {error}") from error
+        for name in self.tasks:
+            build_task(name)
+        grid = Grid(
+            "", self.tasks, [Recipe.of(name, **settings) for name in self.victims or ["unet"]],
+            self.conditions or CONDITIONS, self.defences or ["none"], self.seeds or [0, 1, 2],
+            [budget], part,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return list(dict.fromkeys(grid.cells()))
+
+    def of(self, plan: Plan) -> list[Cell]:
+        """A suite's runs that have one of the names given of each kind."""
+        kept = [
+            cell
+            for cell in plan.cells()
+            if (not self.tasks or cell.task in self.tasks)
+            and (not self.victims or cell.victim.name in self.victims)
+            and (not self.conditions or cell.condition in self.conditions)
+            and (not self.defences or cell.defence in self.defences)
+            and (not self.seeds or cell.seed in self.seeds)
+        ]
+        if not kept:
+            raise UnsegError(
+                f"--suite {plan.name} has no run with what the other options name: leave some out"
+            )
+        return kept
+
+
+def seed_numbers(given: list[str]) -> list[int]:
+    """Seeds as numbers."""
+    if not all(word.isdecimal() for word in given):
+        raise UnsegError(f"--seeds {','.join(given)}: expected numbers from 0 up, such as 0,1,2")
+    return [int(word) for word in given]
+
+
+def victim_settings(pairs: Iterable[str] | None, **short: int | None) -> dict[str, Any]:
+    """``name=value`` pairs; what reads as JSON is a number, true, false or null.
+
+    Args:
+        pairs: as they were given.
+        short: settings that have an option of their own.
+
+    Example:
+        >>> victim_settings(["width=8", "mirror=false", "weights=a.bin"], steps=3)
+        {'width': 8, 'mirror': False, 'weights': 'a.bin', 'steps': 3}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, sign, text = pair.partition("=")
+        if not sign or not name.isidentifier():
+            raise UnsegError(f"--victim-set {pair}: expected name=value, for example width=8")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+        if isinstance(found[name], (list, dict)):
+            raise UnsegError(f"--victim-set {pair}: expected one value, not several")
+    return found | {name: value for name, value in short.items() if value is not None}

@@ -1,0 +1,106 @@
+"""From names to objects: tasks, victims and where their data lies."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from unseg.errors import UnsegError
+from unseg.evaluate.suites.base import Recipe
+from unseg.evaluate.tasks import TASKS, Task
+from unseg.evaluate.victims import VICTIMS, Victim
+
+
+def check(option: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that is not there.
+
+    Raises:
+        UnsegError: naming the option and what there is.
+    """
+    if name not in known:
+        raise UnsegError(
+            f"{option}: {name or 'nothing given'} is not known here; choose from {', '.join(known)}"
+        )
+
+
+def build_task(name: str) -> Task:
+    """A task by name."""
+    check("TASK", name, TASKS)
+    return TASKS[name]()
+
+
+def build_victim(recipe: Recipe) -> Victim:
+    """A victim by name, or one of the user's own as ``module:Name``.
+
+    The module is looked up where Python looks, and in the current folder. ``Name`` is a class or
+    a function that returns a :class:`Victim`; the recipe's settings are its keyword arguments.
+
+    Raises:
+        UnsegError: when there is no such thing, or it does not take such settings.
+    """
+    factory: Any
+    if ":" in recipe.name:
+        factory = _imported(recipe.name)
+    else:
+        check("--victim", recipe.name, VICTIMS)
+        factory = VICTIMS[recipe.name]
+    try:
+        victim = factory(**dict(recipe.settings))
+    except TypeError as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in recipe.settings) or "no settings"
+        raise UnsegError(
+            f"{recipe.name} cannot be made with {given} ({error}): it has "
+            f"{_settings(factory) or 'no settings that are known without it'}"
+        ) from error
+    if not isinstance(victim, Victim):
+        raise UnsegError(
+            f"--victim {recipe.name} gave a {type(victim).__name__}: expected a class derived from "
+            "unseg.evaluate.victims.Victim, or a function that returns one"
+        )
+    return victim
+
+
+def require_kind(task: Task, victim: Victim) -> None:
+    """Refuse a victim that cannot answer a task.
+
+    Raises:
+        UnsegError: naming what it can answer.
+    """
+    if task.problem.kind not in victim.kinds:
+        raise UnsegError(
+            f"{victim.name} cannot be asked {task.name}, which is a {task.problem.kind} problem: "
+            f"it answers {', '.join(sorted(victim.kinds))} problems"
+        )
+
+
+def data_folder(task: Task, data: Path) -> Path:
+    """Where a task's data lies: below ``data``, or ``data`` itself."""
+    below = data / task.folder
+    return below if below.is_dir() else data
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    # An installed command does not look in the current folder by itself, unlike ``python -m``.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise UnsegError(
+            f"--victim {name}: {module} cannot be imported ({error}); it must be installed or lie "
+            "in the current folder"
+        ) from error
+    except AttributeError as error:
+        raise UnsegError(f"--victim {name}: {module} has no {attribute!r}") from error
+
+
+def _settings(factory: Any) -> str:
+    try:
+        return ", ".join(factory().settings())
+    except Exception:  # A victim that needs an argument cannot be asked.
+        return ""

@@ -1,0 +1,291 @@
+"""Result files joined over seeds: what every table and figure of the report is made from."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unseg.errors import UnsegError
+from unseg.evaluate.results import Result, content_key, read_result
+from unseg.noise import Budget
+
+OURS = "unseg"
+"""Conditions whose name begins so are this package's noise; the others are baselines."""
+
+CLEAN = "clean"
+NO_DEFENCE = "none"
+FAILS = 0.5
+"""Protection fails where more than this share of the clean figure is left."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Runs that differ in nothing but their seed.
+
+    Args:
+        task: name, with what tells it from another of the same name.
+        part: the images tested on.
+        victim: as ``task``.
+        condition: as ``task``; ``unseg@80%`` is a mixed set.
+        defence: short name.
+        budget: the bound of the condition, in 8-bit steps.
+        runs: one result a seed, in the order of seeds.
+        paths: the runs' files, where they are known.
+        clean: mean of clean training without a defence, of the same task and victim.
+        floor: clean figure below which the victim measures nothing.
+    """
+
+    task: str
+    part: str
+    victim: str
+    condition: str
+    defence: str
+    budget: Budget
+    runs: tuple[Result, ...]
+    paths: tuple[Path | None, ...]
+    clean: float | None
+    floor: float | None
+
+    @property
+    def metric(self) -> str:
+        return self.runs[0].metric
+
+    @property
+    def values(self) -> list[float]:
+        """The metric on clean test images, one a seed."""
+        return [run.value for run in self.runs]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; one seed has none."""
+        return statistics.stdev(self.values) if len(self.runs) > 1 else None
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.config["seed"] for run in self.runs]
+
+    @property
+    def retention(self) -> float | None:
+        """Share of the clean figure that is left; None without a clean run."""
+        return self.mean / self.clean if self.clean else None
+
+    @property
+    def retention_deviation(self) -> float | None:
+        return None if not self.clean or self.deviation is None else self.deviation / self.clean
+
+    @property
+    def measurable(self) -> bool:
+        """Whether clean training reaches the task's floor; unknown counts as no."""
+        return self.clean is not None and (self.floor is None or self.clean >= self.floor)
+
+    @property
+    def ours(self) -> bool:
+        return self.condition.startswith(OURS)
+
+    @property
+    def standard(self) -> bool:
+        """Whether the whole set is protected by an unchanged condition."""
+        return "condition" not in self.runs[0].config["condition"]
+
+    @property
+    def share(self) -> float | None:
+        """Share of the training images that a mixed set's condition is applied to, 0..1."""
+        return self.runs[0].config["condition"].get("share")
+
+    @property
+    def label(self) -> str:
+        """The condition, with its budget where that is not the standard one."""
+        usual = Budget()
+        # A condition on one class leaves the rest alone: its background budget is nothing.
+        if self.budget.foreground == usual.foreground and self.budget.background in (
+            usual.background,
+            0.0,
+        ):
+            return self.condition
+        return f"{self.condition} {self.budget.foreground:g}/{self.budget.background:g}"
+
+    def score(self, name: str) -> float | None:
+        """Mean of one of the task's other figures."""
+        found = [run.scores[name] for run in self.runs if name in run.scores]
+        return statistics.fmean(found) if found else None
+
+
+def find_results(places: Sequence[Path]) -> dict[Path, Result]:
+    """Read result files and folders of them, folders below included.
+
+    Raises:
+        UnsegError: when there is none, or one is damaged.
+    """
+    files: dict[Path, None] = {}
+    for place in places:
+        if not place.exists():
+            raise UnsegError(f"{place} does not exist: give result files or folders of them")
+        found = sorted(place.rglob("*.json")) if place.is_dir() else [place]
+        files.update(dict.fromkeys(found))
+    if not files:
+        raise UnsegError(
+            f"{', '.join(map(str, places))}: there is no result file here; make some with "
+            "unseg evaluate"
+        )
+    unique: dict[str, tuple[Path, Result]] = {}
+    for path in files:
+        result = read_result(path)
+        unique.setdefault(result.key, (path, result))
+    return dict(unique.values())
+
+
+def summarise(results: Sequence[Result], files: Mapping[str, Path] | None = None) -> list[Entry]:
+    """Join results over seeds, in the order of registries, then of names.
+
+    Args:
+        results: no run twice.
+        files: where results lie, by key.
+    """
+    groups: defaultdict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        config = {name: value for name, value in result.config.items() if name != "seed"}
+        groups[content_key(config)].append(result)
+    firsts = [group[0] for group in groups.values()]
+    tasks = distinguish([r.config["task"] for r in firsts], ("part",))
+    victims = distinguish(
+        [r.config["victim"] for r in firsts], within=[content_key(r.config["task"]) for r in firsts]
+    )
+    conditions = distinguish([_without_budget(r.config["condition"]) for r in firsts])
+    references = _references(results)
+    entries = []
+    for group, first, task, victim, condition in zip(
+        groups.values(), firsts, tasks, victims, conditions, strict=True
+    ):
+        ordered = sorted(group, key=lambda run: run.config["seed"])
+        entries.append(
+            Entry(
+                task=task,
+                part=first.config["task"]["part"],
+                victim=victim,
+                condition=condition,
+                defence=first.config["defence"]["label"],
+                budget=budget_of(first.config["condition"]),
+                runs=tuple(ordered),
+                paths=tuple((files or {}).get(run.key) for run in ordered),
+                clean=references.get(_bench_key(first)),
+                floor=floor_of(first.named("task")),
+            )
+        )
+    return sorted(entries, key=_order)
+
+
+def budget_of(condition: Mapping[str, Any]) -> Budget:
+    """The bound in a condition's configuration; the standard one where it has none."""
+    if "budget" in condition:
+        return Budget(**condition["budget"])
+    inner = condition.get("condition")
+    return budget_of(inner) if isinstance(inner, Mapping) else Budget()
+
+
+def floor_of(task: str) -> float | None:
+    """A task's floor by its name, or None for a task that is not ours."""
+    from unseg.evaluate.tasks import TASKS
+
+    return TASKS[task]().floor if task in TASKS else None
+
+
+def distinguish(
+    configs: Sequence[Mapping[str, Any]],
+    ignore: Iterable[str] = (),
+    within: Sequence[Hashable] | None = None,
+) -> list[str]:
+    """Names of configurations, with the settings that differ where a name occurs with several.
+
+    Args:
+        configs: each with a ``name``.
+        ignore: settings that are shown elsewhere.
+        within: a group of each; only names of one group are told apart.
+
+    Example:
+        >>> distinguish([{"name": "a", "n": 1}, {"name": "a", "n": 2}, {"name": "b", "n": 1}])
+        ['a (n=1)', 'a (n=2)', 'b']
+    """
+    skip = {"name", *ignore}
+    flats = [{k: v for k, v in _flat(c).items() if k not in skip} for c in configs]
+    scopes = within or [None] * len(configs)
+    groups: defaultdict[Hashable, list[dict[str, Any]]] = defaultdict(list)
+    for config, flat, scope in zip(configs, flats, scopes, strict=True):
+        groups[config["name"], scope].append(flat)
+    labels = []
+    for config, flat, scope in zip(configs, flats, scopes, strict=True):
+        others = groups[config["name"], scope]
+        keys = sorted({key for other in others for key in other})
+        differing = [k for k in keys if any(other.get(k) != flat.get(k) for other in others)]
+        shown = ", ".join(f"{k.rpartition('.')[2]}={_short(flat.get(k))}" for k in differing)
+        labels.append(f"{config['name']} ({shown})" if shown else str(config["name"]))
+    return labels
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    # A checksum needs no more than its beginning.
+    return text[:8] if len(text) == 64 else text
+
+
+def _without_budget(condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_budget(value) if key == "condition" else value
+        for key, value in condition.items()
+        if key != "budget"
+    }
+
+
+def _bench_key(result: Result) -> str:
+    return content_key({"task": result.config["task"], "victim": result.config["victim"]})
+
+
+def _references(results: Iterable[Result]) -> dict[str, float]:
+    """Mean of clean training without a defence, by task and victim."""
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    for result in results:
+        if result.named("condition") == CLEAN and result.config["defence"]["label"] == NO_DEFENCE:
+            values[_bench_key(result)].append(result.value)
+    return {key: statistics.fmean(found) for key, found in values.items()}
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    from unseg.evaluate.conditions import condition_names
+    from unseg.evaluate.defences import DEFENCES
+    from unseg.evaluate.tasks import TASKS
+    from unseg.evaluate.victims import VICTIMS
+
+    first = entry.runs[0]
+    base = first.config["condition"]
+    while isinstance(base.get("condition"), Mapping):
+        base = base["condition"]
+    known: list[tuple[str, list[str]]] = [
+        (first.named("task"), list(TASKS)),
+        (first.named("victim"), list(VICTIMS)),
+        (base["name"], condition_names()),
+        (entry.defence, list(DEFENCES)),
+    ]
+    task, victim, condition, defence = (
+        names.index(name) if name in names else len(names) for name, names in known
+    )
+    return (
+        task, entry.task, entry.part, victim, entry.victim, entry.standard is False, condition,
+        entry.share or 0, entry.condition, entry.budget.foreground, defence, entry.defence,
+    )  # fmt: skip
