@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import Instances
+from unseg.evaluate.problem import Instances, Prediction
 from unseg.evaluate.samples import Sample
 
 
 def average_precision(
-    pairs: Iterable[tuple[Instances, Sample]],
+    pairs: Iterable[tuple[Prediction, Sample]],
     classes: Sequence[str],
     iou_type: Literal["bbox", "segm"],
     max_detections: int = 100,
@@ -43,6 +43,8 @@ def average_precision(
     found: list[dict[str, Any]] = []
     images = []
     for number, (instances, sample) in enumerate(pairs, start=1):
+        if not isinstance(instances, Instances):
+            raise TypeError(f"expected instances, not {type(instances).__name__}")
         height, width = sample.image.shape[:2]
         images.append({"id": number, "height": height, "width": width})
         truths += _truths(sample, number, iou_type)
