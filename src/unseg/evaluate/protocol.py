@@ -124,9 +124,10 @@ def configuration(
     bench: Bench, victim: Victim, condition: Condition, defence: Defence, label: str, seed: int
 ) -> dict[str, Any]:
     """Everything that decides a result, JSON-ready."""
+    task = {"name": bench.task.name, "part": bench.part, "data_sha256": bench.split.sha256}
     return {
         "protocol": VERSION,
-        "task": {"name": bench.task.name, "part": bench.part, "data_sha256": bench.split.sha256},
+        "task": {**task, **bench.task.settings()},
         "victim": {"name": victim.name, **victim.settings()},
         "condition": {"name": condition.label, **condition.settings()},
         "defence": {"label": label, "name": defence.name, **defence.settings()},

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import torch
 from torch import Tensor
 
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import LazySamples, Sample, Split, names_of, selected
+from unseg.evaluate.settings import Configured
 
 if TYPE_CHECKING:
     from unseg.evaluate.victims import Victim
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Part = Literal["test", "val"]
 
 
-class Task(ABC):
+class Task(Configured, ABC):
     """One file a task. Hooks: :meth:`load` reads the data, :meth:`score` measures.
 
     ``problem`` says what a victim is asked; ``folder`` where the data lies below ``--data``.
@@ -29,17 +30,20 @@ class Task(ABC):
     schedules, baselines and generators can be tuned without touching the figures that count.
     """
 
-    name: ClassVar[str]
     metric: ClassVar[str]
     """Name of the figure in :meth:`score` that retention is computed from."""
     floor: ClassVar[float]
     """A victim whose clean training stays below this figure measures nothing."""
-    summary: ClassVar[str]
     folder: ClassVar[str]
     """The data set's folder below the root that ``--data`` names."""
     pictures_allowed: ClassVar[bool] = False
     """Whether the data's licence lets photographs lie beside published results."""
     problem: Problem
+
+    def settings(self) -> dict[str, Any]:
+        """What the constructor set, such as how many images are used; part of a result's key."""
+        # The problem of a task that learns its classes from the data is no setting.
+        return {k: v for k, v in super().settings().items() if k != "problem"}
 
     @abstractmethod
     def load(self, root: Path, part: Part = "test") -> Split:
@@ -67,9 +71,6 @@ class Task(ABC):
     @abstractmethod
     def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         """Score predictions over the test samples; keys include :attr:`metric`."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 @overload
