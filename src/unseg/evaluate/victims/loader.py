@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.evaluate.samples import Sample
+from unseg.evaluate.victims.shuffled import Shuffled
 
 # ImageNet statistics, in [0, 1]: what nearly every public recipe normalises with.
 MEAN = (0.485, 0.456, 0.406)
@@ -83,7 +84,7 @@ def crop_matrix(
 
 
 class CropLoader:
-    """Draws batches of square crops; all photographs stay in memory at the work size.
+    """Draws batches of square crops, from photographs at the work size.
 
     Args:
         samples: training samples at their original resolution.
@@ -108,19 +109,11 @@ class CropLoader:
     ) -> None:
         import kornia.augmentation as K
 
-        self._images = [shrink(s.image, size) for s in samples]
-        # The mask is shrunk by area and cut at one half, which moves no border.
-        self._binary = binary
-        self._targets = [
-            shrink((s.class_map == 1).astype(np.uint8) * 255, size)
-            if binary
-            else shrink(s.class_map, size, nearest=True)
-            for s in samples
-        ]
+        self._binary, self._size = binary, size
         self._side, self._batch, self._augmentation, self._rng = crop, batch, augmentation, rng
+        self._items = Shuffled(samples, self._shrink, rng)
         amount = augmentation.jitter
         self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
-        self._order: list[int] = []
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """One batch.
@@ -129,19 +122,22 @@ class CropLoader:
             Images (B, 3, S, S) in [0, 1], and targets (B, 1, S, S) float in {0, 1} or
             (B, S, S) int64 class indices.
         """
-        crops = [self._crop(self._next()) for _ in range(self._batch)]
+        crops = [self._crop(*next(self._items)) for _ in range(self._batch)]
         images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
         maps = torch.from_numpy(np.stack([target for _, target in crops]))
         targets = (maps[:, None] > 127).float() if self._binary else maps.long()
         return self._jitter(images.float() / 255), targets
 
-    def _next(self) -> int:
-        if not self._order:
-            self._order = self._rng.permutation(len(self._images)).tolist()
-        return self._order.pop()
+    def _shrink(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        image, labels = shrink(sample.image, self._size), sample.class_map
+        if not self._binary:
+            return image, shrink(labels, self._size, nearest=True)
+        # The mask is shrunk by area and cut at one half, which moves no border.
+        return image, shrink((labels == 1).astype(np.uint8) * 255, self._size)
 
-    def _crop(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        image, target = self._images[index], self._targets[index]
+    def _crop(
+        self, image: NDArray[np.uint8], target: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         matrix = crop_matrix(image.shape[:2], self._side, self._augmentation, self._rng)
         side = (self._side, self._side)
 
