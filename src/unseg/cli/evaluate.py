@@ -106,6 +106,9 @@ def evaluate(
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
     mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
+    cache: Annotated[
+        Path, typer.Option(help="Folder for protected images of sets too large for memory.")
+    ] = Path("unseg-cache"),
     panels: Annotated[
         str,
         typer.Option(help="Store pictures of answers: where the data's licence allows, all, none."),
@@ -166,7 +169,7 @@ def evaluate(
         alone = plan is None and len({(cell.task, cell.victim) for cell in cells}) == 1
         options = Options(
             data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
-            plan.minutes if plan else Options.minutes,
+            plan.minutes if plan else Options.minutes, cache,
         )  # fmt: skip
         runner = Runner(cells, ResultStore(out), options)
         if dry_run:
@@ -187,12 +190,16 @@ evaluate.__doc__ = EXAMPLES
 
 def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_json: bool) -> None:
     from unseg.cli.suite_progress import watch
+    from unseg.evaluate import processes
 
     results, skipped = watch(runner, limit_minutes)
     if not results:
         raise UnsegError(
             "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
         )
+    # Under accelerate launch the first process alone writes and speaks.
+    if not processes.is_first():
+        return
     text = _tables(results, runner)
     if table is not None:
         from unseg.provenance import provenance

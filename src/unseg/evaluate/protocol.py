@@ -30,6 +30,9 @@ from unseg.provenance import provenance
 VERSION = 1
 """Goes into every key; raise it when the protocol itself changes, so that nothing stale is used."""
 
+CACHE = Path("unseg-cache")
+"""Where the published images of sets that do not fit in memory are kept."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -81,9 +84,7 @@ class Bench:
         cache: folder for the published images of sets that are read lazily.
     """
 
-    def __init__(
-        self, task: Task, data: Path, part: Part = "test", *, cache: Path = Path("unseg-cache")
-    ) -> None:
+    def __init__(self, task: Task, data: Path, part: Part = "test", *, cache: Path = CACHE) -> None:
         self.task = task
         self.part = part
         self.split: Split = task.load(data, part)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unseg.errors import UnsegError
+from unseg.evaluate import processes
 from unseg.evaluate.build import build_task, build_victim, check, data_folder, require_kind
 from unseg.evaluate.conditions import Condition, build_condition
 from unseg.evaluate.defences import DEFENCES, Defence
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import Pictures, save_pictures
-from unseg.evaluate.protocol import Bench, configuration, run
+from unseg.evaluate.protocol import CACHE, Bench, configuration, run
 from unseg.evaluate.results import Result, ResultStore, content_key
 from unseg.evaluate.suites.base import Cell
 from unseg.evaluate.tasks import Task
@@ -75,6 +76,7 @@ class Options:
         mixed_precision: accelerate's ``no``, ``fp16`` or ``bf16``.
         cpu: keep off any GPU.
         minutes: assumed for a run until one of its kind was timed.
+        cache: folder for the published images of sets that do not fit in memory.
     """
 
     data: Path
@@ -84,6 +86,7 @@ class Options:
     mixed_precision: str = "no"
     cpu: bool = False
     minutes: float = 6.0
+    cache: Path = CACHE
 
 
 class Runner:
@@ -129,7 +132,8 @@ class Runner:
         started = time.perf_counter()
         for index, entry in enumerate(self.entries):
             result, reason = None, entry.reason
-            if not reason and not entry.stored and time.perf_counter() - started > limit:
+            waiting = not reason and not entry.stored
+            if waiting and processes.from_first(lambda: time.perf_counter() - started > limit):
                 return
             if entry.stored:
                 assert entry.key is not None
@@ -162,7 +166,8 @@ class Runner:
                 self._broken[cell.task, cell.victim] = str(error)
             return None, str(error)
         self.estimate.add(cell, result)
-        save_pictures(self.store.folder, result, bench, victim, self.options.pictures)
+        if processes.is_first():
+            save_pictures(self.store.folder, result, bench, victim, self.options.pictures)
         return result, ""
 
     def _survey(self, cell: Cell) -> Entry:
@@ -170,13 +175,13 @@ class Runner:
             if broken in self._broken:
                 return Entry(cell, None, reason=self._broken[broken])
         try:
-            parts = self._build(cell)
+            bench, victim, condition, defence = self._build(cell)
+            config = configuration(bench, victim, condition, defence, cell.defence, cell.seed)
         except UnsegError as error:
             if self.options.strict:
                 raise
             return Entry(cell, None, reason=str(error))
-        bench, victim, condition, defence = parts
-        key = content_key(configuration(bench, victim, condition, defence, cell.defence, cell.seed))
+        key = content_key(config)
         return Entry(cell, key, self.store.find(key) is not None)
 
     def _build(self, cell: Cell) -> tuple[Bench, Victim, Condition, Defence]:
@@ -208,7 +213,8 @@ class Runner:
         bench = self._benches.pop(wanted, None)
         if bench is None:
             try:
-                bench = Bench(task, data_folder(task, self.options.data), cell.part)
+                folder = data_folder(task, self.options.data)
+                bench = Bench(task, folder, cell.part, cache=self.options.cache)
             except UnsegError as error:
                 self._broken[wanted] = str(error)
                 raise
