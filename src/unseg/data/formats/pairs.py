@@ -18,6 +18,8 @@ from unseg.data.formats.base import IMAGES, MASKS, Reading, expect_files, partne
 from unseg.data.masks import read_binary_mask
 from unseg.evaluate.samples import LazySamples, Sample, read_rgb
 
+JPEG = (".jpg", ".jpeg")
+
 Objects = Callable[[NDArray[np.bool_]], NDArray[np.int32]]
 
 
@@ -50,9 +52,11 @@ def read_pairs(
     Raises:
         UnsegError: when a file is missing.
     """
-    suffixes = (".jpg", ".jpeg") if images == masks else IMAGES
-    found = expect_files(images, suffixes, layout)
-    truths = [partner(path, masks, MASKS, layout) for path in found]
+    # In one folder the photographs are the JPEG files and nothing else is.
+    together = images == masks
+    found = expect_files(images, JPEG if together else IMAGES, layout)
+    suffixes = [suffix for suffix in MASKS if not together or suffix not in JPEG]
+    truths = [partner(path, masks, suffixes, layout) for path in found]
     names = [prefix + path.stem for path in found]
 
     def read(i: int) -> Sample:
