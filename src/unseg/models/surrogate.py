@@ -7,6 +7,7 @@ nothing from scratch within the steps that two CPU cores can carry.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import SamConfig, SamMaskDecoderConfig
@@ -51,10 +52,15 @@ class ConvEncoder(nn.Module):
         depth: blocks at the embedding's resolution.
 
     The stride is 8, not SAM's 16: the surrogate's input is small, and textures of a few pixels,
-    which a victim with skip connections sees, must not vanish before the first block.
+    which a victim with skip connections sees, must not vanish before the first block. For the same
+    reason the first layer also gets what a local mean leaves, amplified: a small network from
+    scratch finds the coarse cues of an image first and needs many more steps than two CPU cores
+    can carry to find the fine ones, which a victim with all the time in the world does find.
     """
 
     stride = 8
+    #: Side of the local mean, pixels, and gain of what it leaves.
+    window, gain = 9, 4.0
 
     def __init__(self, width: int, depth: int = 4) -> None:
         super().__init__()
@@ -63,7 +69,7 @@ class ConvEncoder(nn.Module):
             return [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.GroupNorm(1, outputs), nn.GELU()]
 
         self.layers = nn.Sequential(
-            *down(3, width // 4),
+            *down(6, width // 4),
             nn.Conv2d(width // 4, width // 4, 3, padding=1),
             nn.GELU(),
             *down(width // 4, width // 2),
@@ -75,7 +81,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S) normalised pixels to (B, width, S/8, S/8), twice, as SAM's encoders."""
-        embedding = self.layers(pixels)
+        coarse = F.avg_pool2d(pixels, self.window, 1, self.window // 2, count_include_pad=False)
+        embedding = self.layers(torch.cat([pixels, self.gain * (pixels - coarse)], dim=1))
         return embedding, embedding
 
 
