@@ -128,20 +128,19 @@ class ObjectLoader:
                 raise UnsegError(f"{sample.name} has no boxes with categories")
             return _Item(image, sample.categories, boxes=sample.object_boxes * scale)
         index, classes = segments(sample, problem)
-        return _Item(image, classes, cv2.resize(index, size, interpolation=cv2.INTER_NEAREST))
+        small = cv2.resize(index, size, interpolation=cv2.INTER_NEAREST)
+        return _Item(image, classes, np.asarray(small, dtype=np.uint16))
 
     def _crop(self, item: _Item) -> tuple[NDArray[np.uint8], Objects]:
         side = (self._side, self._side)
         matrix = crop_matrix(item.image.shape[:2], self._side, self._augmentation, self._rng)
         grey = [255 * value for value in MEAN]
-        image = cv2.warpAffine(
-            item.image, matrix, side, flags=cv2.INTER_LINEAR, borderValue=grey
-        )
+        image = cv2.warpAffine(item.image, matrix, side, flags=cv2.INTER_LINEAR, borderValue=grey)
         if item.index is None:
             objects = _moved_boxes(item, matrix, self._side)
         else:
             index = cv2.warpAffine(item.index, matrix, side, flags=cv2.INTER_NEAREST)
-            objects = _moved_masks(item, np.asarray(index), abs(matrix[0, 0]) ** 2)
+            objects = _moved_masks(item, np.asarray(index, dtype=np.uint16), abs(matrix[0, 0]) ** 2)
         return np.asarray(image, dtype=np.uint8), objects
 
 
