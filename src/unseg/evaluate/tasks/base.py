@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
 
+from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import LazySamples, Sample, Split, names_of, selected
 from unseg.evaluate.settings import Configured
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from unseg.evaluate.victims import Victim
 
 Part = Literal["test", "val"]
+T = TypeVar("T")
 
 
 class Task(Configured, ABC):
@@ -85,6 +87,22 @@ def hold_out(samples: Sequence[Sample], every: int = 5) -> tuple[Sequence[Sample
     order = sorted(range(len(names)), key=names.__getitem__)
     kept = [index for place, index in enumerate(order) if place % every]
     return selected(samples, kept), selected(samples, order[::every])
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of the items, evenly spaced, in their order; reads no other lazy sample.
+
+    Raises:
+        UnsegError: when not even one is asked for.
+
+    Example:
+        >>> evenly("abcdef", 3)
+        ['a', 'c', 'e']
+    """
+    if most < 1:
+        raise UnsegError(f"{most} of {len(items)} images cannot be used: give at least 1")
+    count = min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def foreground_scores(pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from PIL import Image
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import Sample, Split, read_rgb
-from unseg.evaluate.tasks.base import Part, Task, foreground_scores, hold_out
+from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
 from unseg.provenance import sha256_files
 
 
@@ -39,8 +39,7 @@ class CcpTask(Task):
         every = sorted((root / "im").glob("*.jpg"))
         if not every:
             raise UnsegError(f"{root}/im holds no .jpg: --data must be a folder with im/ and gt/")
-        count = min(self.images, len(every))
-        paths = [every[i * len(every) // count] for i in range(count)]
+        paths = evenly(every, self.images)
         train, test = hold_out(tuple(self._read(root, path) for path in paths))
         if part == "val":
             train, test = hold_out(tuple(train))

@@ -1,0 +1,54 @@
+"""DeepLabV3 on MobileNetV2 (transformers), pretrained on ImageNet or from scratch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.semantic import SemanticVictim
+
+
+class DeepLabV3Victim(SemanticVictim):
+    """MobileNetV2 with dilated last stages and image pooling (Chen et al., 2017).
+
+    Args:
+        pretrained: start the backbone from ImageNet weights.
+        output_stride: of the last features; 8 as in the published model, 16 is cheaper.
+        dropout: of the features before the classifier.
+        rate: peak learning rate.
+        settings: of :class:`SemanticVictim`.
+    """
+
+    name = "deeplabv3"
+    summary = "DeepLabV3 on MobileNetV2, pretrained on ImageNet (transformers)"
+
+    def __init__(
+        self,
+        *,
+        pretrained: bool = True,
+        output_stride: int = 8,
+        dropout: float = 0.1,
+        rate: float = 5e-4,
+        **settings: Any,
+    ) -> None:
+        super().__init__(rate=rate, **settings)
+        self.pretrained, self.output_stride, self.dropout = pretrained, output_stride, dropout
+
+    def build(self, problem: Problem) -> nn.Module:
+        from transformers import MobileNetV2ForSemanticSegmentation
+
+        from unseg.evaluate.victims.backbones import mobilenet
+
+        network = MobileNetV2ForSemanticSegmentation(
+            mobilenet.config(
+                num_labels=self.outputs(problem),
+                output_stride=self.output_stride,
+                classifier_dropout_prob=self.dropout,
+            )
+        )
+        mobilenet.prepare(network.mobilenet_v2, pretrained=self.pretrained)
+        mobilenet.steady_norms(network.segmentation_head)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-arg]

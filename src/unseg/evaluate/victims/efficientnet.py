@@ -1,0 +1,24 @@
+"""EfficientNet-Lite0 under a feature pyramid, fine-tuned from ImageNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unseg.evaluate.victims.backbones import EfficientNetLite0
+from unseg.evaluate.victims.pyramid import PyramidVictim
+
+
+class EfficientNetVictim(PyramidVictim):
+    """The convolutional backbone that an attacker with few images would start from.
+
+    Args:
+        rate: peak learning rate of the decoder.
+        settings: of :class:`PyramidVictim` and :class:`SemanticVictim`.
+    """
+
+    name = "efficientnet"
+    summary = "EfficientNet-Lite0 pretrained on ImageNet, feature pyramid"
+    backbone = EfficientNetLite0
+
+    def __init__(self, *, rate: float = 2e-3, **settings: Any) -> None:
+        super().__init__(rate=rate, **settings)
