@@ -6,11 +6,23 @@ from collections.abc import Callable
 
 from unseg.evaluate.tasks.base import Part, Task
 from unseg.evaluate.tasks.ccp import CcpTask
+from unseg.evaluate.tasks.detection import DetectionTask
+from unseg.evaluate.tasks.instance import InstanceTask
+from unseg.evaluate.tasks.medical import MedicalTask
+from unseg.evaluate.tasks.panoptic import PanopticTask
+from unseg.evaluate.tasks.paper import PAPER
 from unseg.evaluate.tasks.person import PersonTask
+from unseg.evaluate.tasks.semantic import SemanticTask
 
 TASKS: dict[str, Callable[[], Task]] = {
     PersonTask.name: PersonTask,
     CcpTask.name: CcpTask,
+    SemanticTask.name: SemanticTask,
+    MedicalTask.name: MedicalTask,
+    InstanceTask.name: InstanceTask,
+    PanopticTask.name: PanopticTask,
+    DetectionTask.name: DetectionTask,
+    **PAPER,
 }
 
 __all__ = ["TASKS", "Part", "Task"]
