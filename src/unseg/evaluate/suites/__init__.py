@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unseg.evaluate.suites.base import Cell, Grid, Plan, Recipe
+from unseg.evaluate.suites.paper import PAPER
 
-SUITES: dict[str, Plan] = {}
+SUITES: dict[str, Plan] = {PAPER.name: PAPER}
 
 __all__ = ["SUITES", "Cell", "Grid", "Plan", "Recipe"]

@@ -16,6 +16,7 @@ from unseg.evaluate import processes
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.base import Training, Victim
+from unseg.evaluate.victims.checkpoint import identity
 from unseg.seed import seed_everything
 
 
@@ -33,9 +34,18 @@ class TrainedVictim(Victim):
     batch: int
     rate: float
     decay: float
+    checkpoint: str = ""
+    """Hugging Face folder that :meth:`build` starts from, of victims with such a setting."""
 
     _network: nn.Module | None = None
     _problem: Problem
+
+    def settings(self) -> dict[str, Any]:
+        # A checkpoint is known by its contents. None is left out: results without keep their keys.
+        found = super().settings()
+        if name := found.pop("checkpoint", ""):
+            found["checkpoint"] = identity(name)
+        return found
 
     @abstractmethod
     def build(self, problem: Problem) -> nn.Module:
