@@ -11,11 +11,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from unseg.errors import UnsegError
+from unseg.evaluate.conditions.ar import Autoregressive
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
+from unseg.evaluate.conditions.constant import Constant
+from unseg.evaluate.conditions.em import ErrorMinimising
+from unseg.evaluate.conditions.gaussian import Gaussian
+from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
+from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import Target, Unseg
 from unseg.noise import Budget
@@ -26,7 +32,13 @@ if TYPE_CHECKING:
 BASELINES: dict[str, Callable[..., Condition]] = {
     Clean.name: Clean,
     Uniform.name: Uniform,
+    Gaussian.name: Gaussian,
+    Constant.name: Constant,
     Pattern.name: Pattern,
+    LinearlySeparable.name: LinearlySeparable,
+    Texture.name: Texture,
+    ErrorMinimising.name: ErrorMinimising,
+    Autoregressive.name: Autoregressive,
 }
 
 GENERATED: dict[str, Target] = {

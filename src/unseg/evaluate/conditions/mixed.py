@@ -10,25 +10,29 @@ from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, names_of, replaced, selected
+from unseg.evaluate.samples import LazySamples, Sample, names_of, selected
 
 
-def chosen(samples: Sequence[Sample], share: float, draw: int) -> frozenset[str]:
-    """Names of the protected images: the first of an order that depends on names and draw alone.
+def chosen(names: Sequence[str], share: float, draw: int) -> list[int]:
+    """Which images are protected: the first of an order that depends on names and draw alone.
 
     A larger share holds every image of a smaller one.
 
     Args:
-        samples: the training set.
+        names: of the training set.
         share: 0..1; rounded to whole images.
         draw: seed of the order.
+
+    Returns:
+        Their places in the training set, ascending.
     """
 
     def key(name: str) -> bytes:
         return hashlib.sha256(f"{draw}/{name}".encode()).digest()
 
-    names = sorted(names_of(samples), key=key)
-    return frozenset(names[: round(share * len(names))])
+    order = sorted(range(len(names)), key=lambda i: key(names[i]))
+    # 1 - 0.8 is a little less than 0.2.
+    return sorted(order[: round(round(share, 9) * len(names))])
 
 
 def _check(kind: str, share: float) -> float:
@@ -59,11 +63,18 @@ class Mixed(Wrapper):
         return f"{self._condition.label}@{self.share * 100:g}%"
 
     def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
-        names = chosen(samples, self.share, self.draw)
-        mine = [i for i, name in enumerate(names_of(samples)) if name in names]
-        if not mine:
-            return samples
-        return replaced(samples, self._condition.publish(selected(samples, mine), problem, seed))
+        names = names_of(samples)
+        indices = chosen(names, self.share, self.draw)
+        mine = selected(samples, indices)
+        changed = self._condition.publish(mine, problem, seed) if indices else mine
+        place = {index: number for number, index in enumerate(indices)}
+
+        def read(index: int) -> Sample:
+            return changed[place[index]] if index in place else samples[index]
+
+        if isinstance(samples, LazySamples):
+            return LazySamples(names, read)
+        return [read(index) for index in range(len(names))]
 
 
 class Subset(Wrapper):
@@ -88,10 +99,9 @@ class Subset(Wrapper):
         return f"clean-only@{self.share * 100:g}%"
 
     def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
-        left_out = chosen(samples, 1 - self.share, self.draw)
+        left_out = set(chosen(names_of(samples), 1 - self.share, self.draw))
         if len(left_out) == len(samples):
             raise UnsegError(
                 f"{self.label} leaves none of {len(samples)} training images: give a larger share"
             )
-        kept = [i for i, name in enumerate(names_of(samples)) if name not in left_out]
-        return selected(samples, kept)
+        return selected(samples, [i for i in range(len(samples)) if i not in left_out])
