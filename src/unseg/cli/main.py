@@ -10,6 +10,7 @@ from unseg.cli.card import card
 from unseg.cli.demo import demo
 from unseg.cli.evaluate import evaluate
 from unseg.cli.protect import protect
+from unseg.cli.report import report
 from unseg.cli.train import train
 from unseg.cli.verify import verify
 from unseg.cli.weights import weights
@@ -27,6 +28,7 @@ app.command("card")(card)
 app.command("demo")(demo)
 app.command("evaluate")(evaluate)
 app.command("protect")(protect)
+app.command("report")(report)
 app.command("train")(train)
 app.command("verify")(verify)
 app.add_typer(weights, name="weights")

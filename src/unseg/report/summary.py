@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unseg.errors import UnsegError
 from unseg.evaluate.results import Result, content_key, read_result
 from unseg.noise import Budget
+from unseg.report.names import distinguish
 
 OURS = "unseg"
 """Conditions whose name begins so are this package's noise; the others are baselines."""
@@ -20,6 +21,23 @@ CLEAN = "clean"
 NO_DEFENCE = "none"
 FAILS = 0.5
 """Protection fails where more than this share of the clean figure is left."""
+
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def unique(items: Iterable[T]) -> list[T]:
+    """Each once, in order."""
+    return list(dict.fromkeys(items))
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by a key, in order."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -91,14 +109,42 @@ class Entry:
         return self.condition.startswith(OURS)
 
     @property
+    def heading(self) -> str:
+        """The task, with the images tested on where they are not the test images."""
+        return self.task if self.part == "test" else f"{self.task} ({self.part})"
+
+    @property
     def standard(self) -> bool:
         """Whether the whole set is protected by an unchanged condition."""
-        return "condition" not in self.runs[0].config["condition"]
+        return "condition" not in self._condition
 
     @property
     def share(self) -> float | None:
-        """Share of the training images that a mixed set's condition is applied to, 0..1."""
-        return self.runs[0].config["condition"].get("share")
+        """Share of the images that a mixed set applies its condition to, 0..1."""
+        return self._condition.get("share")
+
+    @property
+    def inner(self) -> str | None:
+        """Name of the condition that a mixed set or one class is made with."""
+        inside = self._condition.get("condition")
+        return None if inside is None else str(inside["name"])
+
+    @property
+    def klass(self) -> str | None:
+        """The one class that is protected."""
+        return self._condition.get("klass")
+
+    @property
+    def protected_share(self) -> float:
+        """Share of the whole training set that is protected, 0..1."""
+        if self.share is None:
+            return 0.0 if self.condition == CLEAN else 1.0
+        return round(1 - self.share if self.inner == CLEAN else self.share, 6)
+
+    @property
+    def _condition(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.runs[0].config["condition"]
+        return found
 
     @property
     def label(self) -> str:
@@ -197,54 +243,6 @@ def floor_of(task: str) -> float | None:
     return TASKS[task]().floor if task in TASKS else None
 
 
-def distinguish(
-    configs: Sequence[Mapping[str, Any]],
-    ignore: Iterable[str] = (),
-    within: Sequence[Hashable] | None = None,
-) -> list[str]:
-    """Names of configurations, with the settings that differ where a name occurs with several.
-
-    Args:
-        configs: each with a ``name``.
-        ignore: settings that are shown elsewhere.
-        within: a group of each; only names of one group are told apart.
-
-    Example:
-        >>> distinguish([{"name": "a", "n": 1}, {"name": "a", "n": 2}, {"name": "b", "n": 1}])
-        ['a (n=1)', 'a (n=2)', 'b']
-    """
-    skip = {"name", *ignore}
-    flats = [{k: v for k, v in _flat(c).items() if k not in skip} for c in configs]
-    scopes = within or [None] * len(configs)
-    groups: defaultdict[Hashable, list[dict[str, Any]]] = defaultdict(list)
-    for config, flat, scope in zip(configs, flats, scopes, strict=True):
-        groups[config["name"], scope].append(flat)
-    labels = []
-    for config, flat, scope in zip(configs, flats, scopes, strict=True):
-        others = groups[config["name"], scope]
-        keys = sorted({key for other in others for key in other})
-        differing = [k for k in keys if any(other.get(k) != flat.get(k) for other in others)]
-        shown = ", ".join(f"{k.rpartition('.')[2]}={_short(flat.get(k))}" for k in differing)
-        labels.append(f"{config['name']} ({shown})" if shown else str(config["name"]))
-    return labels
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    # A checksum needs no more than its beginning.
-    return text[:8] if len(text) == 64 else text
-
-
 def _without_budget(condition: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_budget(value) if key == "condition" else value
@@ -266,26 +264,37 @@ def _references(results: Iterable[Result]) -> dict[str, float]:
     return {key: statistics.fmean(found) for key, found in values.items()}
 
 
+def in_condition_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Clean, then baselines, then ours, then what is made of them; whatever the task."""
+    return sorted(entries, key=_condition_order)
+
+
 def _order(entry: Entry) -> tuple[Any, ...]:
-    from unseg.evaluate.conditions import condition_names
     from unseg.evaluate.defences import DEFENCES
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
 
     first = entry.runs[0]
-    base = first.config["condition"]
+    return (
+        _place(first.named("task"), TASKS), entry.task, entry.part,
+        _place(first.named("victim"), VICTIMS), entry.victim,
+        *_condition_order(entry), _place(entry.defence, DEFENCES), entry.defence,
+    )  # fmt: skip
+
+
+def _condition_order(entry: Entry) -> tuple[Any, ...]:
+    from unseg.evaluate.conditions import condition_names
+
+    base = entry.runs[0].config["condition"]
     while isinstance(base.get("condition"), Mapping):
         base = base["condition"]
-    known: list[tuple[str, list[str]]] = [
-        (first.named("task"), list(TASKS)),
-        (first.named("victim"), list(VICTIMS)),
-        (base["name"], condition_names()),
-        (entry.defence, list(DEFENCES)),
-    ]
-    task, victim, condition, defence = (
-        names.index(name) if name in names else len(names) for name, names in known
-    )
     return (
-        task, entry.task, entry.part, victim, entry.victim, entry.standard is False, condition,
-        entry.share or 0, entry.condition, entry.budget.foreground, defence, entry.defence,
+        not entry.standard, _place(base["name"], condition_names()), entry.share or 0.0,
+        entry.condition, entry.budget.foreground,
     )  # fmt: skip
+
+
+def _place(name: str, known: Iterable[str]) -> int:
+    """Place of a name in a registry; what is not there comes last."""
+    names = list(known)
+    return names.index(name) if name in names else len(names)

@@ -1,0 +1,77 @@
+"""``unseg report``: tables, figures and pages from result files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from unseg.report.summary import Entry
+
+
+def report(
+    results: Annotated[
+        list[Path], typer.Argument(help="Result files, or folders of them (folders below, too).")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for index.html and the figures.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also, or only, write the tables to this Markdown file.")
+    ] = None,
+) -> None:
+    """Make a self-contained page, figures and Markdown from the result files of unseg evaluate.
+
+    Nothing else goes in, and results may be partial.
+
+    Examples:
+
+      unseg report results -o report
+
+      unseg report docs/results/cpu --markdown docs/results.md
+    """
+    if out is None and markdown is None:
+        raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or both")
+    from unseg.provenance import provenance
+    from unseg.report.markdown import markdown_report
+    from unseg.report.summary import find_results, summarise
+
+    found = find_results(results)
+    entries = summarise(list(found.values()), {result.key: path for path, result in found.items()})
+    command = provenance(0)["command"]
+    try:
+        if out is not None:
+            page = _page(entries, command, out)
+            typer.echo(f"wrote {page}")
+        if markdown is not None:
+            markdown.parent.mkdir(parents=True, exist_ok=True)
+            markdown.write_text(markdown_report(entries, command), encoding="utf-8")
+            typer.echo(f"wrote {markdown}")
+    except OSError as error:
+        raise UnsegError(
+            f"the report cannot be written ({error}): give a writable place"
+        ) from error
+
+
+def _page(entries: list[Entry], command: str, out: Path) -> Path:
+    from unseg.report.answers import answer_sheets
+    from unseg.report.figures import FIGURES
+    from unseg.report.page import html_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    figures, answers = [], []
+    for stem, (caption, draw) in FIGURES.items():
+        path = out / f"{stem}.png"
+        if draw(entries, path):
+            figures.append((caption, path))
+    for sheet in answer_sheets(entries):
+        path = out / f"answers-{sheet.stem}.png"
+        sheet.picture.save(path, optimize=True)
+        answers.append((sheet.caption, path))
+    page = out / "index.html"
+    page.write_text(html_report(entries, command, figures, answers), encoding="utf-8")
+    return page

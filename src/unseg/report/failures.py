@@ -1,0 +1,112 @@
+"""Where protection fails, said by the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from unseg.report.content import floor_note
+from unseg.report.summary import CLEAN, FAILS, NO_DEFENCE, OURS, Entry, grouped
+from unseg.report.tables import per_cent
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where protection fails, or a baseline does better.
+
+    Args:
+        where: task and victim.
+        what: a sentence with the figures.
+    """
+
+    where: str
+    what: str
+
+
+def failures(entries: Sequence[Entry]) -> list[Failure]:
+    """What the figures say against us; victims that measure nothing are left out."""
+    found: list[Failure] = []
+    measured = [e for e in entries if e.measurable and e.retention is not None]
+    for where, group in grouped(measured, lambda e: f"{e.heading}, {e.victim}").items():
+        sentences = [*_undefended(group), *_beaten(group), *_given_back(group), *_taught(group)]
+        found += [Failure(where, sentence) for sentence in sentences]
+    return found
+
+
+def not_measurable(entries: Sequence[Entry]) -> list[str]:
+    """Victims whose clean training stays below the floor, or did not run."""
+    groups = grouped([e for e in entries if not e.measurable], lambda e: (e.heading, e.victim))
+    return [
+        floor_note(group[0])
+        if group[0].clean is not None
+        else f"{heading}, {victim}: clean training did not run yet, so there is no retention."
+        for (heading, victim), group in groups.items()
+    ]
+
+
+def _share(entry: Entry) -> str:
+    assert entry.retention is not None and entry.clean is not None
+    return f"{per_cent(entry.retention)} ({entry.mean:.3f} of {entry.clean:.3f})"
+
+
+def _undefended(group: Sequence[Entry]) -> Iterator[str]:
+    for entry in group:
+        whole = entry.ours and entry.standard and entry.defence == NO_DEFENCE
+        if whole and (entry.retention or 0) > FAILS:
+            yield f"{entry.label} leaves {_share(entry)} of {entry.metric}."
+
+
+def _beaten(group: Sequence[Entry]) -> Iterator[str]:
+    plain = [e for e in group if e.standard and e.defence == NO_DEFENCE and e.condition != CLEAN]
+    for rivals in grouped(plain, lambda e: e.budget).values():
+        ours = [e for e in rivals if e.ours]
+        if not ours:
+            continue
+        best = min(ours, key=lambda e: e.mean)
+        for rival in rivals:
+            if not rival.ours and rival.mean < best.mean:
+                yield (
+                    f"The baseline {rival.label} leaves {_share(rival)}, less than the best of "
+                    f"ours, {best.label} with {_share(best)}."
+                )
+
+
+def _given_back(group: Sequence[Entry]) -> Iterator[str]:
+    ours = [e for e in group if e.ours and e.standard]
+    for label, own in grouped(ours, lambda e: e.label).items():
+        without = next((e for e in own if e.defence == NO_DEFENCE), None)
+        back = [
+            e
+            for e in own
+            if e.defence != NO_DEFENCE
+            and (e.retention or 0) > FAILS
+            and (without is None or e.mean > without.mean)
+        ]
+        if back:
+            listed = ", ".join(
+                f"{e.defence} {per_cent(e.retention or 0)}"
+                for e in sorted(back, key=lambda e: -e.mean)
+            )
+            base = "" if without is None else f" (without: {per_cent(without.retention or 0)})"
+            yield f"Defences that leave more than half with {label}{base}: {listed}."
+
+
+def _taught(group: Sequence[Entry]) -> Iterator[str]:
+    mixed = [e for e in group if e.share is not None and e.defence == NO_DEFENCE]
+    alone = {e.protected_share: e for e in mixed if e.inner == CLEAN}
+    taught = [
+        (e, alone[e.protected_share])
+        for e in mixed
+        if (e.inner or "").startswith(OURS)
+        and e.protected_share in alone
+        and e.mean > alone[e.protected_share].mean
+    ]
+    if taught:
+        listed = ", ".join(
+            f"{100 * mix.protected_share:g}%: {mix.mean:.3f} and {rest.mean:.3f}"
+            for mix, rest in taught
+        )
+        yield (
+            "Mixed with clean images, protected ones still taught the victim: a mixed set reaches "
+            f"more than its clean rest alone ({listed})."
+        )
