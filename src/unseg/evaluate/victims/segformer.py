@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.checkpoint import from_local
 from unseg.evaluate.victims.semantic import SemanticVictim
 
 
@@ -17,6 +18,7 @@ class SegformerVictim(SemanticVictim):
         width: channels of the first stage's attention head; 32 is B0.
         depth: blocks a stage.
         rate: peak learning rate.
+        checkpoint: local Hugging Face folder to start from instead, of an encoder or the model.
         settings: of :class:`SemanticVictim`.
     """
 
@@ -24,14 +26,23 @@ class SegformerVictim(SemanticVictim):
     summary = "SegFormer-B0 from scratch (transformers)"
 
     def __init__(
-        self, *, width: int = 32, depth: int = 2, rate: float = 1e-3, **settings: Any
+        self,
+        *,
+        width: int = 32,
+        depth: int = 2,
+        rate: float = 1e-3,
+        checkpoint: str = "",
+        **settings: Any,
     ) -> None:
         super().__init__(rate=rate, **settings)
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.checkpoint = width, depth, checkpoint
 
     def build(self, problem: Problem) -> nn.Module:
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+        if self.checkpoint:
+            labels = self.outputs(problem)
+            return from_local(SegformerForSemanticSegmentation, self.checkpoint, labels)
         heads = (1, 2, 5, 8)
         return SegformerForSemanticSegmentation(
             SegformerConfig(  # type: ignore[call-arg]

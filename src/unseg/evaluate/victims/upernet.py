@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.checkpoint import Around, from_local
 from unseg.evaluate.victims.semantic import SemanticVictim
 
 
@@ -20,6 +21,7 @@ class UperNetVictim(SemanticVictim):
         depth: blocks a stage.
         decoder: channels of the decoder.
         rate: peak learning rate.
+        checkpoint: local Hugging Face folder to start from instead, of the model or of a backbone.
         settings: of :class:`SemanticVictim`.
     """
 
@@ -33,14 +35,24 @@ class UperNetVictim(SemanticVictim):
         depth: int = 2,
         decoder: int = 64,
         rate: float = 2e-3,
+        checkpoint: str = "",
         **settings: Any,
     ) -> None:
         super().__init__(rate=rate, **settings)
         self.width, self.depth, self.decoder = width, depth, decoder
+        self.checkpoint = checkpoint
 
     def build(self, problem: Problem) -> nn.Module:
         from transformers import ConvNextConfig, UperNetConfig, UperNetForSemanticSegmentation
 
+        if self.checkpoint:
+            around = Around(
+                "backbone", settings={"hidden_size": self.decoder, "use_auxiliary_head": False}
+            )
+            return from_local(
+                UperNetForSemanticSegmentation, self.checkpoint, self.outputs(problem),
+                around=around,
+            ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
         network = UperNetForSemanticSegmentation(
             UperNetConfig(  # type: ignore[call-arg]
                 backbone_config=ConvNextConfig(  # type: ignore[call-arg]
