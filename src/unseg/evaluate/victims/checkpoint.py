@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from unseg.errors import UnsegError
@@ -51,28 +53,40 @@ def identity(name: str) -> str:
     return f"{folder.resolve().name}@{_checksum(folder.resolve())[:16]}"
 
 
+@dataclass(frozen=True)
+class Around:
+    """How a model is built around a backbone that comes from a checkpoint of its own.
+
+    Args:
+        body: dotted name of the backbone in the model.
+        stages: of the backbone whose features the model reads, 1 the finest.
+        channels: field of the model's configuration that takes the channels of those stages.
+        settings: further fields of it.
+        fresh: called with the new model, for what its library initialises badly.
+    """
+
+    body: str
+    stages: Sequence[int] = (1, 2, 3, 4)
+    channels: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fresh: Callable[[nn.Module], None] = lambda network: None
+
+
 def from_local(
-    model_class: Any,
-    name: str,
-    labels: int,
-    *,
-    body: str = "",
-    stages: Sequence[int] = (1, 2, 3, 4),
-    **config: Any,
+    model_class: Any, name: str, labels: int, *, around: Around | None = None, **config: Any
 ) -> nn.Module:
     """A transformers model that starts from a local checkpoint; nothing is downloaded.
 
     A checkpoint of the model's own architecture gives all weights that fit: those of other sizes,
     such as the classifier of another data set, are new. A checkpoint of a backbone alone (Swin,
-    ConvNeXt, ResNet) gives the module that ``body`` names, and all else is new.
+    ConvNeXt, ResNet) gives the backbone, its batch norms frozen, and all else is new.
 
     Args:
         model_class: for example ``SegformerForSemanticSegmentation``.
         name: see :func:`find_checkpoint`.
         labels: classes of the new classifier.
-        body: dotted name of the backbone in the model, for models that take any backbone.
-        stages: of the backbone whose features the model reads, for such models.
-        config: further fields of the model's configuration.
+        around: for models that take any backbone.
+        config: fields of the model's configuration that change no weight's size.
 
     Raises:
         UnsegError: when the folder lacks a file, or holds something that does not fit.
@@ -86,8 +100,8 @@ def from_local(
                 folder, local_files_only=True, use_safetensors=True, num_labels=labels,
                 ignore_mismatched_sizes=True, **config,
             )  # fmt: skip
-        elif body:
-            network = _around(model_class, folder, labels, body, stages, config)
+        elif around is not None:
+            network = _around(model_class, folder, labels, around, config)
         else:
             raise UnsegError(f"{folder} is a {kind}: expected a {wanted}")
     except UnsegError:
@@ -96,29 +110,37 @@ def from_local(
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsegError(
             f"{folder} does not fit {model_class.__name__} ({first}): expected a checkpoint of "
-            f"{wanted}" + (" or of a backbone with feature maps" if body else "")
+            f"{wanted}" + (" or of a backbone with feature maps" if around else "")
         ) from error
     return network.train()
 
 
 def _around(
-    model_class: Any, folder: Path, labels: int, body: str, stages: Sequence[int], config: Any
+    model_class: Any, folder: Path, labels: int, around: Around, config: Mapping[str, Any]
 ) -> nn.Module:
     """A new model whose backbone comes from a folder."""
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
+    from transformers.models.rt_detr.modeling_rt_detr import replace_batch_norm
 
     # AutoBackbone asks the hub even for a folder; the mapping behind it does not.
     own = AutoConfig.from_pretrained(folder, local_files_only=True)
-    own.out_features = [f"stage{number}" for number in stages]
+    own.out_features = [f"stage{number}" for number in around.stages]
     backbone_class: Any = MODEL_FOR_BACKBONE_MAPPING[type(own)]
     backbone = backbone_class.from_pretrained(
         folder, config=own, local_files_only=True, use_safetensors=True
     )
-    settings = model_class.config_class(
-        backbone_config=backbone.config, num_labels=labels, **config
+    fields = {**around.settings, **config}
+    if around.channels:
+        fields[around.channels] = list(backbone.channels)
+    network: nn.Module = model_class(
+        model_class.config_class(backbone_config=backbone.config, num_labels=labels, **fields)
     )
-    network: nn.Module = model_class(settings)
-    network.get_submodule(body).load_state_dict(backbone.state_dict())
+    around.fresh(network)
+    body = network.get_submodule(around.body)
+    body.load_state_dict(backbone.state_dict())
+    # A few photographs a step would spoil their statistics: the published recipes freeze them.
+    with torch.no_grad():
+        replace_batch_norm(body)
     return network
 
 

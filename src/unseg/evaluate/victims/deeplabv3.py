@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.checkpoint import from_local
 from unseg.evaluate.victims.semantic import SemanticVictim
 
 
@@ -19,6 +20,7 @@ class DeepLabV3Victim(SemanticVictim):
         output_stride: of the last features; 8 as in the published model, 16 is cheaper.
         dropout: of the features before the classifier.
         rate: peak learning rate.
+        checkpoint: local Hugging Face folder to start from instead, of MobileNetV2 or the model.
         settings: of :class:`SemanticVictim`.
     """
 
@@ -32,23 +34,29 @@ class DeepLabV3Victim(SemanticVictim):
         output_stride: int = 8,
         dropout: float = 0.1,
         rate: float = 5e-4,
+        checkpoint: str = "",
         **settings: Any,
     ) -> None:
         super().__init__(rate=rate, **settings)
         self.pretrained, self.output_stride, self.dropout = pretrained, output_stride, dropout
+        self.checkpoint = checkpoint
 
     def build(self, problem: Problem) -> nn.Module:
         from transformers import MobileNetV2ForSemanticSegmentation
 
         from unseg.evaluate.victims.backbones import mobilenet
 
-        network = MobileNetV2ForSemanticSegmentation(
-            mobilenet.config(
-                num_labels=self.outputs(problem),
-                output_stride=self.output_stride,
-                classifier_dropout_prob=self.dropout,
-            )
-        )
-        mobilenet.prepare(network.mobilenet_v2, pretrained=self.pretrained)
+        own: dict[str, Any] = {
+            "output_stride": self.output_stride,
+            "classifier_dropout_prob": self.dropout,
+        }
+        labels = self.outputs(problem)
+        network: Any
+        if self.checkpoint:
+            network = from_local(MobileNetV2ForSemanticSegmentation, self.checkpoint, labels, **own)
+        else:
+            network = MobileNetV2ForSemanticSegmentation(mobilenet.config(num_labels=labels, **own))
+        pretrained = self.pretrained and not self.checkpoint
+        mobilenet.prepare(network.mobilenet_v2, pretrained=pretrained)
         mobilenet.steady_norms(network.segmentation_head)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
+        return cast(nn.Module, network.to(memory_format=torch.channels_last))

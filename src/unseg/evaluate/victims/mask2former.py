@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.checkpoint import Around, from_local
 from unseg.evaluate.victims.masks import MaskQueryVictim
 
 
@@ -39,20 +40,29 @@ class Mask2FormerVictim(MaskQueryVictim):
     def build(self, problem: Problem) -> nn.Module:
         from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
 
+        shape: dict[str, Any] = {
+            "num_queries": self.queries,
+            "feature_size": self.width,
+            "mask_feature_size": self.width,
+            "hidden_dim": self.width,
+            "encoder_feedforward_dim": 2 * self.width,
+            "dim_feedforward": 4 * self.width,
+            "encoder_layers": self.encoder,
+            # transformers counts the prediction from the untouched queries as a layer.
+            "decoder_layers": self.decoder + 1,
+            "num_attention_heads": 4,
+            "train_num_points": self.points,
+        }
+        if self.checkpoint:
+            around = Around("model.pixel_level_module.encoder", settings=shape)
+            return from_local(
+                Mask2FormerForUniversalSegmentation, self.checkpoint, len(problem.classes),
+                around=around,
+            )  # fmt: skip
         return Mask2FormerForUniversalSegmentation(
             Mask2FormerConfig(
                 backbone_config=self.pyramid(4, 8, 16, 32),
                 id2label=dict(enumerate(problem.classes)),
-                num_queries=self.queries,
-                feature_size=self.width,
-                mask_feature_size=self.width,
-                hidden_dim=self.width,
-                encoder_feedforward_dim=2 * self.width,
-                dim_feedforward=4 * self.width,
-                encoder_layers=self.encoder,
-                # transformers counts the prediction from the untouched queries as a layer.
-                decoder_layers=self.decoder + 1,
-                num_attention_heads=4,
-                train_num_points=self.points,
+                **shape,
             )
         )

@@ -45,6 +45,7 @@ class QueryVictim(TrainedVictim):
         backbone: ``efficientnet``, ``mobilenetv2`` or ``tinyvit``.
         pretrained: whether the backbone starts from weights that were trained elsewhere.
         queries: most objects that can be found in a photograph.
+        checkpoint: local Hugging Face folder to start from instead, of the model or of a backbone.
         augmentation: how training squares are drawn.
     """
 
@@ -60,6 +61,7 @@ class QueryVictim(TrainedVictim):
         backbone: str = "efficientnet",
         pretrained: bool = True,
         queries: int = 30,
+        checkpoint: str = "",
         augmentation: Augmentation = OBJECT_AUGMENTATION,
     ) -> None:
         # Here and below, so that to list the victims does not load transformers.
@@ -77,7 +79,7 @@ class QueryVictim(TrainedVictim):
         self.size, self.steps, self.batch, self.queries = size, steps, batch, queries
         self.rate, self.slow, self.decay = rate, slow, decay
         self.backbone, self.pretrained = backbone, pretrained
-        self.augmentation = augmentation
+        self.checkpoint, self.augmentation = checkpoint, augmentation
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "augmentation": asdict(self.augmentation)}
@@ -99,9 +101,9 @@ class QueryVictim(TrainedVictim):
         )
 
     def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
-        from unseg.evaluate.victims.autobackbone import Pyramid
+        from transformers.backbone_utils import BackboneMixin
 
-        bodies = [m for m in network.modules() if isinstance(m, Pyramid)]
+        bodies = [m for m in network.modules() if isinstance(m, BackboneMixin)]
         body = [p for m in bodies for p in m.parameters() if p.requires_grad]
         known = {id(p) for p in body}
         rest = [p for p in network.parameters() if p.requires_grad and id(p) not in known]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from unseg.evaluate.problem import Instances, Kind, Prediction, Problem
+from unseg.evaluate.victims.checkpoint import Around, from_local
 from unseg.evaluate.victims.objects import Objects
 from unseg.evaluate.victims.query import QueryVictim
 from unseg.models.geometry import Frame
@@ -38,36 +39,41 @@ class RtDetrVictim(QueryVictim):
     def build(self, problem: Problem) -> nn.Module:
         from transformers import RTDetrConfig, RTDetrForObjectDetection
 
+        shape: dict[str, Any] = {
+            # The backbones freeze their own.
+            "freeze_backbone_batch_norms": False,
+            "num_queries": self.queries,
+            "num_denoising": self.denoising,
+            "d_model": self.width,
+            "encoder_hidden_dim": self.width,
+            "decoder_in_channels": [self.width] * len(STRIDES),
+            "feat_strides": list(STRIDES),
+            "encoder_ffn_dim": 2 * self.width,
+            "decoder_ffn_dim": 2 * self.width,
+            "decoder_layers": self.decoder,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "hidden_expansion": 0.5,
+            # The published model's start; transformers' own suits checkpoints only.
+            "initializer_range": 0.05,
+            "initializer_bias_prior_prob": 0.01,
+        }
+        if self.checkpoint:
+            return from_local(
+                RTDetrForObjectDetection, self.checkpoint, len(problem.classes),
+                around=Around(
+                    "model.backbone.model", (2, 3, 4), "encoder_in_channels", shape, fill_norms
+                ),
+            )  # fmt: skip
         network = RTDetrForObjectDetection(
             RTDetrConfig(
                 backbone_config=self.pyramid(*STRIDES),
-                # The backbone freezes its own.
-                freeze_backbone_batch_norms=False,
                 id2label=dict(enumerate(problem.classes)),
-                num_queries=self.queries,
-                num_denoising=self.denoising,
-                d_model=self.width,
-                encoder_hidden_dim=self.width,
                 encoder_in_channels=[self.width] * len(STRIDES),
-                decoder_in_channels=[self.width] * len(STRIDES),
-                feat_strides=list(STRIDES),
-                encoder_ffn_dim=2 * self.width,
-                decoder_ffn_dim=2 * self.width,
-                decoder_layers=self.decoder,
-                encoder_attention_heads=4,
-                decoder_attention_heads=4,
-                hidden_expansion=0.5,
-                # The published model's start; transformers' own suits checkpoints only.
-                initializer_range=0.05,
-                initializer_bias_prior_prob=0.01,
+                **shape,
             )
         )
-        # transformers draws these near zero, to be overwritten by a checkpoint.
-        model = network.model
-        for part in (model.encoder_input_proj, model.encoder, model.decoder_input_proj):
-            for module in part.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    nn.init.ones_(module.weight)
+        fill_norms(network)
         return network
 
     def labels(self, objects: list[Objects]) -> dict[str, Any]:
@@ -82,3 +88,15 @@ class RtDetrVictim(QueryVictim):
         boxes = corners * frame.size / frame.scale
         limit = torch.tensor([frame.width, frame.height] * 2)
         return Instances(boxes.clamp(min=0).minimum(limit), best.values, categories)
+
+
+def fill_norms(network: Any) -> None:
+    """Give a new RT-DETR's batch norms their usual start, one.
+
+    transformers draws them near zero, to be overwritten by a checkpoint.
+    """
+    model = network.model
+    for part in (model.encoder_input_proj, model.encoder, model.decoder_input_proj):
+        for module in part.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
