@@ -339,6 +339,27 @@ def test_generator_file_round_trip(base: SamBase, tmp_path: Path) -> None:
         load_generator("no-such-model")
 
 
+def test_a_head_alone_takes_its_base_from_a_shipped_generator(
+    base: SamBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, head = tmp_path / "whole.safetensors", tmp_path / "head.safetensors"
+    write_generator(NoiseGenerator(base, HeadConfig(width=8)), whole)
+    generator = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,)))
+    write_generator(generator, head, base_from=str(whole))
+    loaded = load_generator(str(head))
+    assert head.stat().st_size < whole.stat().st_size
+    shared = load_generator(str(whole)).base.state_dict()
+    for name, tensor in loaded.base.state_dict().items():
+        assert torch.equal(tensor, shared[name]), name
+    assert torch.equal(loaded.noise_tokens.weight, generator.noise_tokens.weight)
+
+
+def test_older_weights_stay_loadable_by_name() -> None:
+    newest, first = load_generator(), load_generator("unseg-mobile-sam-1")
+    assert newest.model_id.startswith("unseg-mobile-sam-2@") and newest.config.textures
+    assert first.model_id.startswith("unseg-mobile-sam-1@") and not first.config.textures
+
+
 def test_collapse_is_seen() -> None:
     constant = torch.full((2, 3, 16, 16), 0.7)
     assert collapsed(noise_statistics(constant))

@@ -21,8 +21,11 @@ REMEDY = "give a generator written by unseg train"
 
 #: Names of the weights that ship with the package. All but the default are heads without their
 #: frozen base, which is the default's: the package stays below 40 MB.
-SHIPPED = {"unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors"}
-DEFAULT = "unseg-mobile-sam-1"
+SHIPPED = {
+    "unseg-mobile-sam-2": "unseg-mobile-sam-2.safetensors",
+    "unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors",
+}
+DEFAULT = "unseg-mobile-sam-2"
 
 
 def resolve(name_or_path: str) -> Path:
