@@ -62,6 +62,7 @@ class Task(Configured, ABC):
     def test(self, victim: Victim, samples: Sequence[Sample]) -> dict[str, float]:
         """Ask a trained victim about clean samples and score the answers.
 
+        Of several processes the first alone does this: a metric must not wait for the others.
         Tasks that talk with the victim (clicks) override this.
         """
         return self.score((victim.predict(sample.image), sample) for sample in samples)
@@ -116,7 +117,7 @@ def foreground_scores(pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, f
     """
     from torchmetrics.classification import BinaryConfusionMatrix
 
-    matrix = BinaryConfusionMatrix()
+    matrix = BinaryConfusionMatrix(sync_on_compute=False)
     for found, sample in pairs:
         assert isinstance(found, Tensor)
         matrix.update((found == 1).flatten().int(), torch.from_numpy(sample.mask).flatten().int())

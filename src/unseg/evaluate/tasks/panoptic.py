@@ -60,7 +60,7 @@ def panoptic_quality(
     stuff = {i for i in range(nothing + 1) if i not in problem.things}
     quality = PanopticQuality(
         set(problem.things), stuff, allow_unknown_preds_category=True, return_sq_and_rq=True,
-        return_per_class=True,
+        return_per_class=True, sync_on_compute=False,
     )  # fmt: skip
     order = [*sorted(problem.things), *sorted(stuff)]
     for found, sample in pairs:

@@ -27,7 +27,9 @@ def class_iou(
     """
     from torchmetrics.classification import MulticlassJaccardIndex
 
-    metric = MulticlassJaccardIndex(len(classes), average="none", ignore_index=VOID)
+    metric = MulticlassJaccardIndex(
+        len(classes), average="none", ignore_index=VOID, sync_on_compute=False
+    )
     for found, sample in pairs:
         assert isinstance(found, Tensor)
         metric.update(found[None], torch.from_numpy(sample.class_map.astype(np.int64))[None])
