@@ -362,6 +362,44 @@ def test_every_backbone_gives_every_level(name: str) -> None:
     assert not any(norm.training for norm in norms if body.train())
 
 
+@pytest.mark.parametrize("saved", ["model", "backbone"])
+def test_maskformer_starts_from_a_local_folder(saved: str, people: Path, tmp_path: Path) -> None:
+    from transformers import ResNetBackbone, ResNetConfig
+
+    task = InstanceTask()
+    tiny = {"size": 64, "steps": 1, "batch": 2, "queries": 5, "width": 32}
+    body = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1] * 4, layer_type="basic",
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    if saved == "backbone":
+        origin: torch.nn.Module = ResNetBackbone(body)
+    else:
+        from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation
+        from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
+
+        small = MaskFormerDetrConfig(
+            backbone_config=body, d_model=32, num_queries=5, decoder_layers=1, decoder_ffn_dim=32,
+            decoder_attention_heads=4,
+        )  # fmt: skip
+        origin = MaskFormerForInstanceSegmentation(
+            MaskFormerConfig(
+                backbone_config=body, decoder_config=small, fpn_feature_size=32,
+                mask_feature_size=32, use_auxiliary_loss=True, num_labels=3,
+            )
+        )  # fmt: skip
+    origin.save_pretrained(tmp_path / "start")  # type: ignore[operator]
+    learner = MaskFormerVictim(checkpoint=str(tmp_path / "start"), **tiny)
+    network = learner.build(task.problem)
+    body_name = "model.pixel_level_module.encoder"
+    given = origin if saved == "backbone" else origin.get_submodule(body_name)
+    expected = given.state_dict()
+    for name, tensor in network.get_submodule(body_name).state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    losses = learner.fit(task.load(people).train, task.problem, Training(cpu=True))
+    assert np.isfinite(losses).all()
+
+
 def test_the_backbone_learns_slower() -> None:
     learner = RtDetrVictim(pretrained=False, width=32, rate=1e-3, slow=0.1)
     network = learner.build(Problem("detection", ("person",), frozenset({0})))

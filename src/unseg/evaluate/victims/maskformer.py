@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from unseg.evaluate.problem import Problem
+from unseg.evaluate.victims.checkpoint import Around, from_local
 from unseg.evaluate.victims.masks import MaskQueryVictim
 
 
@@ -40,16 +41,26 @@ class MaskFormerVictim(MaskQueryVictim):
             decoder_attention_heads=4,
             dropout=0.0,
         )
+        shape: dict[str, Any] = {
+            "decoder_config": decoder,
+            "fpn_feature_size": self.width,
+            "mask_feature_size": self.width,
+            "use_auxiliary_loss": True,
+        }
+        # Without them transformers has no outputs of the layers to teach.
+        every: dict[str, Any] = {"output_hidden_states": True}
+        if self.checkpoint:
+            around = Around("model.pixel_level_module.encoder", settings=shape)
+            return from_local(
+                MaskFormerForInstanceSegmentation, self.checkpoint, len(problem.classes),
+                around=around, **every,
+            )  # fmt: skip
         return MaskFormerForInstanceSegmentation(
             MaskFormerConfig(
                 # Its queries see the coarsest level alone, so that is not made too coarse.
                 backbone_config=self.pyramid(4, 8, 16),
-                decoder_config=decoder,
                 id2label=dict(enumerate(problem.classes)),
-                fpn_feature_size=self.width,
-                mask_feature_size=self.width,
-                use_auxiliary_loss=True,
-                # Without them transformers has no outputs of the layers to teach.
-                output_hidden_states=True,
+                **shape,
+                **every,
             )
         )
