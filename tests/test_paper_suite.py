@@ -240,6 +240,7 @@ def test_two_processes_train_together_and_one_speaks(
     assert len(files) == 2
     assert len(list((tmp_path / "cache").glob("voc-*/*.npz"))) == 4
     noisy = next(json.loads(f.read_text()) for f in files if "-random-" in f.name)
+    assert noisy["config"]["launch"] == {"processes": 2, "mixed_precision": "bf16"}
     # The largest change is over the images of both processes.
     assert (
         noisy["change"]["inside"] == 8 and noisy["config"]["victim"]["checkpoint"][:7] == "mit-b2@"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from accelerate import Accelerator
-from accelerate.state import PartialState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import (
     DistributedDataParallelKwargs,
     InitProcessGroupKwargs,
@@ -47,6 +47,18 @@ def place() -> tuple[int, int]:
         return 0, 1
     state = PartialState()
     return state.process_index, state.num_processes
+
+
+def launch() -> dict[str, int | str]:
+    """How training is spread and rounded, where that is not one process in full precision.
+
+    It goes into a result's key: several processes learn from larger batches.
+    """
+    found: dict[str, int | str] = {}
+    if (count := place()[1]) > 1:
+        found["processes"] = count
+    precision = AcceleratorState._shared_state.get("_mixed_precision", "no")
+    return found if precision == "no" else {**found, "mixed_precision": precision}
 
 
 def is_first() -> bool:

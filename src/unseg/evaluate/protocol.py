@@ -124,7 +124,8 @@ class Bench:
 def configuration(
     bench: Bench, victim: Victim, condition: Condition, defence: Defence, label: str, seed: int
 ) -> dict[str, Any]:
-    """Everything that decides a result, JSON-ready."""
+    """Everything that decides a result, JSON-ready; ask after ``processes.accelerator``."""
+    launch = processes.launch()
     task = {"name": bench.task.name, "part": bench.part, "data_sha256": bench.split.sha256}
     return {
         "protocol": VERSION,
@@ -133,6 +134,7 @@ def configuration(
         "condition": {"name": condition.label, **condition.settings()},
         "defence": {"label": label, "name": defence.name, **defence.settings()},
         "seed": seed,
+        **({"launch": launch} if launch else {}),
     }
 
 
@@ -173,9 +175,9 @@ def run(
         bench = Bench(PersonTask(), Path("pennfudan"), "val")
         run(bench, UNetVictim(), Unseg(generator), NoDefence(), seed=0).value
     """
+    processes.accelerator(mixed_precision, cpu)
     config = configuration(bench, victim, condition, defence, label or defence.name, seed)
     key = content_key(config)
-    processes.accelerator(mixed_precision, cpu)
     known = None if store is None else processes.from_first(lambda: store.find(key))
     if known is not None:
         return known

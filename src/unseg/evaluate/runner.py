@@ -102,6 +102,8 @@ class Runner:
     """
 
     def __init__(self, cells: Sequence[Cell], store: ResultStore, options: Options) -> None:
+        # Before anything is asked: keys depend on how many processes there are.
+        processes.accelerator(options.mixed_precision, options.cpu)
         self.store, self.options = store, options
         self.estimate = Estimate(store.all() if store.folder.is_dir() else [], options.minutes)
         self.tasks: dict[str, Task] = {}
