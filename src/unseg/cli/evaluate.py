@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,6 +127,8 @@ def evaluate(
     list_: Annotated[bool, typer.Option("--list", help="Say what there is and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
+    # It warns of every backbone that is not its own.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if list_:
         _list(as_json)
         return
@@ -193,12 +196,12 @@ def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_
     from unseg.evaluate import processes
 
     results, skipped = watch(runner, limit_minutes)
-    if not results:
+    if not results and skipped:
         raise UnsegError(
             "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
         )
     # Under accelerate launch the first process alone writes and speaks.
-    if not processes.is_first():
+    if not results or not processes.is_first():
         return
     text = _tables(results, runner)
     if table is not None:
@@ -216,18 +219,19 @@ def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_
 
 
 def _tables(results: list[Result], runner: Runner) -> str:
-    """One table for every task and victim."""
-    from unseg.evaluate.results import content_key
+    """The conditions and defences of one victim, or everything by task."""
+    from unseg.report.markdown import markdown_tables
+    from unseg.report.summary import summarise
     from unseg.report.tables import retention_table
 
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        key = content_key({name: result.config[name] for name in ("task", "victim")})
-        groups.setdefault(key, []).append(result)
-    return "\n".join(
-        retention_table(group, runner.tasks[group[0].named("task")].floor)
-        for group in groups.values()
-    )
+    first = results[0]
+    if any(
+        result.config[name] != first.config[name]
+        for result in results
+        for name in ("task", "victim")
+    ):
+        return markdown_tables(summarise(results))
+    return retention_table(results, runner.tasks[first.named("task")].floor)
 
 
 def _plan(name: str | None) -> Plan | None:

@@ -71,8 +71,8 @@ def require_kind(task: Task, victim: Victim) -> None:
     """
     if task.problem.kind not in victim.kinds:
         raise UnsegError(
-            f"{victim.name} cannot be asked {task.name}, which is a {task.problem.kind} problem: "
-            f"it answers {', '.join(sorted(victim.kinds))} problems"
+            f"{victim.name} cannot be asked {task.name}, whose kind is {task.problem.kind}: it "
+            f"answers {', '.join(sorted(victim.kinds))}"
         )
 
 

@@ -98,8 +98,8 @@ def truth_of(sample: Sample, problem: Problem) -> Prediction:
 def draw(answer: Prediction, problem: Problem, size: tuple[int, ...]) -> Colour:
     """An answer in flat colours.
 
-    Classes have a colour each, a first class named background has the ground's; objects have
-    colours in turn.
+    Classes have a colour each, of a binary problem the second alone, and a first class named
+    background has the ground's; objects have colours in turn.
 
     Args:
         answer: of the victim, or the truth.
@@ -119,7 +119,7 @@ def draw(answer: Prediction, problem: Problem, size: tuple[int, ...]) -> Colour:
                 canvas[segments == number] = PALETTE[(number - 1) % len(PALETTE)]
     else:
         classes = answer.numpy()
-        ground = problem.classes[0] == "background"
+        ground = problem.binary or problem.classes[0] == "background"
         for label in np.unique(classes):
             if label == VOID:
                 canvas[classes == label] = VOID_COLOUR

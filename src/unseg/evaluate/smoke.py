@@ -23,7 +23,7 @@ from unseg.evaluate.tasks.trees import PACKAGE as TREES
 from unseg.evaluate.tasks.trees import PHOTOGRAPHS
 from unseg.evaluate.wheels import VERSIONS
 
-TRAIN, TEST = 6, 2
+TRAIN, TEST = 5, 2
 """Images of a part; every fifth is held out, so there are that many at least."""
 SIZE = (64, 80)
 """(H, W) of a photograph, in pixels."""
@@ -40,10 +40,10 @@ def write_data(root: Path) -> None:
     _write_people(root / "pennfudan", rng)
     _write_streets(root / "camvid", rng)
     _write_nuclei(root / "dsb2018", rng)
-    for folder, count in (
-        ("corpus/bsds500", TRAIN), ("interactive/bsds500-val", TEST), ("corpus/ccp", TRAIN),
-    ):  # fmt: skip
-        _write_regions(root / folder, count, rng)
+    _write_maps(root / "corpus" / "ccp", TRAIN, 0, rng)
+    # Every pixel has a region there.
+    _write_maps(root / "corpus" / "bsds500", TRAIN, 1, rng)
+    _write_maps(root / "interactive" / "bsds500-val", TEST, 1, rng)
     _write_earth(root / "wheels", rng)
     _write_trees(root / "wheels", rng)
 
@@ -158,12 +158,12 @@ def _write_nuclei(root: Path, rng: np.random.Generator) -> None:
             _save(numbers.astype(np.uint16), root / part / "masks" / f"{i}.png")
 
 
-def _write_regions(root: Path, count: int, rng: np.random.Generator) -> None:
-    """Photographs in im/, and maps in gt/ whose least value is 1, as every pixel has a region."""
+def _write_maps(root: Path, count: int, ground: int, rng: np.random.Generator) -> None:
+    """Photographs in im/, and in gt/ maps of numbered objects on a ground of that number."""
     for i in range(count):
         image, numbers = scene(rng)
         _save(image, root / "im" / f"{i}.jpg")
-        _save((numbers + 1).astype(np.uint8), root / "gt" / f"{i}.png")
+        _save((numbers + ground).astype(np.uint8), root / "gt" / f"{i}.png")
 
 
 def _write_earth(folder: Path, rng: np.random.Generator) -> None:

@@ -28,6 +28,13 @@ def markdown_report(entries: Sequence[Entry], command: str) -> str:
     return "\n".join(_lines(entries, command)) + "\n"
 
 
+def markdown_tables(entries: Sequence[Entry]) -> str:
+    """The tables of every task and nothing else."""
+    return "\n".join(
+        line for task, group in by_task(entries).items() for line in _task(task, group)
+    )
+
+
 def _lines(entries: Sequence[Entry], command: str) -> Iterator[str]:
     runs = [run for entry in entries for run in entry.runs]
     yield from ("# Results", "", f"Written by `{command}`; nothing here is written by hand.", "")
@@ -38,11 +45,15 @@ def _lines(entries: Sequence[Entry], command: str) -> Iterator[str]:
     yield from ("## Where protection fails", "")
     yield from _failures(entries)
     for task, group in by_task(entries).items():
-        yield from (f"## {task}", "")
-        for table in task_tables(group):
-            yield from (f"### {table.title}", "")
-            yield from _table(table)
+        yield from _task(task, group)
         yield from _commands(group)
+
+
+def _task(task: str, entries: Sequence[Entry]) -> Iterator[str]:
+    yield from (f"## {task}", "")
+    for table in task_tables(entries):
+        yield from (f"### {table.title}", "")
+        yield from _table(table)
 
 
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:

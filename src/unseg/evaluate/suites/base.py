@@ -58,9 +58,10 @@ class Cell:
 
     def __str__(self) -> str:
         budget = f"{self.budget.foreground:g}/{self.budget.background:g}"
-        words = [self.task, self.victim.name, f"{self.condition} {budget}", self.defence]
-        if self.condition == "clean":
-            words[2] = "clean"
+        changed = self.condition
+        if not changed.startswith("clean"):
+            changed += f" {budget}"
+        words = [self.task, self.victim.name, changed, self.defence]
         return ", ".join([*words, f"seed {self.seed}"])
 
 

@@ -32,7 +32,7 @@ OTHERS = {
     "instance": ("maskformer",),
     "interactive": ("ritm", "sam_hq"),
     "panoptic": ("maskformer",),
-    "remote": ("efficientnet",),
+    "remote": ("rsprompter", "efficientnet"),
     "trees": ("rsprompter",),
 }
 """Those that meet the usual ones."""

@@ -19,13 +19,13 @@ DEFAULTS = (
     Recipe.of("upernet", width=8, depth=1, decoder=8, **CROPS),
     Recipe.of("efficientnet", pretrained=False, width=8, **CROPS),
     Recipe.of("tinyvit", width=8, **CROPS),
-    Recipe.of("mask2former", width=16, encoder=1, decoder=1, points=32, **QUERIES),
-    Recipe.of("maskformer", width=16, decoder=1, **QUERIES),
+    Recipe.of("mask2former", width=32, encoder=1, decoder=1, points=32, **QUERIES),
+    Recipe.of("maskformer", width=32, decoder=1, **QUERIES),
     Recipe.of("rtdetr", width=16, decoder=1, denoising=4, **QUERIES),
     Recipe.of("sam", **CLICKS),
     Recipe.of("sam_hq", **CLICKS),
     Recipe.of("ritm", pretrained=False, width=8, **CLICKS),
-    Recipe.of("rsprompter", **SMALL),
+    Recipe.of("rsprompter", looks=4, **SMALL),
 )
 
 
@@ -41,7 +41,7 @@ SMOKE = Plan(
     summary="every task and victim once on tiny drawn data, in two minutes",
     grids=(
         Grid("dense", ["semantic"], ["unet"], ["clean", "unseg-class"]),
-        Grid("objects", ["instance"], ["mask2former"], ["clean", "unseg"]),
+        Grid("objects", ["instance"], ["mask2former"], ["clean", "random"]),
         Grid("boxes", ["detection"], ["rtdetr"], ["clean", "unseg-instance"]),
         Grid("clicks", ["interactive"], ["sam", "sam_hq", "ritm"], ["clean", "random"]),
         Grid("segments", ["panoptic"], ["mask2former", "maskformer"], ["clean"]),

