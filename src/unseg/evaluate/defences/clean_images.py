@@ -1,0 +1,84 @@
+"""Clean photographs that a trainer has beside the published ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unseg.errors import UnsegError
+from unseg.evaluate.samples import Sample, names_of
+from unseg.provenance import sha256_files
+from unseg.train.corpus import Entry, load, scan
+
+LONG_SIDE = 512
+
+
+def clean_folder() -> Path:
+    """``UNSEG_CLEAN``, or ``corpus/ccp`` below ``UNSEG_DATA``.
+
+    Raises:
+        UnsegError: when neither is set.
+    """
+    if given := os.environ.get("UNSEG_CLEAN"):
+        return Path(given)
+    if root := os.environ.get("UNSEG_DATA"):
+        return Path(root) / "corpus" / "ccp"
+    raise UnsegError(
+        "this defence learns from clean photographs: set UNSEG_CLEAN to a folder with im/*.jpg and "
+        "gt/*.png that are not the victim's, or UNSEG_DATA to a root with corpus/ccp in it"
+    )
+
+
+class CleanImages:
+    """A few photographs of a corpus with their masks.
+
+    Args:
+        folder: with ``im/`` and ``gt/``.
+        most: largest number of them that is used, evenly spaced by name.
+    """
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder = folder
+        every = scan([folder])
+        self.entries: list[Entry] = every[:: -(-len(every) // most)]
+
+    @property
+    def sha256(self) -> str:
+        """Checksum over the names and contents of the files that are used."""
+        files = [path for entry in self.entries for path in (entry.image, entry.truth)]
+        return sha256_files(files)
+
+    def refuse_the_victims_own(self, published: Sequence[Sample]) -> None:
+        """A trainer who has the clean images would train on them.
+
+        Raises:
+            UnsegError: when most of the published photographs are in the folder by name.
+        """
+        stems = {path.stem for path in (self.folder / "im").iterdir()}
+        names = names_of(published)
+        shared = sum(name in stems for name in names)
+        if names and shared > len(names) / 2:
+            raise UnsegError(
+                f"{shared} of {len(names)} training images are in {self.folder}, too, by name: set "
+                "UNSEG_CLEAN to a folder of other photographs"
+            )
+
+    def samples(self) -> list[Sample]:
+        """The photographs, long side at most 512.
+
+        ``mask`` is what is not background (everything, where a map has no background), ``labels``
+        the regions.
+        """
+        found = []
+        for entry in self.entries:
+            picture = load(entry, LONG_SIDE)
+            regions = picture.regions.numpy()
+            mask = regions > 0
+            image = picture.image.permute(1, 2, 0).contiguous().numpy()
+            # 255 means void in a label map, so of more regions some share a number.
+            labels = (regions % 255).astype(np.uint8)
+            found.append(Sample(entry.image.stem, image, mask, labels))
+        return found

@@ -1,0 +1,60 @@
+"""A remover trained on pairs made with the public generator: the strongest simple defence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from unseg.evaluate.conditions.unseg import Target, Unseg
+from unseg.evaluate.defences.learned import Restoring
+from unseg.evaluate.samples import Sample, to_tensor
+from unseg.models.registry import load_generator, resolve
+from unseg.noise import Budget
+from unseg.protect.sources import NoiseSource
+from unseg.provenance import sha256_file
+
+
+class Remover(Restoring):
+    """A trainer who has the generator protects other photographs and learns the way back.
+
+    Every other photograph is protected as one union, the rest class by class.
+
+    Args:
+        model: the public generator: a name or a .safetensors file. Its checksum is the setting.
+        source: a generator in memory, in place of ``model``.
+        foreground, background: the bound that the trainer guesses, in 8-bit steps.
+        settings: of :class:`Restoring`.
+    """
+
+    name = "remover"
+    summary = "network trained on pairs made with the public generator"
+
+    def __init__(
+        self,
+        *,
+        model: str = "default",
+        source: NoiseSource | None = None,
+        foreground: float = 8.0,
+        background: float = 2.0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self._model, self._source = model, source
+        self.foreground, self.background = foreground, background
+
+    def settings(self) -> dict[str, Any]:
+        if self._source is not None:
+            return {**super().settings(), "generator_id": Unseg(self._source).generator_id}
+        return {**super().settings(), "generator_sha256": sha256_file(resolve(self._model))}
+
+    def inputs(self, samples: Sequence[Sample]) -> list[Tensor]:
+        source = self._source or load_generator(self._model)
+        budget = Budget(self.foreground, self.background)
+        targets: tuple[Target, ...] = ("union", "class")
+        conditions = [Unseg(source, target=target, budget=budget) for target in targets]
+        return [
+            to_tensor(conditions[i % len(conditions)].apply(sample, seed=0))
+            for i, sample in enumerate(samples)
+        ]
