@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unseg.cli.selection import shard
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_task, build_victim, data_folder
-from unseg.evaluate.conditions import BASELINES, build_condition
+from unseg.evaluate.conditions import BASELINES, build_condition, condition_names
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import cells_of
@@ -29,6 +31,8 @@ from unseg.noise import Budget
 SMALL = {"size": 64, "crop": 64, "steps": 1, "batch": 2, "width": 4, "units": 1}
 UNET = Recipe.of("unet", **SMALL)
 SMALL_OPTIONS = [f"--victim-set={name}={value}" for name, value in SMALL.items()]
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "evaluate.md"
 
 OWN = """
 from unseg.evaluate.victims.unet import UNetVictim
@@ -174,6 +178,28 @@ def test_the_users_own_victim_is_trained(data: Path, tmp_path: Path, command) ->
     assert done.returncode == 0, done.stderr
     [result] = ResultStore(tmp_path / "results").all()
     assert result.named("victim") == "thief" and result.config["victim"]["width"] == 8
+
+
+def test_the_documented_victim_works(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [example] = re.findall(r"```python\n(# my_victims.py\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "documented.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe.of("documented:TinyVictim", width=4, size=64, crop=64, steps=2, batch=2)
+    [step] = runner([Cell("person", recipe)], data, tmp_path / "r").run()
+    assert step.result is not None and step.result.config["victim"]["width"] == 4
+
+
+def test_the_documentation_names_all_there_is() -> None:
+    text = DOCUMENT.read_text()
+    small = {cell.task for name in ("cpu", "smoke") for cell in SUITES[name].cells()}
+    for name in (*small, *VICTIMS, *condition_names(), *DEFENCES, *SUITES):
+        assert f"`{name}`" in text, name
+    for name in small:
+        task = build_task(name)
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert row.endswith(f"| {task.floor:.2f} |"), name
 
 
 @pytest.mark.parametrize(
@@ -323,8 +349,23 @@ def test_pictures_are_of_data_that_may_be_shown(
         assert bright[coloured & ~white].mean() > bright[~coloured & ~white].mean() + 60
 
 
+def test_shards_are_all_of_a_suite_and_share_no_published_set() -> None:
+    cells = SUITES["cpu"].cells()
+    parts = [shard(cells, f"{number}/3") for number in (1, 2, 3)]
+    assert sorted(str(cell) for part in parts for cell in part) == sorted(map(str, cells))
+    sets = [{(c.task, c.condition, c.budget) for c in part} for part in parts]
+    assert not (sets[0] & sets[1] or sets[1] & sets[2] or sets[0] & sets[2])
+    assert max(map(len, parts)) < len(cells) / 2
+    for wrong in ("0/2", "3/2", "half"):
+        with pytest.raises(UnsegError, match=f"--shard {wrong}: expected a part such as 1/2"):
+            shard(cells, wrong)
+
+
 def test_list_names_suites(cli) -> None:
     found = json.loads(cli("evaluate", "--list", "--json")[1])
     assert set(found) == {"tasks", "victims", "conditions", "defences", "suites"}
     assert {"cpu", "smoke", "paper"} <= set(found["suites"])
     assert len(found["tasks"]) >= 7 and len(found["victims"]) >= 9
+    text = cli("evaluate", "--list")[1]
+    lines = {line.split()[0] for line in text.splitlines() if line.startswith("  ")}
+    assert lines == {name for names in found.values() for name in names}

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unseg.cli.selection import CONDITIONS, Selection, seed_numbers, victim_settings, words
+from unseg.cli.registries import echo_registries
+from unseg.cli.selection import (
+    CONDITIONS,
+    Selection,
+    seed_numbers,
+    shard,
+    victim_settings,
+    words,
+)
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
@@ -117,6 +125,10 @@ def evaluate(
     limit_minutes: Annotated[
         float | None, typer.Option(help="Start no new run after so many minutes.")
     ] = None,
+    part_of: Annotated[
+        str | None,
+        typer.Option("--shard", help="1/2 runs the first half, for two processes on one folder."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long, and stop.")
     ] = False,
@@ -130,7 +142,7 @@ def evaluate(
     # It warns of every backbone that is not its own.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if list_:
-        _list(as_json)
+        echo_registries(as_json)
         return
     for option, given, known in (
         ("--part", part, ("test", "val")),
@@ -161,6 +173,8 @@ def evaluate(
                 data = Path(scratch) / "data"
                 plan.data(data)
                 out = out or Path(scratch) / "results"
+        if part_of is not None:
+            cells = shard(cells, part_of)
         if not cells or out is None or data is None:
             raise UnsegError(
                 "evaluate needs a task, --data and -o, for example: "
@@ -242,24 +256,3 @@ def _plan(name: str | None) -> Plan | None:
         return None
     check("--suite", name, SUITES)
     return SUITES[name]
-
-
-def _list(as_json: bool) -> None:
-    from unseg.evaluate.conditions import condition_names
-    from unseg.evaluate.defences import DEFENCES
-    from unseg.evaluate.suites import SUITES
-    from unseg.evaluate.tasks import TASKS
-    from unseg.evaluate.victims import VICTIMS
-
-    found = {
-        "tasks": list(TASKS),
-        "victims": list(VICTIMS),
-        "conditions": condition_names(),
-        "defences": list(DEFENCES),
-        "suites": list(SUITES),
-    }
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        for kind, names in found.items():
-            typer.echo(f"{kind}: {', '.join(names)}")

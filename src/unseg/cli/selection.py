@@ -80,6 +80,23 @@ class Selection:
         return kept
 
 
+def shard(cells: list[Cell], text: str) -> list[Cell]:
+    """A part of the runs, for one of several processes that share a folder of results.
+
+    Runs on the same published images stay together.
+
+    Args:
+        cells: all runs.
+        text: ``1/2`` is the first of two parts.
+    """
+    number, sign, count = text.partition("/")
+    if not (sign and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UnsegError(f"--shard {text}: expected a part such as 1/2 or 2/2")
+    sets = [(cell.task, cell.part, cell.condition, cell.budget) for cell in cells]
+    mine = set(list(dict.fromkeys(sets))[int(number) - 1 :: int(count)])
+    return [cell for cell, published in zip(cells, sets, strict=True) if published in mine]
+
+
 def seed_numbers(given: list[str]) -> list[int]:
     """Seeds as numbers."""
     if not all(word.isdecimal() for word in given):

@@ -69,10 +69,15 @@ def parse_overrides(config: TrainConfig, pairs: list[str]) -> TrainConfig:
 def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
     """The frozen SAM: an imported file, or the one inside the shipped generator.
 
+    ``generator_init="random"`` gives one of its shape with weights that follow from the seed.
+
     Raises:
         UnsegError: when the base is not the configured one.
     """
+    import torch
+
     from unseg.models.registry import load_generator
+    from unseg.models.sam.base import SamBase
     from unseg.models.weights.io import load_base
 
     if source == "default":
@@ -84,6 +89,11 @@ def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
             f"--base {source} holds {base.name} but the settings want {config.base}: give other "
             f"weights (unseg weights import) or --set base={base.name}"
         )
+    if config.generator_init == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            random = SamBase(base.architecture, config.generator_size)
+        return random.requires_grad_(False).eval()
     return base
 
 
