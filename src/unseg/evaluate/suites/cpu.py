@@ -85,6 +85,7 @@ CPU = Plan(
         Grid(
             "one prompt a class, other victims", ["semantic"], OTHERS["semantic"], ["unseg-class"]
         ),
-        Grid("what defences cost", ["medical", "semantic"], ["unet"], ["clean"], ALL_DEFENCES),
+        Grid("what defences cost", ["medical"], ["unet"], ["clean"], ALL_DEFENCES),
     ),
+    minutes=3.0,
 )  # fmt: skip
