@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from unseg.cli.train import parse_overrides
+from unseg.cli.train import load_frozen_base, parse_overrides
 from unseg.errors import UnsegError
 from unseg.models.registry import load_generator
 from unseg.models.sam.base import SamBase, architecture
-from unseg.models.weights.io import save_base
+from unseg.models.weights.io import module_sha256, save_base
 from unseg.train.config import preset
 
 SMALL = ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8",
@@ -116,3 +116,23 @@ def test_overrides_have_the_fields_types() -> None:
     assert config.flip == 0.0 and config.jitter_after is False
     with pytest.raises(UnsegError, match="textures=wide"):
         parse_overrides(config, ["textures=wide"])
+
+
+def test_the_ablations_are_settings(material: Path) -> None:
+    pairs = ["epsilon=1", "epsilon_background=0.25", "label_modification=true",
+             "generator_prompts=box,point", "surrogate_prompts=mask"]  # fmt: skip
+    config = parse_overrides(preset("cpu"), pairs)
+    assert (config.budget.foreground, config.budget.background) == (1, 0.25)
+    assert config.label_modification and config.generator_prompts == ("box", "point")
+    with pytest.raises(UnsegError, match="generator_init is none: use sam or random"):
+        parse_overrides(config, ["generator_init=none"])
+
+    def weights(*more: str) -> str:
+        config = parse_overrides(preset("cpu"), ["generator_size=64", *more])
+        base = load_frozen_base(str(material / "base.safetensors"), config)
+        assert base.image_size == 64 and not any(p.requires_grad for p in base.parameters())
+        return module_sha256(base)
+
+    random = weights("generator_init=random")
+    assert len({weights(), random, weights("generator_init=random", "seed=1")}) == 3
+    assert weights("generator_init=random") == random

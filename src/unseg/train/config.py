@@ -20,6 +20,8 @@ class TrainConfig:
     Models
         base: frozen SAM the generator starts from, ``mobile_sam`` or ``vit_b``.
         generator_size: side of the square generator input, pixels, a multiple of 64.
+        generator_init: ``random`` keeps the base's shape and replaces its weights by random ones,
+            frozen, too (the paper's ablation of the start from SAM).
         mask_feature: feed the mask prompt at the noise grid's resolution into the noise feature.
         local_norm: side, in noise-grid cells (a multiple of 4), of the window in which the noise
             has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
@@ -70,6 +72,7 @@ class TrainConfig:
 
     base: str = "vit_b"
     generator_size: int = 1024
+    generator_init: Literal["sam", "random"] = "sam"
     mask_feature: bool = False
     local_norm: int = 0
     textures: tuple[float, ...] = ()
@@ -112,6 +115,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.generator_size % 64 or self.generator_size <= 0:
             raise UnsegError(f"generator_size is {self.generator_size}: use a multiple of 64")
+        if self.generator_init not in ("sam", "random"):
+            raise UnsegError(f"generator_init is {self.generator_init}: use sam or random")
         if not 0 < self.surrogate_epochs < self.cycle_epochs:
             raise UnsegError(
                 f"surrogate_epochs is {self.surrogate_epochs} of cycle_epochs "
