@@ -184,6 +184,8 @@ def evaluate(
 
         torch.set_num_threads(threads)
         alone = plan is None and len({(cell.task, cell.victim) for cell in cells}) == 1
+        # Defences that learn from other, clean photographs look for them below the same root.
+        os.environ.setdefault("UNSEG_DATA", str(data))
         options = Options(
             data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
             plan.minutes if plan else Options.minutes, cache,
