@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unseg.cli.selection import shard
+from unseg.cli.selection import Selection, shard
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_task, build_victim, data_folder
 from unseg.evaluate.conditions import BASELINES, build_condition, condition_names
@@ -347,6 +347,14 @@ def test_pictures_are_of_data_that_may_be_shown(
             coloured = np.asarray(image.convert("RGB")).max(axis=2) > 200
         white = bright > 245
         assert bright[coloured & ~white].mean() > bright[~coloured & ~white].mean() + 60
+
+
+def test_without_a_victim_the_first_that_fits_is_meant() -> None:
+    chosen = Selection(["person", "instance", "interactive", "detection"], [], ["clean"], [], [0])
+    named = {cell.task: cell.victim.name for cell in chosen.grid({}, 8, 2, "test")}
+    assert named == {
+        "person": "unet", "instance": "mask2former", "interactive": "sam", "detection": "rtdetr",
+    }  # fmt: skip
 
 
 def test_shards_are_all_of_a_suite_and_share_no_published_set() -> None:

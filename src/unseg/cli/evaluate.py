@@ -59,7 +59,8 @@ def evaluate(
         typer.Option(
             "--victim",
             "--victims",
-            help="What is trained, comma-separated; module:Name is your own. Default: unet.",
+            help="What is trained, comma-separated; module:Name is your own. "
+            "Default: the first that fits the task.",
         ),
     ] = None,
     victim_set: Annotated[

@@ -45,7 +45,7 @@ class Selection:
             eps_bg: largest change outside it.
             part: which images to test on.
         """
-        from unseg.evaluate.build import build_task
+        from unseg.evaluate.build import build_task, first_victim
         from unseg.evaluate.suites import Grid, Recipe
         from unseg.noise import Budget
 
@@ -53,14 +53,16 @@ class Selection:
             budget = Budget(eps, eps_bg)
         except ValueError as error:
             raise UnsegError(f"--eps {eps:g} --eps-bg {eps_bg:g}: {error}") from error
-        for name in self.tasks:
-            build_task(name)
-        grid = Grid(
-            "", self.tasks, [Recipe.of(name, **settings) for name in self.victims or ["unet"]],
-            self.conditions or CONDITIONS, self.defences or ["none"], self.seeds or [0, 1, 2],
-            [budget], part,  # type: ignore[arg-type]
-        )  # fmt: skip
-        return list(dict.fromkeys(grid.cells()))
+        cells: list[Cell] = []
+        for task in self.tasks:
+            victims = self.victims or [first_victim(build_task(task))]
+            grid = Grid(
+                "", [task], [Recipe.of(name, **settings) for name in victims],
+                self.conditions or CONDITIONS, self.defences or ["none"], self.seeds or [0, 1, 2],
+                [budget], part,  # type: ignore[arg-type]
+            )  # fmt: skip
+            cells += grid.cells()
+        return list(dict.fromkeys(cells))
 
     def of(self, plan: Plan) -> list[Cell]:
         """A suite's runs that have one of the names given of each kind."""

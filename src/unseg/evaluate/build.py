@@ -63,6 +63,12 @@ def build_victim(recipe: Recipe) -> Victim:
     return victim
 
 
+def first_victim(task: Task) -> str:
+    """The first victim in the registry that can answer a task."""
+    fitting = (name for name in VICTIMS if task.problem.kind in build_victim(Recipe(name)).kinds)
+    return next(fitting)
+
+
 def require_kind(task: Task, victim: Victim) -> None:
     """Refuse a victim that cannot answer a task.
 
