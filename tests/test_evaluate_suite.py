@@ -231,10 +231,7 @@ def test_a_wrong_victim_gets_one_clear_line(
         (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
         (["--task", "person", "--defence", "prayer"], "--defences: prayer is not known here"),
         (["--task", "person", "--condition", "noise"], "--conditions: noise is not a condition"),
-        (
-            ["--task", "instance"],
-            "unet cannot be asked instance, whose kind is instance: it",
-        ),
+        (["--task", "instance", "--victim", "unet"], "unet cannot be asked instance, whose kind"),
         (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
         (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),
         (["--task", "person", "--panels", "some"], "--panels some: expected allowed, all or none"),
