@@ -348,10 +348,18 @@ def test_pictures_are_of_data_that_may_be_shown(
 
 def test_without_a_victim_the_first_that_fits_is_meant() -> None:
     chosen = Selection(["person", "instance", "interactive", "detection"], [], ["clean"], [], [0])
-    named = {cell.task: cell.victim.name for cell in chosen.grid({}, 8, 2, "test")}
+    named = {cell.task: cell.victim.name for cell in chosen.grid({}, "test")}
     assert named == {
         "person": "unet", "instance": "mask2former", "interactive": "sam", "detection": "rtdetr",
     }  # fmt: skip
+
+
+def test_a_suite_is_cut_down_to_what_is_named() -> None:
+    kept = Selection(["medical"], ["unet"], ["clean", "unseg"], ["none"], [0], eps=4)
+    found = [str(cell) for cell in kept.of(SUITES["cpu"])]
+    assert found == [
+        "medical, unet, clean, none, seed 0", "medical, unet, unseg 4/1, none, seed 0",
+    ]  # fmt: skip
 
 
 def test_shards_are_all_of_a_suite_and_share_no_published_set() -> None:

@@ -101,8 +101,13 @@ def evaluate(
     model: Annotated[
         str, typer.Option(help="Generator of the condition unseg: a name or a .safetensors file.")
     ] = "default",
-    eps: Annotated[float, typer.Option(help="Largest change inside the mask, 8-bit steps.")] = 8.0,
-    eps_bg: Annotated[float, typer.Option(help="Largest change outside it, 8-bit steps.")] = 2.0,
+    eps: Annotated[
+        float | None,
+        typer.Option(help="Largest change inside the mask, 8-bit steps. Default: 8."),
+    ] = None,
+    eps_bg: Annotated[
+        float | None, typer.Option(help="Largest change outside it, 8-bit steps. Default: 2.")
+    ] = None,
     part: Annotated[
         str,
         typer.Option(help="test: the test images. val: every fifth training image, for tuning."),
@@ -156,7 +161,7 @@ def evaluate(
         raise UnsegError(f"--threads {threads}: expected at least 1")
     selection = Selection(
         words([*([first] if first else []), *(task or [])]), words(victim), words(condition),
-        words(defence), seed_numbers(words(seed)),
+        words(defence), seed_numbers(words(seed)), eps, eps_bg,
     )  # fmt: skip
     settings = victim_settings(victim_set, steps=steps, size=size)
     plan = _plan(suite)
@@ -165,7 +170,7 @@ def evaluate(
 
     with tempfile.TemporaryDirectory(prefix="unseg-") as scratch:
         if plan is None:
-            cells = selection.grid(settings, eps, eps_bg, part)
+            cells = selection.grid(settings, part)
         else:
             if settings:
                 raise UnsegError(f"--suite {plan.name} has victim settings of its own: give none")

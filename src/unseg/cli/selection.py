@@ -11,6 +11,7 @@ from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
     from unseg.evaluate.suites import Cell, Plan
+    from unseg.noise import Budget
 
 CONDITIONS = ("clean", "random", "pattern", "unseg")
 
@@ -28,27 +29,40 @@ def words(given: Iterable[str] | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Names given on the command line; an empty list is an option that was not given."""
+    """What the command line names; an empty list or None is an option that was not given.
+
+    Args:
+        tasks: names.
+        victims: names, or ``module:Name``.
+        conditions: names.
+        defences: names.
+        seeds: numbers.
+        eps: largest change inside the mask, in 8-bit steps.
+        eps_bg: largest change outside it.
+    """
 
     tasks: list[str]
     victims: list[str]
     conditions: list[str]
     defences: list[str]
     seeds: list[int]
+    eps: float | None = None
+    eps_bg: float | None = None
 
-    def grid(self, settings: dict[str, Any], eps: float, eps_bg: float, part: str) -> list[Cell]:
+    def grid(self, settings: dict[str, Any], part: str) -> list[Cell]:
         """Every combination of what is named, with defaults for the rest.
 
         Args:
             settings: of the victims.
-            eps: largest change inside the mask, in 8-bit steps.
-            eps_bg: largest change outside it.
             part: which images to test on.
         """
         from unseg.evaluate.build import build_task, first_victim
         from unseg.evaluate.suites import Grid, Recipe
         from unseg.noise import Budget
 
+        usual = Budget()
+        eps = usual.foreground if self.eps is None else self.eps
+        eps_bg = usual.background if self.eps_bg is None else self.eps_bg
         try:
             budget = Budget(eps, eps_bg)
         except ValueError as error:
@@ -74,12 +88,17 @@ class Selection:
             and (not self.conditions or cell.condition in self.conditions)
             and (not self.defences or cell.defence in self.defences)
             and (not self.seeds or cell.seed in self.seeds)
+            and (cell.condition == "clean" or self._affords(cell.budget))
         ]
         if not kept:
             raise UnsegError(
                 f"--suite {plan.name} has no run with what the other options name: leave some out"
             )
         return kept
+
+    def _affords(self, budget: Budget) -> bool:
+        inside = self.eps is None or budget.foreground == self.eps
+        return inside and (self.eps_bg is None or budget.background == self.eps_bg)
 
 
 def shard(cells: list[Cell], text: str) -> list[Cell]:
