@@ -144,7 +144,8 @@ def add_noise(
     """Add a noise field to a photo's pixels.
 
     Grey images get the sum of the three noise channels, cut to [-1, 1]: their mean would leave a
-    third of a coloured texture's strength. In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each.
+    third of a coloured texture's strength. In 16-bit images a change is a whole number of 8-bit
+    steps, 257 sample values each.
 
     Args:
         photo: the original.
