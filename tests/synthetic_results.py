@@ -62,13 +62,13 @@ def write_results(folder: Path) -> Path:
         put(folder, "person", "unet", "unseg", ours, seed=seed)
     put(folder, "person", "unet", "random", 0.61)
     put(folder, "person", "unet", "pattern", 0.05)
-    put(folder, "person", "unet", "texture", 0.2)
+    put(folder, "person", "unet", "texture", 0.118)
     put(folder, "person", "unet", "unseg", 0.45, defence="jpeg75")
     put(folder, "person", "unet", "unseg", 0.13, defence="resize50")
     put(folder, "person", "unet", "clean", 0.59, defence="jpeg75")
     for inside, value in ((2.0, 0.5), (4.0, 0.4), (16.0, 0.04)):
         put(folder, "person", "unet", condition("unseg", inside, inside / 4), value)
-    for share, value, alone in ((0.2, 0.6, 0.59), (0.8, 0.3, 0.4)):
+    for share, value, alone in ((0.2, 0.6, 0.57), (0.8, 0.3, 0.4)):
         put(folder, "person", "unet", mixed("unseg", share), value)
         put(folder, "person", "unet", mixed("clean", round(1 - share, 2)), alone)
     put(folder, "ccp", "unet", "clean", 0.31)

@@ -143,11 +143,12 @@ def test_failures_are_said_with_their_figures(results: Path, reported: tuple[Pat
         "pattern leaves 8% (0.050 of 0.620), less than the best of ours, unseg with 19%" in line
         for line in said
     )
+    # Texture leaves less, too, but by less than a point.
     assert not any("texture" in line or "random" in line for line in said)
     assert any("(without: 19%): jpeg75 73%." in line for line in said)
     assert not any("resize50" in line for line in said)
     # The protected images helped at a share of 20 % only.
-    assert any("(20%: 0.600 and 0.590)" in line for line in said)
+    assert any("(20%: 0.600 and 0.570)" in line for line in said)
     section = reported[1].split("## Where protection fails")[1].split("\n## ")[0]
     assert all(line in section for line in said)
     page = Page((reported[0] / "index.html").read_text(encoding="utf-8"))

@@ -9,6 +9,9 @@ from unseg.report.content import floor_note
 from unseg.report.summary import CLEAN, FAILS, NO_DEFENCE, OURS, Entry, grouped
 from unseg.report.tables import per_cent
 
+POINT = 0.01
+"""Smaller differences of retention are told by the tables alone."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -64,7 +67,7 @@ def _beaten(group: Sequence[Entry]) -> Iterator[str]:
             continue
         best = min(ours, key=lambda e: e.mean)
         for rival in rivals:
-            if not rival.ours and rival.mean < best.mean:
+            if not rival.ours and (best.retention or 0) - (rival.retention or 0) > POINT:
                 yield (
                     f"The baseline {rival.label} leaves {_share(rival)}, less than the best of "
                     f"ours, {best.label} with {_share(best)}."
@@ -99,7 +102,7 @@ def _taught(group: Sequence[Entry]) -> Iterator[str]:
         for e in mixed
         if (e.inner or "").startswith(OURS)
         and e.protected_share in alone
-        and e.mean > alone[e.protected_share].mean
+        and (e.retention or 0) - (alone[e.protected_share].retention or 0) > POINT
     ]
     if taught:
         listed = ", ".join(

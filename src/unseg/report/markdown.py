@@ -58,9 +58,10 @@ def _task(task: str, entries: Sequence[Entry]) -> Iterator[str]:
 
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
     yield (
-        f"Listed are: ours where more than {per_cent(FAILS)} of the clean figure is left, "
-        "baselines that leave less than the best of ours at the same budget, defences that leave "
-        f"more than {per_cent(FAILS)}, and mixed sets that beat their clean rest."
+        f"Listed are: ours where more than {per_cent(FAILS)} of the clean figure is left; "
+        "baselines that leave less than the best of ours at the same budget, by more than a point; "
+        f"defences that leave more than {per_cent(FAILS)}; and mixed sets that beat their clean "
+        "rest by more than a point."
     )
     yield ""
     found = failures(entries)

@@ -141,9 +141,9 @@ def _head(entries: Sequence[Entry], tasks: Sequence[str]) -> Iterator[str]:
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
     yield '<section id="fails" class="fails">\n<h2>Where protection fails</h2>'
     yield (
-        f"<p>Ours where more than {per_cent(FAILS)} is left, baselines that beat the best of "
-        "ours at the same budget, defences that give more than half back, and mixed sets that "
-        "beat their clean rest.</p>"
+        f"<p>Ours where more than {per_cent(FAILS)} is left; baselines that beat the best of "
+        f"ours at the same budget; defences that leave more than {per_cent(FAILS)}; and mixed sets "
+        "that beat their clean rest. Differences of a point or less are left out.</p>"
     )
     found = failures(entries)
     yield "<ul>"

@@ -12,6 +12,7 @@ from unseg.report.figures.style import (
     INK,
     OURS_COLOUR,
     QUIET,
+    WIDTH,
     bare,
     colour_of,
     legend,
@@ -45,11 +46,12 @@ def retention_bars(entries: Sequence[Entry], path: Path) -> bool:
     groups = list(grouped(shown, lambda e: e.task).values())
     counts = [len(unique(e.victim for e in group)) for group in groups]
     rows = _rows(counts)
-    figure, grid = new_figure(len(rows), 2.6)
+    room = max(sum(counts[index] + 0.3 for index in row) for row in rows)
+    figure, grid = new_figure(len(rows), 2.6, max(5.0, WIDTH * room / (ACROSS + 0.6)))
     for row, line in zip(rows, grid, strict=True):
         # A filler keeps bars as wide as those of the other rows.
         widths = [counts[index] + 0.3 for index in row]
-        filler = max(0.0, max(ACROSS, *counts) + 0.3 - sum(widths))
+        filler = room - sum(widths) if room - sum(widths) > 0.1 else 0.0
         cells = line.subgridspec(
             1, len(row) + bool(filler), width_ratios=widths + [filler] * bool(filler)
         )
@@ -119,7 +121,11 @@ def _bars(axis: Axes, entries: Sequence[Entry], labelled: bool) -> None:
     axis.set_ylim(0, 1.2)
     axis.set_yticks([0, 0.5, 1], ["0", "50%", "100%"] if labelled else [""] * 3)
     axis.set_xticks(range(len(victims)), [v.replace(" (", "\n(") for v in victims])
-    axis.set_title(f"{entries[0].task}\n{entries[0].metric}", linespacing=1.4)
+    axis.set_title(entries[0].task, pad=18)
+    axis.annotate(
+        entries[0].metric, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points",
+        color=QUIET, fontsize=8.5,
+    )  # fmt: skip
     axis.grid(axis="y")
     bare(axis)
     if labelled:
