@@ -97,6 +97,16 @@ def tiny(plan: Plan) -> Plan:
     return replace(plan, grids=grids)
 
 
+@pytest.fixture
+def paper(
+    cli: Callable[..., tuple[int, str, str]], checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs ``unseg evaluate --suite paper``, small."""
+    monkeypatch.setenv("UNSEG_CHECKPOINTS", str(checkpoints))
+    monkeypatch.setitem(SUITES, "paper", tiny(PAPER))
+    return lambda *words: cli("evaluate", "--suite", "paper", *words)
+
+
 def test_the_suite_covers_the_paper() -> None:
     cells = PAPER.cells()
     tasks = {cell.task for cell in cells}
@@ -122,18 +132,11 @@ def test_the_suite_covers_the_paper() -> None:
 
 @pytest.mark.parametrize("task", sorted({cell.task for cell in PAPER.cells()}))
 def test_every_command_of_the_suite_runs(
-    task: str,
-    data: Path,
-    checkpoints: Path,
-    tmp_path: Path,
-    cli: Callable[..., tuple[int, str, str]],
-    monkeypatch: pytest.MonkeyPatch,
+    task: str, data: Path, tmp_path: Path, paper: Callable[..., tuple[int, str, str]]
 ) -> None:
-    monkeypatch.setenv("UNSEG_CHECKPOINTS", str(checkpoints))
-    monkeypatch.setitem(SUITES, "paper", tiny(PAPER))
     out, cache = tmp_path / "results", tmp_path / "cache"
-    code, table, log = cli(
-        "evaluate", "--suite", "paper", "--task", task, "--condition", ",".join(SHOWN),
+    code, table, log = paper(
+        "--task", task, "--condition", ",".join(SHOWN),
         "--defence", "none", "--data", data, "-o", out, "--cache", cache, "--cpu",
     )  # fmt: skip
     assert code == 0, log
@@ -158,29 +161,52 @@ def test_every_command_of_the_suite_runs(
     assert not list(folder.glob("*.tmp"))
 
 
+def test_mixed_and_defended_training_sets_run_from_disk(
+    data: Path, tmp_path: Path, paper: Callable[..., tuple[int, str, str]]
+) -> None:
+    """With the generator that ships: a share of the images protected, and what a trainer may do."""
+    cells = [cell for cell in PAPER.cells() if cell.task == "voc"]
+    mixed = [cell.condition for cell in cells if "@" in cell.condition]
+    defended = {cell.defence for cell in cells} - {"none"}
+    assert len(mixed) == 5 and defended >= {"blur", "noise", "jpeg75", "adversarial"}
+    place = ("--data", data, "--cpu", "--cache", tmp_path / "cache", "-o", tmp_path / "results")
+    for words in (
+        ("--condition", mixed[1], "--defence", "none"),
+        ("--condition", "unseg", "--defence", ",".join(defended)),
+    ):
+        code, _, log = paper("--task", "voc", "--victim", "deeplabv3", *words, *place)
+        assert code == 0 and "skipped" not in log, log
+    found = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*.json")]
+    assert {one["config"]["defence"]["label"] for one in found} == {"none", *defended}
+    # One folder a published set: of two images in four, and of all.
+    kept = {len(list(folder.glob("*.npz"))) for folder in (tmp_path / "cache").iterdir()}
+    assert kept == {4} and len(list((tmp_path / "cache").iterdir())) == 2
+    share = next(one for one in found if "@" in one["config"]["condition"]["name"])
+    whole = next(one for one in found if "@" not in one["config"]["condition"]["name"])
+    assert 0 < share["change"]["mean"] < 0.8 * whole["change"]["mean"]
+
+
 def root_of(task: str, data: Path) -> Path:
     return data / TASKS[task]().folder
 
 
 def test_what_is_not_there_is_skipped_with_a_reason(
     data: Path,
-    checkpoints: Path,
     tmp_path: Path,
-    cli: Callable[..., tuple[int, str, str]],
+    paper: Callable[..., tuple[int, str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("UNSEG_CHECKPOINTS", str(tmp_path / "none"))
-    monkeypatch.setitem(SUITES, "paper", tiny(PAPER))
     (tmp_path / "WHU").mkdir()
-    code, preview, log = cli(
-        "evaluate", "--suite", "paper", "--task", "whu,kvasir", "--condition", "clean",
+    code, preview, log = paper(
+        "--task", "whu,kvasir", "--condition", "clean",
         "--data", data, "-o", tmp_path / "out", "--dry-run",
     )  # fmt: skip
     assert code == 0, log
     assert "whu, mask2former, clean, none, seed 0: cannot run: checkpoint swin-tiny" in preview
     assert "kvasir, unet, clean, none, seed 0: about 24.0 h" in preview
-    code, _, log = cli(
-        "evaluate", "--suite", "paper", "--task", "whu", "--condition", "clean",
+    code, _, log = paper(
+        "--task", "whu", "--condition", "clean",
         "--data", tmp_path, "-o", tmp_path / "out",
     )  # fmt: skip
     assert code == 2 and "nothing ran" in log and "the WHU set's layout" in log

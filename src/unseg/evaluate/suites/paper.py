@@ -54,6 +54,7 @@ DEFAULTS = (
 
 HQSEG = ("dis", "coift", "hrsod", "thinobject")
 REMOTE = ("whu", "nwpu", "ssdd")
+DEFENDED = ("blur", "noise", "jpeg75", "resize50", "adversarial")
 MIXES = tuple(f"unseg@{share}" for share in (20, 40, 60, 80, 95))
 
 
@@ -93,7 +94,7 @@ PAPER = Plan(
         Grid("mixed", ["voc"], _for(40_000, "deeplabv3"), MIXES),
         Grid(
             "defended", ["voc"], _for(40_000, "deeplabv3"), ["clean", "unseg"],
-            defences=("jpeg75", "resize50"),
+            defences=DEFENDED,
         ),
     ),
     minutes=24 * 60.0,
