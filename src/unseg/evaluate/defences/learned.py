@@ -48,7 +48,7 @@ class Restoring(Defence):
         self,
         *,
         images: int = 150,
-        steps: int = 500,
+        steps: int = 400,
         batch: int = 8,
         crop: int = 96,
         rate: float = 3e-3,
