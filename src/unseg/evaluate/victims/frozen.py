@@ -33,6 +33,14 @@ def fresh_heads(base: SamBase) -> SamBase:
     return fresh.requires_grad_(False).eval()
 
 
+def train_decoder(base: SamBase) -> None:
+    """Let the mask decoder learn, but for heads that are never asked: of other masks, of IoU."""
+    decoder = base.mask_decoder.requires_grad_(True)
+    decoder.iou_prediction_head.requires_grad_(False)
+    for spare in list(decoder.output_hypernetworks_mlps)[1:]:
+        spare.requires_grad_(False)
+
+
 @torch.no_grad()
 def look(base: SamBase, pixels: Tensor) -> Features:
     """What a base's encoder sees of one image, on the CPU and in half precision, to be held.

@@ -16,7 +16,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.problem import Instances, Kind, Prediction, Problem
 from unseg.evaluate.samples import Sample, to_tensor
 from unseg.evaluate.victims.base import Training
-from unseg.evaluate.victims.frozen import look, moved, refuse, shipped_base, stacked
+from unseg.evaluate.victims.frozen import look, moved, refuse, shipped_base, stacked, train_decoder
 from unseg.evaluate.victims.loader import Augmentation, normalise
 from unseg.evaluate.victims.objects import ObjectLoader, Objects
 from unseg.evaluate.victims.prompter import Picks, Prompter, Proposals, corners, match
@@ -91,10 +91,8 @@ class RSPrompterVictim(TrainedVictim):
 
     def build(self, problem: Problem) -> nn.Module:
         self._base = shipped_base(self.size)
-        decoder = self._base.mask_decoder.requires_grad_(problem.kind != "detection")
-        decoder.iou_prediction_head.requires_grad_(False)
-        for spare in decoder.output_hypernetworks_mlps[1:]:
-            spare.requires_grad_(False)
+        if problem.kind != "detection":
+            train_decoder(self._base)
         classes = 1 if problem.kind == "semantic" else len(problem.classes)
         return Prompter(self._base, classes, width=self.width)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.victims.frozen import fresh_heads, shipped_base
+from unseg.evaluate.victims.frozen import fresh_heads, shipped_base, train_decoder
 from unseg.evaluate.victims.sam_clicks import SamClickNetwork, SamClickVictim
 from unseg.models.prompts import Prompts
 from unseg.models.sam.base import Features
@@ -58,11 +58,7 @@ class SamVictim(SamClickVictim):
     def build(self, problem: Problem) -> nn.Module:
         base = shipped_base(self.size)
         self._base = base if self.decoder == "pretrained" else fresh_heads(base)
-        for part in (self._base.prompt_encoder, self._base.mask_decoder):
-            part.requires_grad_(True)
+        train_decoder(self._base)
+        self._base.prompt_encoder.requires_grad_(True)
         self._base.prompt_encoder.shared_embedding.requires_grad_(False)
-        # One mask is asked for and its quality never: the rest of the decoder's heads is unused.
-        self._base.mask_decoder.iou_prediction_head.requires_grad_(False)
-        for spare in self._base.mask_decoder.output_hypernetworks_mlps[1:]:
-            spare.requires_grad_(False)
         return SamNetwork(self._base)
