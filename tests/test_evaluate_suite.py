@@ -119,7 +119,7 @@ def test_the_cpu_suite_covers_what_it_must() -> None:
         assert any(set(BASELINES) <= conditions(*pair) for pair in pairs if pair[0] == task), task
     for task in ("semantic", "medical"):
         assert set(DEFENCES) == {c.defence for c in cells if c.task == task}
-    for pair in (("semantic", "unet"), ("medical", "unet"), ("instance", "mask2former")):
+    for pair in (("semantic", "efficientnet"), ("medical", "unet"), ("instance", "mask2former")):
         assert all(usual <= conditions(*pair, seed) for seed in (0, 1, 2))
     mixed = {f"unseg@{share}" for share in (20, 40, 60, 80, 95)}
     assert mixed | {"clean-only@20"} <= conditions("medical", "unet")

@@ -15,7 +15,8 @@ USUAL = ("clean", "unseg", "pattern", "random")
 """What every victim is trained on; ours early, as the rest is known to be weaker or stronger."""
 
 MAIN = {
-    "semantic": "unet",
+    # The U-Net from scratch stays below the floor on the validation part.
+    "semantic": "efficientnet",
     "medical": "unet",
     "instance": "mask2former",
     "interactive": "sam",
@@ -27,7 +28,7 @@ MAIN = {
 """The victim of a task that meets every condition."""
 
 OTHERS = {
-    "semantic": ("efficientnet", "segformer", "deeplabv3", "upernet", "unetpp", "tinyvit"),
+    "semantic": ("unet", "segformer", "deeplabv3", "upernet", "unetpp", "tinyvit"),
     "medical": ("efficientnet", "unetpp", "segformer"),
     "instance": ("maskformer",),
     "interactive": ("ritm", "sam_hq"),
@@ -72,16 +73,16 @@ CPU = Plan(
             for task, victim in MAIN.items()
         ),
         Grid("defences", ["medical"], ["unet"], ["unseg"], defences=ALL_DEFENCES),
-        Grid("defences", ["semantic"], ["unet"], ["unseg-class"], defences=ALL_DEFENCES),
+        Grid("defences", ["semantic"], [MAIN["semantic"]], ["unseg-class"], defences=ALL_DEFENCES),
         *(
             Grid("seeds", [task], [MAIN[task]], USUAL, seeds=[0, 1, 2])
             for task in ("semantic", "medical", "instance")
         ),
-        Grid("seeds", ["semantic"], ["unet"], ["unseg-class"], seeds=[0, 1, 2]),
+        Grid("seeds", ["semantic"], [MAIN["semantic"]], ["unseg-class"], seeds=[0, 1, 2]),
         Grid("mixed with clean images", ["medical"], ["unet"], MIXED),
         Grid("budgets", ["medical"], ["unet"], ["unseg", "pattern"], budgets=BUDGETS),
-        Grid("one class alone", ["semantic"], ["unet"], ["unseg[Car]", "unseg[Road]"]),
-        Grid("the best baseline of a dense task", ["semantic"], ["efficientnet"], ["texture"]),
+        Grid("one class alone", ["semantic"], [MAIN["semantic"]], ["unseg[Car]", "unseg[Road]"]),
+        Grid("the best baseline of a dense task", ["semantic"], ["unet"], ["texture"]),
         Grid(
             "one prompt a class, other victims", ["semantic"], OTHERS["semantic"], ["unseg-class"]
         ),
