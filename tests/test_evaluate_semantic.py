@@ -115,6 +115,20 @@ def test_void_pixels_do_not_reach_the_loss() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_rare_classes_count_more() -> None:
+    victim = tiny("unet")
+    targets = torch.tensor([[[0, 0, 0, 0], [1, 255, 255, 255]]])
+    logits = torch.randn(1, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+    each = -logits.log_softmax(1)
+    # Shares of 4/5 and 1/5: one pixel of the rare class counts twice as much as another's.
+    expected = (each[0, 0, 0].sum() + 2 * each[0, 1, 1, 0]) / (4 + 2)
+    assert victim.criterion(logits, targets).item() == pytest.approx(expected.item(), rel=1e-5)
+    # A batch that is void everywhere teaches nothing, and breaks nothing.
+    nothing = victim.criterion(logits.requires_grad_(True), torch.full_like(targets, 255))
+    nothing.backward()
+    assert nothing.item() == 0 and not logits.grad.any()
+
+
 def test_label_maps_are_never_mixed_by_the_loader() -> None:
     draw = tiny("unet", size=40, batch=8).batches(samples(THREE), THREE, np.random.default_rng(0))
     seen = set(draw()[1].unique().tolist())

@@ -22,6 +22,26 @@ from unseg.evaluate.victims.training import TrainedVictim
 DEFAULT_AUGMENTATION = Augmentation()
 
 
+def class_weights(targets: Tensor, classes: int) -> Tensor:
+    """The inverse root of the share that every class has of a batch; 0 for those it lacks.
+
+    Half way between none and the full inverse frequencies of Eigen and Fergus (ICCV 2015).
+
+    Args:
+        targets: (B, S, S) int64 class indices; 255 is void.
+        classes: how many there are.
+
+    Returns:
+        (classes,) float.
+
+    Example:
+        >>> class_weights(torch.tensor([[[0, 0, 0, 0, 1, 255]]]), 3).pow(2)
+        tensor([1.2500, 5.0000, 0.0000])
+    """
+    counts = torch.bincount(targets[targets != VOID], minlength=classes).float()
+    return torch.where(counts > 0, counts.sum() / counts.clamp(min=1), 0.0).sqrt()
+
+
 class SemanticVictim(TrainedVictim):
     """Crops in, class logits out. Hook: :meth:`build`.
 
@@ -98,7 +118,10 @@ class SemanticVictim(TrainedVictim):
         return of(training.defence.attack(images, of))
 
     def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Binary cross entropy + dice for one foreground, else cross entropy without void.
+        """Binary cross entropy + dice for one foreground, else weighted cross entropy.
+
+        Void does not count, and rare classes count more (:func:`class_weights`): without that a
+        short training never predicts them.
 
         Args:
             logits: (B, C, s, s).
@@ -112,7 +135,10 @@ class SemanticVictim(TrainedVictim):
 
             dice = DiceLoss(sigmoid=True, batch=True)
             return F.binary_cross_entropy_with_logits(logits, targets) + dice(logits, targets)
-        return F.cross_entropy(logits, targets, ignore_index=VOID)
+        weights = class_weights(targets, logits.shape[1])
+        total = F.cross_entropy(logits, targets, weights, ignore_index=VOID, reduction="sum")
+        # The usual weighted mean, and 0 instead of NaN for a batch that is all void.
+        return total / weights[targets[targets != VOID]].sum().clamp(min=1.0)
 
     @torch.no_grad()
     def predict(self, image: NDArray[np.uint8]) -> Prediction:

@@ -36,7 +36,7 @@ class UNetPlusPlusVictim(SemanticVictim):
     summary = "small UNet++ from scratch (monai)"
     stride = 16
 
-    def __init__(self, *, width: int = 16, rate: float = 3e-3, **settings: Any) -> None:
+    def __init__(self, *, width: int = 8, rate: float = 3e-3, **settings: Any) -> None:
         super().__init__(rate=rate, **settings)
         self.width = width
 

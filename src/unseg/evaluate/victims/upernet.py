@@ -58,6 +58,8 @@ class UperNetVictim(SemanticVictim):
                 backbone_config=ConvNextConfig(  # type: ignore[call-arg]
                     hidden_sizes=[self.width * 2**stage for stage in range(4)],
                     depths=[self.depth] * 4,
+                    # ConvNeXt's start at 1e-6 is for deep networks and long schedules.
+                    layer_scale_init_value=1.0,
                     out_features=["stage1", "stage2", "stage3", "stage4"],
                 ),
                 hidden_size=self.decoder,
