@@ -238,6 +238,11 @@ def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_
         typer.echo(json.dumps([asdict(result) for result in results]))
     else:
         typer.echo(text)
+    if runner.failed:
+        raise UnsegError(
+            f"{runner.failed} runs ended with a fault, told above; all others are complete, and "
+            "the same command tries those again"
+        )
 
 
 def _tables(results: list[Result], runner: Runner) -> str:

@@ -21,7 +21,7 @@ from unseg.evaluate.conditions import Condition
 from unseg.evaluate.defences import Defence
 from unseg.evaluate.kept import kept
 from unseg.evaluate.results import Result, ResultStore, content_key
-from unseg.evaluate.samples import LazySamples, Sample, Split, mapped, names_of
+from unseg.evaluate.samples import LazySamples, Sample, Split, as_lazy, mapped, names_of
 from unseg.evaluate.tasks import Part, Task
 from unseg.evaluate.victims import Victim
 from unseg.evaluate.victims.base import Progress, Training, silent
@@ -31,7 +31,7 @@ VERSION = 1
 """Goes into every key; raise it when the protocol itself changes, so that nothing stale is used."""
 
 CACHE = Path("unseg-cache")
-"""Where the published images of sets that do not fit in memory are kept."""
+"""Where published images are kept that are costly to make or do not fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,15 @@ class Bench:
     """A task's data, and the last published training set.
 
     Conditions that do not depend on the seed are applied once for a whole suite, because a
-    generator takes longer over the images than the victim does. Training sets that do not fit in
-    memory are kept in files, in 8 bit as published.
+    generator takes longer over the images than the victim does. Training sets of such conditions,
+    and those that do not fit in memory, are kept in files, in 8 bit as published: several
+    processes, victims and days share them.
 
     Args:
         task: what to load and how to score.
         data: the data set's folder.
         part: which images to test on.
-        cache: folder for the published images of sets that are read lazily.
+        cache: folder for the published images that are kept.
     """
 
     def __init__(self, task: Task, data: Path, part: Part = "test", *, cache: Path = CACHE) -> None:
@@ -107,12 +108,16 @@ class Bench:
         identity = {"name": condition.label, "seed": used, **condition.settings()}
         key = content_key(identity)
         if key != self._key:
-            found = condition.publish(self.split.train, self.task.problem, used)
-            if not isinstance(found, LazySamples):
-                found = tuple(found)
-            elif found is not self.split.train:
+            train = self.split.train
+            in_memory = not isinstance(train, LazySamples)
+            found = condition.publish(
+                as_lazy(train) if condition.costly else train, self.task.problem, used
+            )
+            if isinstance(found, LazySamples) and found is not train:
                 whole = content_key({**identity, "data": self.split.sha256, "part": self.part})
                 found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
+            if in_memory:
+                found = tuple(found)
             change = change_of(self.split.train, found)
             limit = condition.budget
             if change.inside > limit.foreground or change.outside > limit.background:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from unseg.evaluate.results import Result, ResultStore, content_key
 from unseg.evaluate.suites.base import Cell
 from unseg.evaluate.tasks import Task
 from unseg.evaluate.victims import Victim
+
+_log = logging.getLogger(__name__)
 
 BENCHES = 2
 """Data sets held in memory at once."""
@@ -92,6 +95,8 @@ class Options:
 class Runner:
     """Cells, the results that are there, and the data that is loaded.
 
+    ``failed`` counts the cells that ended with a fault, not with a reason why they cannot run.
+
     Args:
         cells: in the order in which they run.
         store: where results are found and saved.
@@ -109,6 +114,7 @@ class Runner:
         self.tasks: dict[str, Task] = {}
         self._benches: dict[tuple[str, str], Bench] = {}
         self._broken: dict[object, str] = {}
+        self.failed = 0
         self._surveyed: dict[Cell, Entry] = {}
         # One data set after the other, so that each is read once.
         for cell in sorted(cells, key=lambda c: (c.task, c.part)):
@@ -167,6 +173,13 @@ class Runner:
             if cell.condition == "clean" and cell.defence == "none":
                 self._broken[cell.task, cell.victim] = str(error)
             return None, str(error)
+        except Exception as error:
+            # A fault in one cell must not cost a night's suite the others; it is told at the end.
+            if self.options.strict:
+                raise
+            _log.exception("%s failed", cell)
+            self.failed += 1
+            return None, f"failed: {type(error).__name__}: {error}"
         self.estimate.add(cell, result)
         if processes.is_first():
             save_pictures(self.store.folder, result, bench, victim, self.options.pictures)

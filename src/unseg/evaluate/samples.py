@@ -113,6 +113,13 @@ class LazySamples(Sequence[Sample]):
         return LazySamples(self.names, lambda i: change(self._read(i)))
 
 
+def as_lazy(samples: Sequence[Sample]) -> LazySamples:
+    """The same samples, so that a change of them is made when one is asked for."""
+    if isinstance(samples, LazySamples):
+        return samples
+    return LazySamples(names_of(samples), samples.__getitem__)
+
+
 def mapped(samples: Sequence[Sample], change: Callable[[Sample], Sample]) -> Sequence[Sample]:
     """Change every sample: now for samples in memory, on reading for lazy ones."""
     if isinstance(samples, LazySamples):

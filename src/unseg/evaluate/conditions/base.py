@@ -32,6 +32,9 @@ class Condition(Configured):
     seeded: bool = True
     """Whether the noise depends on the seed; if not, one protected set serves every seed."""
 
+    costly: bool = False
+    """Whether one image takes so long that published images are kept in files."""
+
     def __init__(self, *, budget: Budget = Budget()) -> None:
         self.budget = budget
 

@@ -45,6 +45,7 @@ class Unseg(Condition):
     name = "unseg"
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
+    costly = True
 
     def __init__(
         self,

@@ -12,6 +12,9 @@ from torch import Tensor
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.samples import Sample
 
+HIDDEN = ("budget", "seeded", "costly")
+"""Attributes that the wrapped condition's own settings decide."""
+
 
 class Wrapper(Condition):
     """Another condition, applied to a part of what there is. Hook: :meth:`publish`.
@@ -25,11 +28,11 @@ class Wrapper(Condition):
     def __init__(self, condition: Condition) -> None:
         super().__init__(budget=condition.budget)
         self._condition = condition
-        self.seeded = condition.seeded
+        self.seeded, self.costly = condition.seeded, condition.costly
 
     def settings(self) -> dict[str, Any]:
         inner = {"name": self._condition.name, **self._condition.settings()}
-        own = {k: v for k, v in super().settings().items() if k not in ("budget", "seeded")}
+        own = {k: v for k, v in super().settings().items() if k not in HIDDEN}
         return {**own, "condition": inner}
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
