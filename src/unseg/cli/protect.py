@@ -48,6 +48,13 @@ def protect(
     background: Annotated[
         str, typer.Option(help="Background label, 0; or none when 0 is a class.")
     ] = "0",
+    visibility: Annotated[
+        Literal["low", "normal", "strong"],
+        typer.Option(
+            help="How much of the bound is used where the noise would be seen most: strong uses "
+            "all of it everywhere."
+        ),
+    ] = "normal",
     format: Annotated[
         Literal["png", "webp", "same"],
         typer.Option(help="png and webp are lossless; same keeps JPEG, which is not."),
@@ -82,9 +89,13 @@ def protect(
 
       unseg protect frames -o protected --masks labels --target class --background none
 
+      unseg protect portraits -o protected --visibility low
+
       unseg protect a.jpg b.png -o protected --format same --json
     """
-    settings = _settings(masks, eps, eps_bg, target, classes, void, background, format, batch)
+    settings = _settings(
+        masks, eps, eps_bg, target, classes, void, background, format, batch, visibility
+    )
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume exclude each other: give one of them")
 
@@ -113,6 +124,7 @@ def protect(
 def _settings(
     masks: Path | None, eps: float, eps_bg: float, target: Any, classes: str | None, void: str,
     background: str, choice: str, batch: int,
+    visibility: Any,
 ) -> Settings:  # fmt: skip
     """Check the options that need no image."""
     from unseg.data.masks import LabelRules
@@ -135,7 +147,7 @@ def _settings(
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
     )
-    return Settings(Budget(eps, eps_bg), choice, rules, masks, batch)
+    return Settings(Budget(eps, eps_bg), choice, rules, masks, batch, visibility)
 
 
 def _labels(text: str) -> tuple[int, ...]:

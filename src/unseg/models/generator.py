@@ -14,7 +14,7 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
-from unseg.models.textures import TextureBank
+from unseg.models.textures import Codebook, TextureBank
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
@@ -32,6 +32,8 @@ class HeadConfig:
         textures: periods, in noise-grid cells, of a bank of textures from which the feature chooses
             (:class:`~unseg.models.textures.TextureBank`); empty has no bank.
         logit_scale: factor on the noise logits before tanh at the start of training.
+        codebook: periods, in noise-grid cells, of the textures that codes ask for
+            (:class:`~unseg.models.textures.Codebook`); empty moves the learned choice on instead.
     """
 
     width: int = 64
@@ -39,6 +41,7 @@ class HeadConfig:
     local_norm: int = 0
     textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
+    codebook: tuple[float, ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HeadConfig:
@@ -173,6 +176,9 @@ class NoiseGenerator(nn.Module):
         self.textures: TextureBank | None = None
         if self.config.textures:
             self.textures = TextureBank(channels, hidden, self.config.textures)
+        self.codebook: Codebook | None = None
+        if self.config.codebook:
+            self.codebook = Codebook(hidden, self.config.codebook)
         self.log_scale = nn.Parameter(torch.tensor(float(self.config.logit_scale)).log())
 
     @property
@@ -210,6 +216,9 @@ class NoiseGenerator(nn.Module):
         Returns:
             (B, 3, 4g, 4g) in [-1, 1].
         """
+        if self.codebook is not None and codes is not None and bool((codes > 0).all()):
+            # What a code looks like does not depend on the prompt: only where it goes does.
+            return self.codebook(embedding, codes, self.grid)
         tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
         feature = self.from_mask_feature(upscaled) + self.from_embedding(embedding)
         feature = feature + self.from_early(early)
@@ -227,7 +236,11 @@ class NoiseGenerator(nn.Module):
             logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
         if self.config.local_norm:
             logits = flatten_contrast(logits, self.config.local_norm)
-        return torch.tanh(logits * self.log_scale.exp())
+        noise = torch.tanh(logits * self.log_scale.exp())
+        if self.codebook is not None and codes is not None:
+            named = self.codebook(embedding, codes, self.grid)
+            noise = torch.where((codes > 0)[:, None, None, None], named, noise)
+        return noise
 
     @torch.no_grad()
     def noise(self, image: Tensor, masks: Tensor, codes: Sequence[int] | None = None) -> Tensor:

@@ -18,6 +18,12 @@ from torch import Tensor, nn
 
 #: Orientations of every period, in fractions of pi.
 ANGLES = (0.0, 0.25, 0.5, 0.75)
+#: Directions that stay apart under a mirror, in fractions of pi, for textures that name a class.
+CODE_ANGLES = (0.5, 0.0, 0.25)
+#: Signs of the channels. None is another's negative, which half a period's shift would make equal.
+CODE_COLOURS = ((1, -1, 1), (1, 1, -1), (-1, 1, 1))
+#: Factor on a code's wave before tanh: nearly square, so that it uses the bound.
+CODE_GAIN = 4.0
 #: Seed of the fixed projection that turns an image's embedding into phases.
 PHASE_SEED = 7
 
@@ -37,6 +43,94 @@ def wave_vectors(periods: Sequence[float]) -> Tensor:
         for angle in ANGLES
     ]
     return torch.tensor(vectors)
+
+
+def wave(vectors: Tensor, phase: Tensor, side: int) -> Tensor:
+    """Plane waves over a square grid.
+
+    Args:
+        vectors: (K, 2) or (B, K, 2), cycles per cell as (y, x).
+        phase: (B, K) in turns.
+        side: of the grid.
+
+    Returns:
+        (B, K, side, side) in [-1, 1].
+    """
+    place = torch.arange(side, device=phase.device, dtype=torch.float32)
+    rows, columns = vectors[..., :1] * place, vectors[..., 1:] * place
+    turns = rows[..., :, None] + columns[..., None, :] + phase[:, :, None, None]
+    return torch.sin(2 * math.pi * turns)
+
+
+def image_phase(embedding: Tensor, projection: Tensor) -> Tensor:
+    """Phases that follow from the image alone.
+
+    A fixed pattern could be estimated from many protected images and subtracted.
+
+    Args:
+        embedding: (B, C, g, g).
+        projection: (C, K), a constant of the architecture.
+
+    Returns:
+        (B, K) in turns, 0..1.
+    """
+    # In double: phases of many turns, which must not depend on batch or thread count.
+    mean = embedding.detach().double().mean((2, 3))
+    return (8 * mean @ projection.double()).remainder(1.0).float()
+
+
+def constant_projection(embed_dim: int, count: int) -> Tensor:
+    """(C, K) the projection of :func:`image_phase`."""
+    rng = torch.Generator().manual_seed(PHASE_SEED)
+    return torch.randn(embed_dim, count, generator=rng)
+
+
+class Codebook(nn.Module):
+    """A texture for every class: period, direction and colour signs, the same in all images.
+
+    The learned choice says where an object is. *Which* one it is, on dense label maps, a texture
+    says best that never changes but for its phase; a victim's random scales leave directions and
+    colours alone, so those differ first.
+
+    Args:
+        embed_dim: channels of the image embedding, from which the phases follow.
+        periods: of the waves, in noise-grid cells.
+
+    The book is part of the weights (buffers): another book is another generator.
+    """
+
+    vectors: Tensor
+    colours: Tensor
+    projection: Tensor
+
+    def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
+        super().__init__()
+        entries = [(p, a, c) for p in periods for c in CODE_COLOURS for a in CODE_ANGLES]
+        angles = torch.tensor([math.pi * angle for _, angle, _ in entries])
+        cycles = torch.tensor([1 / period for period, _, _ in entries])
+        self.register_buffer(
+            "vectors", torch.stack([angles.sin() * cycles, angles.cos() * cycles], dim=1)
+        )
+        self.register_buffer("colours", torch.tensor([c for _, _, c in entries]).float())
+        self.register_buffer(
+            "projection", constant_projection(embed_dim, len(entries)), persistent=False
+        )
+
+    def forward(self, embedding: Tensor, codes: Tensor, side: int) -> Tensor:
+        """Noise of codes.
+
+        Args:
+            embedding: (B, C, g, g) image embedding.
+            codes: (B,) int64 from 1; the book starts again after its last entry.
+            side: of the noise grid.
+
+        Returns:
+            (B, 3, side, side) in [-1, 1].
+        """
+        entry = (codes - 1) % len(self.vectors)
+        phase = image_phase(embedding, self.projection).gather(1, entry[:, None])
+        waves = wave(self.vectors[entry][:, None], phase, side)
+        return torch.tanh(CODE_GAIN * waves) * self.colours[entry][:, :, None, None]
 
 
 class TextureBank(nn.Module):
@@ -70,11 +164,9 @@ class TextureBank(nn.Module):
         self.register_buffer(
             "vectors", vectors.repeat(channels // len(vectors), 1), persistent=False
         )
-        # Phases that depend on the image: a fixed pattern could be estimated from many protected
-        # images and subtracted. The matrix is a constant of the architecture.
-        rng = torch.Generator().manual_seed(PHASE_SEED)
-        projection = torch.randn(embed_dim, channels, generator=rng)
-        self.register_buffer("projection", projection, persistent=False)
+        self.register_buffer(
+            "projection", constant_projection(embed_dim, channels), persistent=False
+        )
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
 
@@ -88,13 +180,7 @@ class TextureBank(nn.Module):
         Returns:
             (B, K, side, side) in [-1, 1].
         """
-        # In double: phases of many turns, which must not depend on batch or thread count.
-        mean = embedding.detach().double().mean((2, 3))
-        phase = (8 * mean @ self.projection.double()).remainder(1.0).float()
-        place = torch.arange(side, device=embedding.device, dtype=torch.float32)
-        rows, columns = self.vectors[:, :1] * place, self.vectors[:, 1:] * place
-        turns = rows[:, :, None] + columns[:, None, :] + phase[:, :, None, None]
-        return torch.sin(2 * math.pi * turns)
+        return wave(self.vectors, image_phase(embedding, self.projection), side)
 
     def forward(
         self, feature: Tensor, embedding: Tensor, colours: Tensor, codes: Tensor | None = None

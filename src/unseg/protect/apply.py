@@ -19,6 +19,7 @@ from unseg.noise import Budget, compose, quantise
 from unseg.protect.quality import row_blocks
 from unseg.protect.readers import Photo, Pixels
 from unseg.protect.sources import BatchedNoiseSource, MaskProposer, NoiseSource, Proposal
+from unseg.visibility import Visibility, soften
 
 #: Long side, in pixels, above which the model sees a smaller copy. The noise itself lives on a
 #: grid a quarter of the model's input (256 for 1024), so nothing is lost; memory is saved.
@@ -88,14 +89,30 @@ def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
     return Proposal(np.asarray(mask) > 0, found.count)
 
 
-def noise_fields(source: NoiseSource, views: Sequence[View]) -> list[Tensor]:
-    """One noise field a view.
+def noise_fields(
+    source: NoiseSource, views: Sequence[View], budget: Budget, visibility: Visibility
+) -> list[Tensor]:
+    """One noise field a view, made as hard to see as is asked.
 
     Region r's pixels get the noise of region r's prompt, all others that of the union's.
+
+    Args:
+        source: makes the noise.
+        views: of the images.
+        budget: the bound that the noise will be scaled to, in 8-bit steps.
+        visibility: see :func:`unseg.visibility.soften`.
 
     Returns:
         (3, h, w) each, float, in [-1, 1], on the CPU.
     """
+    fields = _full_fields(source, views)
+    return [
+        soften(field, one.image, torch.from_numpy(one.foreground), budget, visibility)
+        for field, one in zip(fields, views, strict=True)
+    ]
+
+
+def _full_fields(source: NoiseSource, views: Sequence[View]) -> list[Tensor]:
     if (
         len(views) > 1
         and isinstance(source, BatchedNoiseSource)

@@ -17,6 +17,7 @@ from unseg.data.masks import LabelRules
 from unseg.errors import UnsegError
 from unseg.noise import Budget
 from unseg.protect.writers import cannot_write, write_atomically
+from unseg.visibility import DEFAULT, Visibility
 
 MANIFEST = "unseg-manifest.jsonl"
 RUN = "unseg-run.json"
@@ -103,6 +104,7 @@ class Settings:
         rules: what the labels of a mask mean.
         masks: folder with masks, or None.
         batch: images in one pass of the model.
+        visibility: how much of the bound is used where the noise would be seen most.
     """
 
     budget: Budget = Budget()
@@ -110,6 +112,7 @@ class Settings:
     rules: LabelRules = LabelRules()  # noqa: RUF009 (frozen)
     masks: Path | None = None
     batch: int = 1
+    visibility: Visibility = DEFAULT
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON, for the run's file."""
@@ -119,6 +122,7 @@ class Settings:
             **asdict(self.rules),
             "masks": None if self.masks is None else self.masks.as_posix(),
             "batch": self.batch,
+            "visibility": self.visibility,
         }
 
     def digest(self, model_sha256: str, mask_file_sha256: str | None) -> str:
@@ -127,6 +131,7 @@ class Settings:
             "unseg": metadata.version("unseg"),
             "budget": asdict(self.budget),
             "format": self.format,
+            "visibility": self.visibility,
             "rules": asdict(self.rules),
             "masks": self.masks is not None,
             "mask": mask_file_sha256,

@@ -270,14 +270,18 @@ class Pipeline:
 
     def _noise_one(self, item: Item) -> None:
         assert item.view is not None
-        item.noise = noise_fields(self.source, [item.view])[0]
+        item.noise = noise_fields(
+            self.source, [item.view], self.settings.budget, self.settings.visibility
+        )[0]
 
     def _noise_many(self, items: list[Item]) -> None:
         """One pass for a group; should it fail, each image is tried alone and says why."""
         started = time.perf_counter()
         views = [item.view for item in items if item.view is not None]
         try:
-            fields = noise_fields(self.source, views)
+            fields = noise_fields(
+                self.source, views, self.settings.budget, self.settings.visibility
+            )
         except Exception:  # the single passes that follow report the cause by image
             return
         share = (time.perf_counter() - started) / len(items)

@@ -16,6 +16,7 @@ from unseg.protect.kinds import Kind, MaskLike, open_image, open_mask
 from unseg.protect.quality import compare
 from unseg.protect.readers import Photo
 from unseg.protect.sources import MaskProposer, NoiseSource, load_models, pick_device
+from unseg.visibility import DEFAULT, Visibility
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Protector:
         mask: MaskLike | None = None,
         budget: Budget = Budget(),
         target: Target = "union",
+        visibility: Visibility = DEFAULT,
     ) -> Protected[Kind]:
         """Protect one image.
 
@@ -108,6 +110,8 @@ class Protector:
             budget: how far a pixel may move, in 8-bit steps.
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.
+            visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
+                noise would be seen most (:func:`unseg.visibility.soften`).
 
         Returns:
             The image, of the same kind, with mask and figures. Saving it in a lossy format breaks
@@ -121,7 +125,7 @@ class Protector:
         if not regions.foreground.any():
             regions = Regions.union(np.ones(regions.foreground.shape, bool))
             origin = "whole-image"
-        noise = noise_fields(self.source, [view(photo, regions)])[0]
+        noise = noise_fields(self.source, [view(photo, regions)], budget, visibility)[0]
         after = replace(photo, pixels=add_noise(photo, noise, regions.foreground, budget))
         quality = compare(photo, after, regions.foreground)
         return Protected(

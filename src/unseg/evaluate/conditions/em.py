@@ -110,7 +110,7 @@ class ErrorMinimising(Condition):
         self,
         *,
         side: int = 96,
-        rounds: int = 8,
+        rounds: int = 5,
         fit: int = 40,
         moves: int = 8,
         step: float = 0.2,

@@ -16,6 +16,7 @@ from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 from unseg.protect.apply import View, noise_fields
 from unseg.protect.sources import NoiseSource
+from unseg.visibility import DEFAULT, Visibility
 
 
 def fingerprint(source: NoiseSource) -> str:
@@ -39,6 +40,7 @@ class Unseg(Condition):
         identity: what tells this generator from others in the result's key; by default the
             checksum of its weights.
         target: one prompt for the union of the foreground, or one per class or instance.
+        visibility: as ``unseg protect --visibility``.
         budget: the bound, in 8-bit steps.
     """
 
@@ -53,17 +55,20 @@ class Unseg(Condition):
         *,
         identity: str | None = None,
         target: Target = "union",
+        visibility: Visibility = DEFAULT,
         budget: Budget = Budget(),
     ) -> None:
         super().__init__(budget=budget)
         self._source = source
         self.generator_id = identity or fingerprint(source)
         self.target: Target = target
+        self.visibility: Visibility = visibility
 
     def settings(self) -> dict[str, Any]:
-        # Left out where it is the reference's, so that the first results keep their keys.
+        # Left out where it is the first results', so that those keep their keys.
         found = super().settings()
-        return found if self.target != "union" else {k: found[k] for k in found if k != "target"}
+        first = {"target": "union", "visibility": "strong"}
+        return {k: v for k, v in found.items() if first.get(k) != v}
 
     @property
     def label(self) -> str:
@@ -75,7 +80,7 @@ class Unseg(Condition):
         with torch.no_grad():
             regions = self._regions(sample)
             view = View(image, regions.foreground, regions.index, regions.codes)
-            return noise_fields(self._source, [view])[0].float().cpu()
+            return noise_fields(self._source, [view], self.budget, self.visibility)[0].float().cpu()
 
     def _regions(self, sample: Sample) -> Regions:
         if self.target == "union":
