@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from unseg.models.textures import ANGLES, TextureBank, wave_vectors
+from unseg.models.textures import ANGLES, BY_LOOK, Codebook, TextureBank, wave_vectors
 
 PERIODS = (4.0, 8.0)
 
@@ -88,3 +88,41 @@ def test_a_code_moves_the_choice_on(bank: TextureBank) -> None:
     moved = bank(feature(5, 14), embedding, colours, torch.tensor([2, 3]))
     plain = bank(feature(7, 1), embedding, colours)
     torch.testing.assert_close(moved, plain, atol=1e-4, rtol=0)
+
+
+def test_a_code_names_the_same_texture_in_every_image_but_for_its_phase() -> None:
+    torch.manual_seed(0)
+    book = Codebook(embed_dim=12, periods=(4.0, 8.0))
+    count = len(book.vectors)
+    embedding = torch.randn(2, 12, 4, 4)
+    code = torch.tensor([5, 5])
+    first, second = book(embedding, code, 32)
+    assert first.shape == (3, 32, 32) and float(first.abs().max()) <= 1
+    assert float(first.square().mean()) > 0.7 and float((first - second).abs().max()) > 0.5
+    # The spectrum does not know the phase.
+    spectra = [torch.fft.rfft2(one).abs() for one in (first, second)]
+    torch.testing.assert_close(*spectra, atol=8.0, rtol=0.2)
+    again = book(embedding[:1], code[:1] + count, 32)[0]
+    torch.testing.assert_close(again, first, atol=1e-5, rtol=0)
+
+
+def test_codes_differ_in_colour_direction_or_period() -> None:
+    book = Codebook(embed_dim=12, periods=(4.0, 8.0))
+    embedding = torch.randn(1, 12, 4, 4).expand(len(book.vectors), -1, -1, -1)
+    noise = book(embedding, torch.arange(1, 1 + len(book.vectors)), 32).flatten(1)
+    alike = torch.corrcoef(noise) - torch.eye(len(noise))
+    assert float(alike.abs().max()) < 0.5
+
+
+def test_without_classes_like_parts_of_images_get_like_textures() -> None:
+    torch.manual_seed(0)
+    book = Codebook(embed_dim=12, periods=(4.0,))
+    book.centres.copy_(torch.randn(9, 12))
+    layout = torch.tensor([[3, 3, 7, 7]] * 2 + [[0, 0, 5, 5]] * 2)
+    embedding = (book.centres[layout] + 0.01 * torch.randn(4, 4, 12)).permute(2, 0, 1)[None]
+    assert torch.equal(book.nearest(embedding, 4)[0], layout)
+    shown = book(embedding, torch.tensor([BY_LOOK]), 32)[0]
+    for entry, rows, columns in ((3, 0, 0), (7, 0, 16), (0, 16, 0), (5, 16, 16)):
+        here = (slice(None), slice(rows, rows + 16), slice(columns, columns + 16))
+        alone = book(embedding, torch.tensor([1 + entry]), 32)[0]
+        torch.testing.assert_close(shown[here], alone[here])

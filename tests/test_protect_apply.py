@@ -28,18 +28,23 @@ def regions_of(target: str) -> Regions:
     return find_regions(LabelMap(values), LabelRules(target=target))  # type: ignore[arg-type]
 
 
+def _union_noise(source: WaveSource, before: Photo, foreground: np.ndarray) -> Tensor:
+    shown = view(before, Regions.union(foreground))
+    return noise_fields(source, [shown], Budget(), "strong")[0]
+
+
 @pytest.mark.parametrize("target", ["class", "instance"])
 def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
     regions, source = regions_of(target), WaveSource()
     shown = view(FULL, regions)
-    field = noise_fields(source, [shown])[0]
+    field = noise_fields(source, [shown], Budget(), "strong")[0]
     assert regions.count >= 2
     for r in range(1 + regions.count):
         prompt = regions.foreground if r == 0 else regions.index == r
         alone = source.noise(shown.image, torch.from_numpy(prompt)[None], [r])[0]
         here = torch.from_numpy(regions.index == r)
         assert torch.equal(field[:, here], alone[:, here])
-    union = noise_fields(source, [view(FULL, Regions.union(regions.foreground))])[0]
+    union = _union_noise(source, FULL, regions.foreground)
     assert not torch.equal(field, union)
 
 
@@ -48,10 +53,10 @@ def test_prompts_beyond_the_memory_limit_go_in_several_calls(
 ) -> None:
     shown = view(FULL, regions_of("instance"))
     source = BatchSource()
-    together = noise_fields(source, [shown])[0]
+    together = noise_fields(source, [shown], Budget(), "strong")[0]
     assert source.calls == 1
     monkeypatch.setattr(apply, "MAX_VALUES", 3 * shown.foreground.size)
-    apart = noise_fields(source, [shown, shown])
+    apart = noise_fields(source, [shown, shown], Budget(), "strong")
     assert source.batches == 0 and source.calls == 1 + 2 * (1 + shown.count)
     assert all(torch.equal(field, together) for field in apart)
 
@@ -61,10 +66,10 @@ def test_batches_give_the_same_noise_as_single_images() -> None:
              for s in range(3)]  # fmt: skip
     views.append(view(FULL, regions_of("class")))
     source = BatchSource()
-    batched = noise_fields(source, views)
+    batched = noise_fields(source, views, Budget(), "strong")
     assert source.batches == 1
     for one, field in zip(views, batched, strict=True):
-        assert torch.equal(noise_fields(source, [one])[0], field)
+        assert torch.equal(noise_fields(source, [one], Budget(), "strong")[0], field)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -76,7 +81,7 @@ def test_the_budget_holds_for_every_kind(bits: int, grey: bool, budget: Budget) 
         pixels = pixels.astype(np.uint16) * 257 + 100
     before = Photo(pixels)
     foreground = DISC > 0
-    noise = noise_fields(WaveSource(), [view(before, Regions.union(foreground))])[0]
+    noise = _union_noise(WaveSource(), before, foreground)
     after = add_noise(before, noise, foreground, budget)
     assert after.dtype == pixels.dtype and after.shape == pixels.shape
     change = largest_change(before, Photo(after), foreground)

@@ -14,10 +14,12 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
-from unseg.models.textures import Codebook, TextureBank
+from unseg.models.textures import BY_LOOK, Codebook, TextureBank
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
+#: Share of an image from which a mask has no shape that noise could tell.
+WHOLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -210,13 +212,14 @@ class NoiseGenerator(nn.Module):
             embedding: (B, 256, g, g) image embedding of the frozen encoder.
             early: (B, C, e, e) early feature of the frozen encoder.
             prompts: a batch of B.
-            codes: (B,) int64, which texture stands for the prompted object; 0 is the learned one.
-                Heads without textures have one noise for all codes.
+            codes: (B,) int64, which texture stands for the prompted object; 0 is the learned one,
+                :data:`~unseg.models.textures.BY_LOOK` what the image's parts look like. Heads
+                without textures have one noise for all codes.
 
         Returns:
             (B, 3, 4g, 4g) in [-1, 1].
         """
-        if self.codebook is not None and codes is not None and bool((codes > 0).all()):
+        if self.codebook is not None and codes is not None and bool((codes != 0).all()):
             # What a code looks like does not depend on the prompt: only where it goes does.
             return self.codebook(embedding, codes, self.grid)
         tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
@@ -239,7 +242,7 @@ class NoiseGenerator(nn.Module):
         noise = torch.tanh(logits * self.log_scale.exp())
         if self.codebook is not None and codes is not None:
             named = self.codebook(embedding, codes, self.grid)
-            noise = torch.where((codes > 0)[:, None, None, None], named, noise)
+            noise = torch.where((codes != 0)[:, None, None, None], named, noise)
         return noise
 
     @torch.no_grad()
@@ -295,7 +298,7 @@ class NoiseGenerator(nn.Module):
                         features.embedding[i : i + 1],
                         features.early[i : i + 1],
                         Prompts(masks=mask_prompt(one[None], self.grid)),
-                        None if codes is None else torch.tensor([codes[i][k]], device=device),
+                        self._code(some[k], 0 if codes is None else codes[i][k]),
                     ),
                     frame,
                 )
@@ -303,6 +306,12 @@ class NoiseGenerator(nn.Module):
             ]
             results.append(torch.cat(noise).to(images[i].device))
         return results
+
+    def _code(self, mask: Tensor, code: int) -> Tensor:
+        """(1,) the code of one prompt: a mask of nearly the whole image tells no shape."""
+        if code == 0 and self.codebook is not None and float(mask.float().mean()) >= WHOLE:
+            code = BY_LOOK
+        return torch.tensor([code], device=self.noise_tokens.weight.device)
 
     def settings(self) -> dict[str, object]:
         """What :mod:`unseg.models.registry` needs to rebuild the generator."""

@@ -24,6 +24,8 @@ CODE_ANGLES = (0.5, 0.0, 0.25)
 CODE_COLOURS = ((1, -1, 1), (1, 1, -1), (-1, 1, 1))
 #: Factor on a code's wave before tanh: nearly square, so that it uses the bound.
 CODE_GAIN = 4.0
+#: The code that leaves the texture to the image: like regions get like textures.
+BY_LOOK = -1
 #: Seed of the fixed projection that turns an image's embedding into phases.
 PHASE_SEED = 7
 
@@ -86,14 +88,16 @@ def constant_projection(embed_dim: int, count: int) -> Tensor:
 
 
 class Codebook(nn.Module):
-    """A texture for every class: period, direction and colour signs, the same in all images.
+    """Textures that name things: period, direction and colour signs, the same in all images.
 
     The learned choice says where an object is. *Which* one it is, on dense label maps, a texture
     says best that never changes but for its phase; a victim's random scales leave directions and
-    colours alone, so those differ first.
+    colours alone, so those differ first. The owner's classes ask for textures by code. Where there
+    are none, the frozen encoder's embedding does: every entry has a centre, and a cell gets the
+    texture of the nearest, so that like regions get like textures in every image.
 
     Args:
-        embed_dim: channels of the image embedding, from which the phases follow.
+        embed_dim: channels of the image embedding, from which the phases follow, too.
         periods: of the waves, in noise-grid cells.
 
     The book is part of the weights (buffers): another book is another generator.
@@ -101,6 +105,7 @@ class Codebook(nn.Module):
 
     vectors: Tensor
     colours: Tensor
+    centres: Tensor
     projection: Tensor
 
     def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
@@ -112,25 +117,37 @@ class Codebook(nn.Module):
             "vectors", torch.stack([angles.sin() * cycles, angles.cos() * cycles], dim=1)
         )
         self.register_buffer("colours", torch.tensor([c for _, _, c in entries]).float())
+        self.register_buffer("centres", torch.zeros(len(entries), embed_dim))
         self.register_buffer(
             "projection", constant_projection(embed_dim, len(entries)), persistent=False
         )
+
+    def nearest(self, embedding: Tensor, side: int) -> Tensor:
+        """(B, side, side) int64, at every cell the entry whose centre is most like it."""
+        cells = embedding.flatten(2).transpose(1, 2)
+        apart = torch.cdist(cells, self.centres.expand(len(cells), -1, -1))
+        grid = apart.argmin(-1).view(len(cells), 1, *embedding.shape[-2:])
+        return F.interpolate(grid.float(), (side, side), mode="nearest")[:, 0].long()
 
     def forward(self, embedding: Tensor, codes: Tensor, side: int) -> Tensor:
         """Noise of codes.
 
         Args:
             embedding: (B, C, g, g) image embedding.
-            codes: (B,) int64 from 1; the book starts again after its last entry.
+            codes: (B,) int64; from 1 an entry everywhere (after the last the book starts again),
+                :data:`BY_LOOK` the nearest entry at every cell.
             side: of the noise grid.
 
         Returns:
             (B, 3, side, side) in [-1, 1].
         """
-        entry = (codes - 1) % len(self.vectors)
-        phase = image_phase(embedding, self.projection).gather(1, entry[:, None])
-        waves = wave(self.vectors[entry][:, None], phase, side)
-        return torch.tanh(CODE_GAIN * waves) * self.colours[entry][:, :, None, None]
+        entry = ((codes - 1) % len(self.vectors))[:, None, None].expand(-1, side, side)
+        looks = (codes == BY_LOOK)[:, None, None]
+        if bool(looks.any()):
+            entry = torch.where(looks, self.nearest(embedding, side), entry)
+        waves = wave(self.vectors, image_phase(embedding, self.projection), side)
+        chosen = torch.tanh(CODE_GAIN * waves.gather(1, entry[:, None]))
+        return chosen * self.colours[entry].permute(0, 3, 1, 2)
 
 
 class TextureBank(nn.Module):

@@ -20,6 +20,7 @@ from unseg.models.surrogate import Surrogate
 from unseg.seed import seed_everything
 from unseg.train.batches import Batches, Sample, clean_views, protected_views, step_rng
 from unseg.train.cache import FeatureCache
+from unseg.train.centres import fit_centres
 from unseg.train.checkpoint import load_state, save_generator, save_state
 from unseg.train.config import TrainConfig
 from unseg.train.corpus import Entry, split
@@ -45,6 +46,7 @@ def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
         mask_feature=config.mask_feature,
         local_norm=config.local_norm,
         textures=config.textures,
+        codebook=config.codebook,
         logit_scale=config.logit_scale,
     )
     return NoiseGenerator(base, head)
@@ -97,7 +99,16 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        self.training, self.validation = split(entries, config.validation_share, config.seed)
+        cache = FeatureCache(cache_folder if config.jitter_after else None, base)
         generator = build_generator(base, config)
+        if generator.codebook is not None:
+            book = generator.codebook
+            book.centres.copy_(
+                fit_centres(
+                    self.training, cache, len(book.centres), config.generator_size, config.seed
+                )
+            )
         surrogate = Surrogate(config.surrogate, config.surrogate_size, config.surrogate_width)
         optimisers = (
             torch.optim.Adam(generator.trainable(), lr=config.generator_lr),
@@ -108,8 +119,6 @@ class Trainer:
         self.generator, self.surrogate, self.generator_optimiser, self.surrogate_optimiser = (
             self.accelerator.prepare(generator, surrogate, *optimisers)
         )
-        self.training, self.validation = split(entries, config.validation_share, config.seed)
-        cache = FeatureCache(cache_folder if config.jitter_after else None, base)
         self.batches = Batches(self.training, config, cache)
         self.held_out = Batches(self.validation, config, FeatureCache(cache_folder, base))
         self.progress = Progress()

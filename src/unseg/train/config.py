@@ -28,6 +28,10 @@ class TrainConfig:
             stops the collapse to a constant shift; a window also stops smooth colour clouds.
         textures: periods, in noise-grid cells, of a bank of textures from which the feature
             chooses one at every cell; 1, 2, 4 or 8 of them.
+        codebook: periods, in noise-grid cells, of the textures that name classes, instances or,
+            where a mask has no shape, what parts of an image look like
+            (:class:`~unseg.models.textures.Codebook`). The textures are fixed; what they stand for
+            is fitted to the corpus before the first step.
         logit_scale: factor on the noise logits before tanh at the start.
         head_width: channels of the hidden layers of the noise feature convolutions.
         surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
@@ -76,6 +80,7 @@ class TrainConfig:
     mask_feature: bool = False
     local_norm: int = 0
     textures: tuple[float, ...] = ()
+    codebook: tuple[float, ...] = ()
     logit_scale: float = 0.5
     head_width: int = 64
     surrogate: Literal["vit_b", "small"] = "vit_b"
@@ -173,7 +178,10 @@ CPU = replace(
     base="mobile_sam",
     generator_size=512,
     mask_feature=True,
-    textures=(3.5, 4.0, 5.0, 6.0),
+    # A victim that reads a photograph at 160 pixels sees the shortest as seven pixels; at two
+    # thirds of these periods fine-tuned victims hardly notice the noise (docs/experiments.md).
+    textures=(5.5, 6.5, 8.0, 10.0),
+    codebook=(6.0, 10.0),
     logit_scale=3.0,
     head_width=32,
     surrogate="small",

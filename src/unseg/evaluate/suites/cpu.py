@@ -7,6 +7,8 @@ its floor and a run takes a minute or two on one core.
 
 from __future__ import annotations
 
+from typing import Any
+
 from unseg.evaluate.conditions import BASELINES
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.suites.base import Grid, Plan, Recipe
@@ -15,7 +17,7 @@ from unseg.noise import Budget
 USUAL = ("clean", "unseg", "pattern", "random")
 """What every victim is trained on; ours early, as the rest is known to be weaker or stronger."""
 
-MAIN = {
+MAIN: dict[str, str | Recipe] = {
     # The U-Net from scratch stays below the floor on the validation part.
     "semantic": "efficientnet",
     "medical": "unet",
@@ -36,8 +38,8 @@ OTHERS = {
 }
 """Those that meet the usual ones."""
 
-SMALL = {"size": 160, "crop": 96}
-QUERIES = {"size": 160, "queries": 15}
+SMALL: dict[str, Any] = {"size": 160, "crop": 96}
+QUERIES: dict[str, Any] = {"size": 160, "queries": 15}
 
 SCHEDULES = (
     Recipe.of("unet", steps=220),
