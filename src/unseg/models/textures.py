@@ -87,6 +87,25 @@ def constant_projection(embed_dim: int, count: int) -> Tensor:
     return torch.randn(embed_dim, count, generator=rng)
 
 
+def code_entries(periods: Sequence[float]) -> list[tuple[float, float, tuple[int, ...]]]:
+    """Period, direction and colour signs of every code, the first of them as unlike as can be.
+
+    Neighbours in the list have different periods, and a direction and colour come twice only after
+    all pairs of them came once.
+
+    Example:
+        >>> entries = code_entries((5.0, 9.5))
+        >>> len(entries), len({(angle, colour) for _, angle, colour in entries[:9]})
+        (18, 9)
+    """
+    pairs = [(angle, colour) for colour in CODE_COLOURS for angle in CODE_ANGLES]
+    return [
+        (periods[(place + turn) % len(periods)], *pair)
+        for turn in range(len(periods))
+        for place, pair in enumerate(pairs)
+    ]
+
+
 class Codebook(nn.Module):
     """Textures that name things: period, direction and colour signs, the same in all images.
 
@@ -110,7 +129,7 @@ class Codebook(nn.Module):
 
     def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
         super().__init__()
-        entries = [(p, a, c) for p in periods for c in CODE_COLOURS for a in CODE_ANGLES]
+        entries = code_entries(periods)
         angles = torch.tensor([math.pi * angle for _, angle, _ in entries])
         cycles = torch.tensor([1 / period for period, _, _ in entries])
         self.register_buffer(

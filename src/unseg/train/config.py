@@ -181,14 +181,14 @@ CPU = replace(
     # A victim that reads a photograph at 160 pixels sees the shortest as seven pixels; at two
     # thirds of these periods fine-tuned victims hardly notice the noise (docs/experiments.md).
     textures=(5.5, 6.5, 8.0, 10.0),
-    codebook=(6.0, 10.0),
+    codebook=(5.0, 9.5),
     logit_scale=3.0,
     head_width=32,
     surrogate="small",
     surrogate_size=192,
-    epochs=50,
+    epochs=30,
     epoch_steps=20,
-    drop_epoch=42,
+    drop_epoch=25,
     batch_size=8,
     generator_lr=5e-4,
     surrogate_lr=3e-3,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.ar import Autoregressive
@@ -23,7 +23,7 @@ from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
-from unseg.evaluate.conditions.unseg import Target, Unseg
+from unseg.evaluate.conditions.unseg import Unseg
 from unseg.noise import Budget
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ BASELINES: dict[str, Callable[..., Condition]] = {
     Autoregressive.name: Autoregressive,
 }
 
-GENERATED: dict[str, Target] = {
-    "unseg": "union",
-    "unseg-class": "class",
-    "unseg-instance": "instance",
+GENERATED: dict[str, dict[str, Any]] = {
+    "unseg": {},
+    "unseg-class": {"target": "class"},
+    "unseg-instance": {"target": "instance"},
+    "unseg-low": {"visibility": "low"},
+    "unseg-strong": {"visibility": "strong"},
 }
-"""Conditions that need a generator, and what its mask prompts are."""
+"""Conditions that need a generator: what its mask prompts are, and how visible it may be."""
 
 CLEAN_ONLY = "clean-only"
 
@@ -101,7 +103,7 @@ def build_condition(name: str, *, budget: Budget, model: str = "default") -> Con
 def _build(name: str, budget: Budget, model: str) -> Condition:
     if name in BASELINES:
         return BASELINES[name](budget=budget)
-    return Unseg(_generator(model), target=GENERATED[name], budget=budget)
+    return Unseg(_generator(model), budget=budget, **GENERATED[name])
 
 
 @lru_cache(maxsize=1)

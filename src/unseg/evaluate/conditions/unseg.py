@@ -72,7 +72,10 @@ class Unseg(Condition):
 
     @property
     def label(self) -> str:
-        return self.name if self.target == "union" else f"{self.name}-{self.target}"
+        words = [self.name]
+        words += [self.target] if self.target != "union" else []
+        words += [self.visibility] if self.visibility != DEFAULT else []
+        return "-".join(words)
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         if not sample.mask.any():
