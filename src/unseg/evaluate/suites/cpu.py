@@ -71,6 +71,8 @@ MIXED = (
     "unseg@40", "clean-only@60", "unseg@20", "clean-only@80",
 )  # fmt: skip
 """Each share of protected images, and the clean rest alone."""
+STRONGEST = ("jpeg50", "blur", "grey", "resize50", "residual", "purifier", "remover")
+"""Defences that say most where an object has a shape."""
 BUDGETS = (Budget(2, 0.5), Budget(4, 1), Budget(16, 4))
 
 CPU = Plan(
@@ -95,6 +97,11 @@ CPU = Plan(
             for task in ("semantic", "medical", "instance")
         ),
         Grid("seeds", ["semantic"], [MAIN["semantic"]], ["unseg-class"], seeds=[0, 1, 2]),
+        Grid("visibility", ["instance"], [MAIN["instance"]], ["unseg-low", "unseg-strong"]),
+        Grid(
+            "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
+            defences=STRONGEST,
+        ),
         Grid("mixed with clean images", ["medical"], ["unet"], MIXED),
         Grid("budgets", ["medical"], ["unet"], ["unseg", "pattern"], budgets=BUDGETS),
         Grid("one class alone", ["semantic"], [MAIN["semantic"]], ["unseg[Car]", "unseg[Road]"]),
