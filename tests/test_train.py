@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator, flatten_contrast
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
-from unseg.models.registry import load_generator, write_generator
+from unseg.models.registry import load_generator, read_metadata, write_generator
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.surrogate import Surrogate
 from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter
@@ -354,9 +355,26 @@ def test_a_head_alone_takes_its_base_from_a_shipped_generator(
     assert torch.equal(loaded.noise_tokens.weight, generator.noise_tokens.weight)
 
 
+def test_heads_are_written_beside_an_equal_base_only(
+    base: SamBase, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    whole, head = tmp_path / "whole.safetensors", tmp_path / "head.safetensors"
+    write_generator(NoiseGenerator(base, HeadConfig(width=8)), whole, training={"seed": 3})
+    code, out, _ = cli("weights", "head", whole, "-o", head, "--base-from", whole)
+    assert code == 0 and str(head) in out and head.stat().st_size < whole.stat().st_size
+    assert read_metadata(head)["training"] == {"seed": 3}
+    before, after = load_generator(str(whole)), load_generator(str(head))
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(tensor, after.state_dict()[name]), name
+    code, _, err = cli("weights", "head", whole, "-o", tmp_path / "other.safetensors")
+    assert code == 2 and "has another base than unseg-mobile-sam-2" in err
+
+
 def test_older_weights_stay_loadable_by_name() -> None:
     newest, first = load_generator(), load_generator("unseg-mobile-sam-1")
-    assert newest.model_id.startswith("unseg-mobile-sam-2@") and newest.config.textures
+    second = load_generator("unseg-mobile-sam-2")
+    assert newest.model_id.startswith("unseg-mobile-sam-3@") and newest.config.codebook
+    assert second.model_id.startswith("unseg-mobile-sam-2@") and not second.config.codebook
     assert first.model_id.startswith("unseg-mobile-sam-1@") and not first.config.textures
 
 

@@ -14,7 +14,7 @@ from unseg.noise import Budget
 Visibility = Literal["low", "normal", "strong"]
 DEFAULT: Visibility = "normal"
 
-LOSS: dict[Visibility, float | None] = {"low": 0.04, "normal": 0.08, "strong": None}
+LOSS: dict[Visibility, float | None] = {"low": 0.05, "normal": 0.13, "strong": None}
 """Largest loss of structural similarity that the noise may cause at any place; None is no limit."""
 
 # Structural similarity's own window and constant (Wang et al., 2004), for 8-bit steps.

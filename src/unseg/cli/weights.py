@@ -51,6 +51,26 @@ def import_command(
     )
 
 
+@weights.command("head")
+def head(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A generator of unseg train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+    base_from: Annotated[
+        str, typer.Option(help="Shipped generator with the same frozen base.")
+    ] = "unseg-mobile-sam-2",
+) -> None:
+    """Write a generator without its frozen base, as those that ship beside another.
+
+    Example:
+
+        unseg weights head runs/mine/best.safetensors -o mine.safetensors
+    """
+    from unseg.models.registry import write_head
+
+    write_head(file, output, base_from)
+    typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
+
+
 @weights.command("show")
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors file.")],

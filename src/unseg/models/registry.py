@@ -19,13 +19,14 @@ FORMAT = "unseg-generator-1"
 
 REMEDY = "give a generator written by unseg train"
 
-#: Names of the weights that ship with the package. All but the default are heads without their
-#: frozen base, which is the default's: the package stays below 40 MB.
+#: Names of the weights that ship with the package. All but one are heads without their frozen base,
+#: which is that one's: the package stays below 40 MB.
 SHIPPED = {
+    "unseg-mobile-sam-3": "unseg-mobile-sam-3.safetensors",
     "unseg-mobile-sam-2": "unseg-mobile-sam-2.safetensors",
     "unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors",
 }
-DEFAULT = "unseg-mobile-sam-2"
+DEFAULT = "unseg-mobile-sam-3"
 
 
 def resolve(name_or_path: str) -> Path:
@@ -83,6 +84,26 @@ def write_generator(
     if base_from:
         metadata["base_from"] = base_from
     save_tensors(tensors, path, metadata, overwrite=True)
+
+
+def write_head(file: Path, output: Path, base_from: str) -> None:
+    """Write a generator again without its frozen base.
+
+    Args:
+        file: a generator written by ``unseg train``.
+        output: a ``.safetensors`` file.
+        base_from: a shipped generator with the same base.
+
+    Raises:
+        UnsegError: when the bases differ, or ``file`` is no generator.
+    """
+    generator, other = load_generator(str(file)), load_generator(base_from)
+    shared = other.base.state_dict()
+    own = generator.base.state_dict()
+    if own.keys() != shared.keys() or any(not torch.equal(own[k], shared[k]) for k in own):
+        raise UnsegError(f"{file} has another base than {base_from}: give one with the same")
+    training = read_metadata(file)["training"]
+    write_generator(generator, output, training=training, base_from=base_from)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
