@@ -97,7 +97,11 @@ CPU = Plan(
             for task in ("semantic", "medical", "instance")
         ),
         Grid("seeds", ["semantic"], [MAIN["semantic"]], ["unseg-class"], seeds=[0, 1, 2]),
-        Grid("visibility", ["instance"], [MAIN["instance"]], ["unseg-low", "unseg-strong"]),
+        *(
+            Grid("visibility", [task], [MAIN[task]], ["unseg-strong", "unseg-low"])
+            for task in ("instance", "detection", "panoptic")
+        ),
+        Grid("visibility", ["person"], OTHERS["person"], ["unseg-strong", "unseg-low"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
             defences=STRONGEST,
