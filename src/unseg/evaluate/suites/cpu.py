@@ -46,7 +46,7 @@ SCHEDULES = (
     Recipe.of("unetpp", steps=160, **SMALL),
     Recipe.of("segformer", steps=250, **SMALL),
     Recipe.of("efficientnet", steps=180, **SMALL),
-    Recipe.of("deeplabv3", steps=200, **SMALL),
+    Recipe.of("deeplabv3", steps=280, **SMALL),
     Recipe.of("tinyvit", steps=120, batch=6, **SMALL),
     Recipe.of("mask2former", steps=350, rate=1e-3, encoder=1, decoder=3, points=512, **QUERIES),
     Recipe.of("rtdetr", steps=350, denoising=20, **QUERIES),
