@@ -14,8 +14,9 @@ from unseg.provenance import sha256_file
 SMOOTH = 20
 
 LIMITS = """\
-- Class-agnostic: it tells a model *where* the masked object is, not *which* class it has. Dense
-  label maps, where every pixel has a class, are its weakest use.
+- The learned part is class-agnostic: it tells a model *where* the masked object is, not *which* class
+  it has. On dense label maps, where every pixel has a class, fixed textures of a codebook name the
+  classes; that is its weakest use.
 - The noise lives on a grid of a quarter of the model input ({grid} cells along the long side). A
   trainer who works on small crops of a very large picture sees smooth noise.
 - The generator is public, so an attacker can make pairs of clean and protected images and train a
