@@ -366,6 +366,11 @@ def test_heads_are_written_beside_an_equal_base_only(
     before, after = load_generator(str(whole)), load_generator(str(head))
     for name, tensor in before.state_dict().items():
         assert torch.equal(tensor, after.state_dict()[name]), name
+    loud = tmp_path / "loud.safetensors"
+    assert cli("weights", "head", whole, "-o", loud, "--base-from", whole, "--gain", 4)[0] == 0
+    assert read_metadata(loud)["training"] == {"seed": 3, "gain_after_training": 4.0}
+    scales = [load_generator(str(file)).log_scale.exp().item() for file in (head, loud)]
+    assert scales[1] == pytest.approx(4 * scales[0])
     code, _, err = cli("weights", "head", whole, "-o", tmp_path / "other.safetensors")
     assert code == 2 and "has another base than unseg-mobile-sam-2" in err
 

@@ -7,29 +7,36 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.noise import Budget
+from unseg.protect.quality import ssim
 
 Visibility = Literal["low", "normal", "strong"]
 DEFAULT: Visibility = "normal"
 
-LOSS: dict[Visibility, float | None] = {"low": 0.05, "normal": 0.13, "strong": None}
-"""Largest loss of structural similarity that the noise may cause at any place; None is no limit."""
+SIMILARITY: dict[Visibility, float | None] = {"low": 0.985, "normal": 0.972, "strong": None}
+"""Structural similarity that every image is to keep; None asks for nothing."""
 
 # Structural similarity's own window and constant (Wang et al., 2004), for 8-bit steps.
 _SIGMA, _RADIUS, _C2 = 1.5, 5, (0.03 * 255) ** 2
+#: Pixels on which an image is judged; of larger ones, bands of rows.
+_JUDGED, _BANDS = 300_000, 6
+#: Halvings of the range of limits, which is searched on a logarithmic scale.
+_SEARCH, _LOWEST, _HIGHEST = 7, 0.002, 0.8
 
 
 def soften(
     noise: Tensor, image: Tensor, mask: Tensor, budget: Budget, visibility: Visibility
 ) -> Tensor:
-    """Scale noise down where it would be seen most.
+    """Scale noise down where it would be seen most, as far as the image needs it.
 
-    Noise of variance v costs an image of variance s about v / (2 s + v + C2) of its structural
-    similarity, so smooth areas show a noise that texture hides. It is also read most easily there:
-    a weaker one tells a model as much. The noise is scaled so that this loss stays below a limit
-    everywhere; the bound holds as before, as nothing is ever scaled up.
+    Noise of energy v costs an image of variance s about v / (2 s + v + C2) of its structural
+    similarity: smooth areas show a noise that texture hides. Images that stay as similar as is
+    asked are left alone, and most photographs of things are. In the others that share is cut to a
+    limit, the same everywhere and the largest that will do. The bound holds as before, as nothing
+    is ever scaled up.
 
     Args:
         noise: (3, h, w), float, in [-1, 1].
@@ -41,22 +48,62 @@ def soften(
     Returns:
         (3, h, w), float, in [-1, 1].
     """
-    limit = LOSS[visibility]
-    if limit is None:
+    wanted = SIMILARITY[visibility]
+    if wanted is None:
         return noise
-    image = image.to(noise)
-    added = noise * budget.amplitude(mask.to(noise))
-    mean = _blurred(image)
-    variance = (_blurred(image * image) - mean * mean).clamp(min=0).mean(0)
-    energy = _blurred(added * added).mean(0)
-    allowed = limit / (1 - limit) * (2 * variance + _C2)
-    return noise * (allowed / energy.clamp(min=1e-6)).clamp(max=1).sqrt()
+    before = _planes(image)
+    added = _planes(noise * budget.amplitude(mask.to(noise)))
+    whole = np.ones(before.shape[:2], np.float32)
+    if _similar(before, added, whole, wanted):
+        return noise
+    mean = _blurred(before)
+    room = 2 * (_blurred(before * before) - mean * mean).clip(min=0).mean(axis=2) + _C2
+    energy = _blurred(added * added).mean(axis=2).clip(min=1e-6)
+
+    def gain(limit: float) -> NDArray[np.float32]:
+        return np.sqrt((limit / (1 - limit) * room / energy).clip(max=1)).astype(np.float32)
+
+    low, high = np.log(_LOWEST), np.log(_HIGHEST)
+    for _ in range(_SEARCH):
+        middle = (low + high) / 2
+        if _similar(before, added, gain(float(np.exp(middle))), wanted):
+            low = middle
+        else:
+            high = middle
+    return noise * torch.from_numpy(gain(float(np.exp(low)))).to(noise)
 
 
-def _blurred(maps: Tensor) -> Tensor:
-    """(C, h, w) under structural similarity's Gaussian window; edges are repeated."""
-    # OpenCV's separable filter takes a tenth of torch's time on a CPU.
-    planes = np.ascontiguousarray(maps.permute(1, 2, 0).cpu().numpy())
+def _similar(
+    before: NDArray[np.float32],
+    added: NDArray[np.float32],
+    gain: NDArray[np.float32],
+    wanted: float,
+) -> bool:
+    """Whether an image with so much of its noise, rounded, is as similar as is wanted."""
+    total = 0.0
+    parts = _bands(*before.shape[:2])
+    for rows in parts:
+        after = (before[rows] + added[rows] * gain[rows, :, None]).round().clip(0, 255)
+        found = ssim(before[rows], after)
+        total += 1.0 if found is None else found
+    return total / len(parts) >= wanted
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    """Rows to judge: all, or evenly spaced bands of a large image."""
+    rows = max(8 * _RADIUS, _JUDGED // (width * _BANDS))
+    if rows * _BANDS >= height:
+        return [slice(0, height)]
+    starts = np.linspace(0, height - rows, _BANDS).round().astype(int).tolist()
+    return [slice(start, start + rows) for start in starts]
+
+
+def _planes(maps: Tensor) -> NDArray[np.float32]:
+    """(3, h, w) to (h, w, 3)."""
+    return np.ascontiguousarray(maps.detach().float().permute(1, 2, 0).cpu().numpy())
+
+
+def _blurred(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     side = 2 * _RADIUS + 1
     soft = cv2.GaussianBlur(planes, (side, side), _SIGMA, borderType=cv2.BORDER_REPLICATE)
-    return torch.from_numpy(soft).permute(2, 0, 1).to(maps)
+    return np.asarray(soft, np.float32)

@@ -58,16 +58,23 @@ def head(
     base_from: Annotated[
         str, typer.Option(help="Shipped generator with the same frozen base.")
     ] = "unseg-mobile-sam-2",
+    gain: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Factor on the noise before it is cut to its bound: above 1 it uses more of it.",
+        ),
+    ] = 1.0,
 ) -> None:
     """Write a generator without its frozen base, as those that ship beside another.
 
     Example:
 
-        unseg weights head runs/mine/best.safetensors -o mine.safetensors
+        unseg weights head runs/mine/best.safetensors -o mine.safetensors --gain 8
     """
     from unseg.models.registry import write_head
 
-    write_head(file, output, base_from)
+    write_head(file, output, base_from, gain)
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
 
 

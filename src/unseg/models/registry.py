@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,16 @@ def write_generator(
     save_tensors(tensors, path, metadata, overwrite=True)
 
 
-def write_head(file: Path, output: Path, base_from: str) -> None:
+def write_head(file: Path, output: Path, base_from: str, gain: float = 1.0) -> None:
     """Write a generator again without its frozen base.
 
     Args:
         file: a generator written by ``unseg train``.
         output: a ``.safetensors`` file.
         base_from: a shipped generator with the same base.
+        gain: factor on the noise logits, written into the training record where it is not 1.
+            Training needs waves that are not saturated, or it has no gradient; deployed ones may
+            use the whole bound.
 
     Raises:
         UnsegError: when the bases differ, or ``file`` is no generator.
@@ -103,6 +107,10 @@ def write_head(file: Path, output: Path, base_from: str) -> None:
     if own.keys() != shared.keys() or any(not torch.equal(own[k], shared[k]) for k in own):
         raise UnsegError(f"{file} has another base than {base_from}: give one with the same")
     training = read_metadata(file)["training"]
+    if gain != 1:
+        with torch.no_grad():
+            generator.log_scale.add_(math.log(gain))
+        training["gain_after_training"] = gain * training.get("gain_after_training", 1.0)
     write_generator(generator, output, training=training, base_from=base_from)
 
 

@@ -14,9 +14,9 @@ from unseg.provenance import sha256_file
 SMOOTH = 20
 
 LIMITS = """\
-- The learned part is class-agnostic: it tells a model *where* the masked object is, not *which* class
-  it has. On dense label maps, where every pixel has a class, fixed textures of a codebook name the
-  classes; that is its weakest use.
+- The learned part is class-agnostic: it tells a model *where* the masked object is, not *which*
+  class it has. On dense label maps, where every pixel has a class, fixed textures of a codebook
+  name the classes; that is its weakest use.
 - The noise lives on a grid of a quarter of the model input ({grid} cells along the long side). A
   trainer who works on small crops of a very large picture sees smooth noise.
 - The generator is public, so an attacker can make pairs of clean and protected images and train a
@@ -93,6 +93,8 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
     chosen = next(line for line in validation if line["step"] == progress["step"])
     corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
     rows = "\n".join(f"| {name} | {value} |" for name, value in config.items())
+    gain = training.get("gain_after_training")
+    saturated = f"\n- The noise logits were multiplied by {gain:g} after training." if gain else ""
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
@@ -114,7 +116,7 @@ One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a froz
   {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
 - Noise on validation images: spatial standard deviation {chosen["noise_std"]:.3f}, share of
   high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value {chosen["noise_abs"]:.3f}
-  (of 1).
+  (of 1), before any gain.{saturated}
 
 ![Curves of the run]({curves_name})
 
