@@ -1,4 +1,4 @@
-"""Noise is scaled down where it would be seen, never up."""
+"""Noise is scaled down where it would be seen, as far as an image needs it, and never up."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noise_stub import WaveSource, photo
+from noise_stub import WaveSource
 from unseg.data.masks import Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.apply import noise_fields, view
 from unseg.protect.quality import ssim
 from unseg.protect.readers import Photo
-from unseg.visibility import LOSS, Visibility, soften
+from unseg.visibility import SIMILARITY, Visibility, soften
 
 
-def scene(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def scene(seed: int = 0, height: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Noise of stripes, an image that is smooth on the left and rough on the right, half a mask."""
     rng = torch.Generator().manual_seed(seed)
-    image = torch.full((3, 64, 96), 120.0)
-    image[:, :, 48:] += 40 * torch.randn(3, 64, 48, generator=rng)
-    stripes = torch.sign(torch.sin(torch.arange(96) * 0.6)).expand(3, 64, 96)
-    mask = torch.zeros(64, 96, dtype=torch.bool)
-    mask[:32] = True
+    image = torch.full((3, height, 96), 120.0)
+    image[:, :, 48:] += 40 * torch.randn(3, height, 48, generator=rng)
+    stripes = torch.sign(torch.sin(torch.arange(96) * 0.6)).expand(3, height, 96)
+    mask = torch.zeros(height, 96, dtype=torch.bool)
+    mask[: height // 2] = True
     return stripes, image.clamp(0, 255).round(), mask
+
+
+def similarity(
+    noise: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, budget: Budget
+) -> float:
+    """Of the image as it is published."""
+    amplitude = mask[None, None].float()
+    moved = compose(image[None], noise[None], amplitude, budget)
+    after = quantise(moved, image[None], amplitude, budget)[0]
+    found = ssim(*(x.permute(1, 2, 0).numpy().astype(np.uint8) for x in (image, after)))
+    assert found is not None
+    return found
 
 
 @settings(max_examples=20, deadline=None)
@@ -40,43 +52,37 @@ def test_noise_only_ever_shrinks_and_keeps_its_signs(
         assert torch.equal(soft, noise)
 
 
-def test_smooth_areas_get_less_than_rough_ones() -> None:
+@pytest.mark.parametrize("visibility", ["low", "normal"])
+@pytest.mark.parametrize("height", [64, 5000])
+def test_every_image_keeps_the_similarity_asked_for(visibility: Visibility, height: int) -> None:
+    noise, image, mask = scene(height=height)
+    budget, wanted = Budget(8, 2), SIMILARITY[visibility]
+    assert wanted is not None and similarity(noise, image, mask, budget) < wanted - 0.01
+    kept = similarity(soften(noise, image, mask, budget, visibility), image, mask, budget)
+    # Not more is taken than has to be; bands of a tall image stand for the whole.
+    assert wanted - 0.004 < kept < wanted + 0.006
+
+
+def test_smooth_areas_give_way_first() -> None:
     noise, image, mask = scene()
     soft = soften(noise, image, mask, Budget(8, 2), "normal").abs()
-    assert float(soft[:, :32, :40].max()) < 0.5 and float(soft[:, :32, 56:].min()) == 1.0
-    # Outside the mask, where the bound is a quarter, hardly anything needs to be taken away.
-    assert float(soft[:, 44:, :40].mean()) > 0.9
+    assert float(soft[:, :32, :40].max()) < 0.5
+    assert float(soft[:, :32, 56:].mean()) > 2 * float(soft[:, :32, :40].mean())
 
 
-@pytest.mark.parametrize("visibility", ["low", "normal"])
-def test_structural_similarity_stays_above_the_limit(visibility: Visibility) -> None:
+def test_rough_images_are_left_alone() -> None:
     noise, image, mask = scene()
-    budget, amplitude = Budget(8, 2), mask[None, None].float()
-    soft = soften(noise, image, mask, budget, visibility)
-    after = quantise(compose(image[None], soft[None], amplitude, budget), image[None], amplitude,
-                     budget)[0]  # fmt: skip
-    found = ssim(*(x.permute(1, 2, 0).numpy().astype(np.uint8) for x in (image, after)))
-    limit = LOSS[visibility]
-    assert found is not None and limit is not None and found >= 1 - limit
+    image = 120 + 50 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    image = image.clamp(0, 255).round()
+    assert torch.equal(soften(noise, image, mask, Budget(8, 2), "low"), noise)
 
 
 def test_fields_are_softened_by_the_budget_they_will_get() -> None:
     flat = Photo(np.full((40, 60, 3), 100, np.uint8))
     shown = view(flat, Regions.union(np.ones((40, 60), bool)))
-    strong, wide, narrow = (
-        noise_fields(WaveSource(), [shown], budget, visibility)[0]
-        for budget, visibility in (
-            (Budget(8, 2), "strong"), (Budget(8, 2), "normal"), (Budget(2, 1), "normal"),
-        )
-    )  # fmt: skip
-    assert float(wide.abs().mean()) < 0.5 < float(narrow.abs().mean())
-    assert torch.equal(narrow, strong)  # two steps are hidden anyway
-
-
-def test_a_textured_photograph_keeps_most_of_its_noise() -> None:
-    shown = view(Photo(photo()), Regions.union(np.ones(photo().shape[:2], bool)))
-    strong, normal = (
-        noise_fields(WaveSource(), [shown], Budget(8, 2), visibility)[0].abs().mean()
-        for visibility in ("strong", "normal")
-    )
-    assert 0 < float(normal) <= float(strong)
+    choices: list[tuple[Budget, Visibility]] = [
+        (Budget(8, 2), "strong"), (Budget(8, 2), "normal"), (Budget(1, 1), "normal"),
+    ]  # fmt: skip
+    strong, wide, narrow = (noise_fields(WaveSource(), [shown], *choice)[0] for choice in choices)
+    assert float(wide.abs().mean()) < 0.5
+    assert torch.equal(narrow, strong)  # one step is hidden anyway
