@@ -148,3 +148,22 @@ def test_proposals_have_the_photos_size(monkeypatch: pytest.MonkeyPatch) -> None
 
     mask = propose(FULL, LeftHalf()).mask
     assert mask.shape == (40, 60) and mask[:, :30].all() and not mask[:, 30:].any()
+
+
+def test_colour_files_of_grey_pixels_are_tinted() -> None:
+    grey = np.repeat(photo()[..., :1], 3, axis=2)
+    regions, source = regions_of("class"), WaveSource()
+    shown = view(Photo(grey), regions)
+    field = noise_fields(source, [shown], Budget(), "strong")[0]
+    assert source.calls == 0
+    assert not field[:, torch.from_numpy(~regions.foreground)].any()
+    colours = {tuple(c) for c in field[:, torch.from_numpy(regions.foreground)].T.tolist()}
+    # Two classes, two colours, and both use the bound.
+    assert len(colours) == 2 and all(abs(v) == 1 for c in colours for v in c)
+    # A file of one channel has no colour to give, and mixed batches keep their order.
+    single = view(Photo(grey[..., 0]), regions)
+    fields = noise_fields(source, [shown, single, view(FULL, regions)], Budget(), "strong")
+    assert source.calls > 0 and torch.equal(fields[0], field)
+    assert torch.equal(
+        fields[2], noise_fields(source, [view(FULL, regions)], Budget(), "strong")[0]
+    )

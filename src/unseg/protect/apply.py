@@ -19,6 +19,7 @@ from unseg.noise import Budget, compose, quantise
 from unseg.protect.quality import row_blocks
 from unseg.protect.readers import Photo, Pixels
 from unseg.protect.sources import BatchedNoiseSource, MaskProposer, NoiseSource, Proposal
+from unseg.protect.tint import is_colourless, tint
 from unseg.visibility import Visibility, soften
 
 #: Long side, in pixels, above which the model sees a smaller copy. The noise itself lives on a
@@ -37,12 +38,14 @@ class View:
         foreground: (h, w), bool.
         index: (h, w), uint8; see :class:`~unseg.data.masks.Regions`.
         codes: of the regions; see there.
+        grey: whether the image has one channel, shown as three.
     """
 
     image: Tensor
     foreground: NDArray[np.bool_]
     index: NDArray[np.uint8]
     codes: tuple[int, ...] = ()
+    grey: bool = False
 
     @property
     def count(self) -> int:
@@ -77,7 +80,7 @@ def view(photo: Photo, regions: Regions) -> View:
         return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
 
     foreground = shrink(regions.foreground.view(np.uint8)) > 0
-    return View(image, foreground, shrink(regions.index), regions.codes)
+    return View(image, foreground, shrink(regions.index), regions.codes, photo.grey)
 
 
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
@@ -94,7 +97,8 @@ def noise_fields(
 ) -> list[Tensor]:
     """One noise field a view, made as hard to see as is asked.
 
-    Region r's pixels get the noise of region r's prompt, all others that of the union's.
+    Region r's pixels get the noise of region r's prompt, all others that of the union's. Images
+    of three channels without colour are tinted instead (:mod:`unseg.protect.tint`).
 
     Args:
         source: makes the noise.
@@ -105,7 +109,12 @@ def noise_fields(
     Returns:
         (3, h, w) each, float, in [-1, 1], on the CPU.
     """
-    fields = _full_fields(source, views)
+    tinted = [not one.grey and is_colourless(one.image) for one in views]
+    made = iter(_full_fields(source, [v for v, t in zip(views, tinted, strict=True) if not t]))
+    fields = [
+        tint(one.foreground, one.index, one.codes) if plain else next(made)
+        for one, plain in zip(views, tinted, strict=True)
+    ]
     return [
         soften(field, one.image, torch.from_numpy(one.foreground), budget, visibility)
         for field, one in zip(fields, views, strict=True)

@@ -1,0 +1,52 @@
+"""Images stored in colour that have none: a tint says more there than any texture.
+
+Microscopes, X-rays and scanned film are often published as colour files of grey pixels. Their own
+contrast drowns a texture, and small objects have no room for one; but one colour, which nothing in
+them ever had, can be read from a single pixel (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+#: Signs of the channels. Unlike a wave's, a tint's negative is another tint.
+TINTS = ((1, -1, 1), (-1, 1, 1), (1, 1, -1), (-1, 1, -1), (1, -1, -1), (-1, -1, 1))
+#: Largest spread of a grey pixel's channels, in 8-bit steps: JPEG's chroma is never quite zero.
+SPREAD = 4.0
+#: Share of pixels that may have more: a ruler, a stamp.
+COLOURED = 0.001
+
+
+def is_colourless(image: Tensor) -> bool:
+    """Whether an image of three channels has no colour.
+
+    Args:
+        image: (3, h, w), float, in [0, 255].
+
+    Example:
+        >>> grey = torch.rand(1, 8, 8).expand(3, -1, -1) * 255
+        >>> is_colourless(grey), is_colourless(grey * torch.tensor([1.0, 0.9, 0.8])[:, None, None])
+        (True, False)
+    """
+    spread = image.amax(dim=0) - image.amin(dim=0)
+    return float((spread > SPREAD).float().mean()) <= COLOURED
+
+
+def tint(foreground: NDArray[np.bool_], index: NDArray[np.uint8], codes: tuple[int, ...]) -> Tensor:
+    """A colour for the foreground, and for every region of its own; the background stays grey.
+
+    Args:
+        foreground: (h, w), bool.
+        index: (h, w), uint8; 0 is the union's colour, r region r's.
+        codes: of the regions from 1 on: equal codes have equal colours in all images.
+
+    Returns:
+        (3, h, w) float, in {-1, 0, 1}.
+    """
+    colours = torch.tensor(TINTS).float()
+    table = colours[torch.tensor([0, *codes]) % len(TINTS)]
+    field = table[torch.from_numpy(index.astype(np.int64))].permute(2, 0, 1)
+    return field * torch.from_numpy(foreground)
