@@ -81,8 +81,9 @@ def test_the_remover_learns_the_public_generators_noise(folder: Path) -> None:
     defence.prepare(published, seed=0)
     restored = [defence.stored(one.image) for one in published]
     assert restored[0].shape == clean[0].image.shape and restored[0].dtype == np.uint8
-    assert error([one.image for one in published], clean) > 7.5
-    assert error(restored, clean) < 3
+    before, after = error([one.image for one in published], clean), error(restored, clean)
+    assert before > 1.5  # what the default visibility leaves on smooth pictures
+    assert after < 0.3 * before
 
 
 def test_the_purifier_removes_noise_it_was_not_told_of(folder: Path) -> None:

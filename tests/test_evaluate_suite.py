@@ -115,7 +115,8 @@ def test_the_cpu_suite_covers_what_it_must() -> None:
     assert len({task for task, _ in pairs}) >= 7 and len({victim for _, victim in pairs}) >= 9
     assert {build_task(task).problem.kind for task, _ in pairs} == set(KINDS)
     assert all(usual <= conditions(*pair) for pair in pairs)
-    for task in {task for task, _ in pairs}:
+    every_task = {task for task, _ in pairs} - {"person"}  # semantic's smaller sister
+    for task in every_task:
         assert any(set(BASELINES) <= conditions(*pair) for pair in pairs if pair[0] == task), task
     for task in ("semantic", "medical"):
         assert set(DEFENCES) == {c.defence for c in cells if c.task == task}
@@ -281,11 +282,11 @@ def test_what_is_not_there_is_skipped_and_the_rest_runs(
 
 def test_nothing_but_skipped_runs_is_an_error(tmp_path: Path, cli) -> None:
     code, out, err = cli(
-        "evaluate", "--suite", "cpu", "--task", "semantic", "--victim", "unet", "--data", tmp_path,
+        "evaluate", "--suite", "cpu", "--task", "medical", "--victim", "unet", "--data", tmp_path,
         "-o", tmp_path / "r",
     )  # fmt: skip
     assert code == 2 and out == ""
-    assert err.splitlines()[-1].startswith("unseg: nothing ran: semantic, unet, clean")
+    assert err.splitlines()[-1].startswith("unseg: nothing ran: medical, unet, clean")
 
 
 def test_a_limit_stops_before_the_next_run(data: Path, tmp_path: Path, cli) -> None:

@@ -7,6 +7,9 @@ import math
 import pytest
 import torch
 
+from unseg.models.generator import HeadConfig, NoiseGenerator
+from unseg.models.geometry import letterbox
+from unseg.models.sam.base import SamBase, architecture
 from unseg.models.textures import ANGLES, BY_LOOK, Codebook, TextureBank, wave_vectors
 
 PERIODS = (4.0, 8.0)
@@ -126,3 +129,26 @@ def test_without_classes_like_parts_of_images_get_like_textures() -> None:
         here = (slice(None), slice(rows, rows + 16), slice(columns, columns + 16))
         alone = book(embedding, torch.tensor([1 + entry]), 32)[0]
         torch.testing.assert_close(shown[here], alone[here])
+
+
+def test_a_mask_of_the_whole_image_leaves_the_texture_to_the_image() -> None:
+    torch.manual_seed(0)
+    base = SamBase(architecture("mobile_sam"), 64).eval()
+    config = HeadConfig(width=8, textures=(4.0,), codebook=(4.0,))
+    generator = NoiseGenerator(base, config).eval()
+    image = torch.rand(3, 64, 64) * 255
+    half = torch.zeros(1, 64, 64, dtype=torch.bool)
+    half[:, :, :32] = True
+    whole = torch.ones_like(half)
+    learned, by_look, coded = (
+        generator.noise(image, mask, codes)[0]
+        for mask, codes in ((half, [0]), (whole, [0]), (whole, [3]))
+    )
+    book = generator.codebook
+    assert book is not None
+    embedding = base.encode(letterbox(image[None], 64)[0]).embedding
+    for found, code in ((by_look, BY_LOOK), (coded, 3)):
+        named = book(embedding, torch.tensor([code]), generator.grid)
+        small = torch.nn.functional.avg_pool2d(found[None], 4)
+        assert torch.corrcoef(torch.stack([small.flatten(), named.flatten()]))[0, 1] > 0.9
+    assert not torch.allclose(learned, by_look, atol=0.1)

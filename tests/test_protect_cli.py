@@ -102,7 +102,8 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
          .astype(np.uint8))  # fmt: skip
     (photos / "notes.txt").write_text("no image")
     out = tmp_path / "out"
-    code, text, _ = cli("protect", photos, "-o", out, "--masks", masks, "--json")
+    line = ("protect", photos, "-o", out, "--masks", masks, "--visibility", "strong", "--json")
+    code, text, _ = cli(*line)
     assert code == 0
     found = records(out)
     assert found["a.jpg"]["mask_source"] == "proposal"

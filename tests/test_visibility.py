@@ -78,7 +78,7 @@ def test_rough_images_are_left_alone() -> None:
 
 
 def test_fields_are_softened_by_the_budget_they_will_get() -> None:
-    flat = Photo(np.full((40, 60, 3), 100, np.uint8))
+    flat = Photo(np.full((40, 60, 3), (100, 80, 120), np.uint8))
     shown = view(flat, Regions.union(np.ones((40, 60), bool)))
     choices: list[tuple[Budget, Visibility]] = [
         (Budget(8, 2), "strong"), (Budget(8, 2), "normal"), (Budget(1, 1), "normal"),

@@ -57,10 +57,10 @@ class Protector:
         ...         sign = torch.arange(image.shape[-1]) % 2 * 2.0 - 1
         ...         return sign.expand(len(masks), *image.shape)
         >>> protector = Protector(Stripes())
-        >>> image = np.full((32, 32, 3), 100, np.uint8)
+        >>> image = np.full((32, 32, 3), (100, 94, 90), np.uint8)
         >>> mask = np.zeros((32, 32), bool)
         >>> mask[8:24, 8:24] = True
-        >>> result = protector.protect(image, mask, Budget(8, 2))
+        >>> result = protector.protect(image, mask, Budget(8, 2), visibility="strong")
         >>> result.image[16, 7:11, 0].tolist(), result.change
         ([102, 92, 108, 92], Change(inside=8.0, outside=2.0))
 
