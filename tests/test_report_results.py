@@ -179,6 +179,21 @@ def test_partial_results_make_a_partial_report(tmp_path: Path, cli) -> None:
     assert "clean training did not run yet" in markdown.read_text()
 
 
+def test_every_class_is_shown_where_there_are_several(tmp_path: Path, cli) -> None:
+    """PQ's mean keeps its background when all people are gone."""
+    for seed, person in ((0, 0.20), (1, 0.30)):
+        scores = {"pq/person": person, "pq/background": 0.9}
+        made.put(tmp_path / "r", "panoptic", "mask2former", "clean", 0.6, seed=seed, scores=scores)
+    scores = {"pq/person": 0.05, "pq/background": 0.8}
+    made.put(tmp_path / "r", "panoptic", "mask2former", "unseg", 0.425, scores=scores)
+    markdown = tmp_path / "results.md"
+    assert cli("report", tmp_path / "r", "-o", tmp_path / "page", "--markdown", markdown)[0] == 0
+    text = markdown.read_text()
+    assert "### pq of every class: mask2former" in text
+    assert "| person | 0.250 | 0.050 (20%) |" in text
+    assert "| background | 0.900 | 0.800 (89%) |" in text
+
+
 def test_runs_that_differ_in_a_setting_are_no_seeds_of_one_another(tmp_path: Path) -> None:
     for width in (8, 16):
         made.put(tmp_path, "person", "unet", "clean", width / 32, settings={"width": width})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 #: Signs of the channels. Unlike a wave's, a tint's negative is another tint. The first is far from
-#: the purple of stained tissue: where some images do have colour, no natural cue must agree with it.
+#: the purple of stained tissue: where some images have colour, no natural cue should agree with it.
 TINTS = ((-1, 1, 1), (-1, 1, -1), (1, 1, -1), (-1, -1, 1), (1, -1, 1), (1, -1, -1))
 #: Largest spread of a grey pixel's channels, in 8-bit steps: JPEG's chroma is never quite zero.
 SPREAD = 4.0

@@ -123,6 +123,9 @@ def task_tables(entries: Sequence[Entry]) -> Iterator[Table]:
             f"{entries[0].metric} by condition", "training images", plain,
             lambda e: e.label, lambda e: e.victim, notes,
         )  # fmt: skip
+    for victim, group in grouped([e for e in plain if e.klass is None], lambda e: e.victim).items():
+        if (table := _every_class(victim, group)) is not None:
+            yield table
     defended = [e for e in entries if e.defence != NO_DEFENCE]
     met = {(e.victim, e.label) for e in defended}
     if met:
@@ -158,6 +161,28 @@ def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Tabl
         f"{metric} of mixed training sets", "protected", ordered,
         lambda e: f"{100 * e.protected_share:g}%", column,
         columns=sorted(unique(map(column, ordered)), key=lambda name: name.endswith("alone")),
+    )  # fmt: skip
+
+
+def _every_class(victim: str, group: Sequence[Entry]) -> Table | None:
+    """Figures class by class, where there are several: a mean hides which class has fallen."""
+    clean = next((e for e in group if e.condition == CLEAN and e.measurable), None)
+    names = [name for name in clean.runs[0].scores if "/" in name] if clean is not None else []
+    if clean is None or len(names) < 2:
+        return None
+
+    def cell(entry: Entry, name: str) -> Cell:
+        value, before = entry.score(name), clean.score(name)
+        if value is None:
+            return Cell(GAP, quiet=True)
+        share = value / before if before and entry is not clean else None
+        return Cell(f"{value:.3f}", "" if share is None else per_cent(share), share)
+
+    ordered = in_condition_order(group)
+    prefix = names[0].partition("/")[0]
+    return Table(
+        f"{prefix} of every class: {victim}", "class", [e.label for e in ordered],
+        [(name.partition("/")[2], [cell(e, name) for e in ordered]) for name in names],
     )  # fmt: skip
 
 
