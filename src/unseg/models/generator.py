@@ -36,6 +36,8 @@ class HeadConfig:
         logit_scale: factor on the noise logits before tanh at the start of training.
         codebook: periods, in noise-grid cells, of the textures that codes ask for
             (:class:`~unseg.models.textures.Codebook`); empty moves the learned choice on instead.
+        background: whether there is noise outside a prompt, too. Without it a region that carries
+            no noise is what a victim learned to be background, and so is a whole clean image.
     """
 
     width: int = 64
@@ -44,6 +46,7 @@ class HeadConfig:
     textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
     codebook: tuple[float, ...] = ()
+    background: bool = True
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HeadConfig:
@@ -304,7 +307,8 @@ class NoiseGenerator(nn.Module):
                 )
                 for k, one in enumerate(grid_masks)
             ]
-            results.append(torch.cat(noise).to(images[i].device))
+            made = torch.cat(noise).to(images[i].device)
+            results.append(made if self.config.background else made * some[:, None].to(made))
         return results
 
     def _code(self, mask: Tensor, code: int) -> Tensor:

@@ -48,6 +48,7 @@ def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
         textures=config.textures,
         codebook=config.codebook,
         logit_scale=config.logit_scale,
+        background=config.epsilon_background > 0,
     )
     return NoiseGenerator(base, head)
 

@@ -178,9 +178,9 @@ CPU = replace(
     base="mobile_sam",
     generator_size=512,
     mask_feature=True,
-    # A victim that reads a photograph at 160 pixels sees the shortest as seven pixels; at two
-    # thirds of these periods fine-tuned victims hardly notice the noise (docs/experiments.md).
-    textures=(5.5, 6.5, 8.0, 10.0),
+    # A victim that reads a photograph at 160 pixels sees the shortest as ten pixels. At half of
+    # these periods fine-tuned victims hardly notice the noise (docs/experiments.md).
+    textures=(8.0, 10.0, 12.0, 14.0),
     codebook=(5.0, 9.5),
     logit_scale=3.0,
     head_width=32,
@@ -194,8 +194,8 @@ CPU = replace(
     surrogate_lr=3e-3,
     cycle_epochs=2,
     epsilon=8.0,
-    # Twice what is deployed: texture, not strength alone, has to tell inside from outside.
-    epsilon_background=4.0,
+    # No noise outside: what carries none is what a whole clean image looks like.
+    epsilon_background=0.0,
     label_modification=False,
     generator_prompts=("mask",),
     surrogate_prompts=("none", "none", "none", "box", "point", "mask"),
