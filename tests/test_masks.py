@@ -10,6 +10,7 @@ from PIL import Image
 
 from unseg.data.masks import (
     MAX_REGIONS,
+    QUIET,
     LabelMap,
     LabelRules,
     find_regions,
@@ -65,7 +66,9 @@ def test_a_class_has_one_code_in_every_image() -> None:
     alone = find_regions(labels([[0, 5], [5, 5]]), LabelRules(target="class"))
     assert alone.codes == (4,) and alone.index.tolist() == [[0, 1], [1, 1]]
     rules = LabelRules(target="class", background=None)
-    assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (0, 5)
+    # Where every label is a class, the first is told by the noise it lacks, as background is.
+    assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
+    assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
     first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
     assert first.count == 0  # the union's prompt, and its code
 

@@ -152,3 +152,16 @@ def test_a_mask_of_the_whole_image_leaves_the_texture_to_the_image() -> None:
         small = torch.nn.functional.avg_pool2d(found[None], 4)
         assert torch.corrcoef(torch.stack([small.flatten(), named.flatten()]))[0, 1] > 0.9
     assert not torch.allclose(learned, by_look, atol=0.1)
+
+
+def test_without_background_noise_stays_inside_the_prompt() -> None:
+    torch.manual_seed(0)
+    base = SamBase(architecture("mobile_sam"), 64).eval()
+    head = HeadConfig(width=8, textures=(4.0,), codebook=(4.0,), background=False)
+    generator = NoiseGenerator(base, head).eval()
+    masks = torch.zeros(2, 48, 64, dtype=torch.bool)
+    masks[0, 10:30, 5:40], masks[1, 30:, 50:] = True, True
+    for mask, noise in zip(
+        masks, generator.noise(torch.rand(3, 48, 64) * 255, masks, [0, 2]), strict=True
+    ):
+        assert bool(noise[:, mask].any()) and not noise[:, ~mask].any()

@@ -48,6 +48,14 @@ def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
     assert not torch.equal(field, union)
 
 
+def test_where_every_label_is_a_class_the_first_carries_no_noise() -> None:
+    rules = LabelRules(target="class", background=None)
+    regions = find_regions(LabelMap(regions_of("class").index.astype(np.int32)), rules)
+    field = noise_fields(WaveSource(), [view(FULL, regions)], Budget(), "strong")[0]
+    first = torch.from_numpy(regions.index == 1)
+    assert bool(first.any()) and not field[:, first].any() and bool(field[:, ~first].all())
+
+
 def test_prompts_beyond_the_memory_limit_go_in_several_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -371,14 +371,21 @@ def test_heads_are_written_beside_an_equal_base_only(
     assert read_metadata(loud)["training"] == {"seed": 3, "gain_after_training": 4.0}
     scales = [load_generator(str(file)).log_scale.exp().item() for file in (head, loud)]
     assert scales[1] == pytest.approx(4 * scales[0])
+    textured, long = tmp_path / "textured.safetensors", tmp_path / "long.safetensors"
+    write_generator(NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,))), textured)
+    line = ("weights", "head", textured, "-o", long, "--base-from", whole, "--stretch", 1.5)
+    assert cli(*line)[0] == 0
+    assert load_generator(str(long)).config.textures == (6.0,)
+    assert read_metadata(long)["training"] == {"stretch_after_training": 1.5}
     code, _, err = cli("weights", "head", whole, "-o", tmp_path / "other.safetensors")
     assert code == 2 and "has another base than unseg-mobile-sam-2" in err
 
 
 def test_older_weights_stay_loadable_by_name() -> None:
     newest, first = load_generator(), load_generator("unseg-mobile-sam-1")
-    second = load_generator("unseg-mobile-sam-2")
-    assert newest.model_id.startswith("unseg-mobile-sam-3@") and newest.config.codebook
+    second, third = (load_generator(f"unseg-mobile-sam-{i}") for i in (2, 3))
+    assert newest.model_id.startswith("unseg-mobile-sam-4@") and not newest.config.background
+    assert third.model_id.startswith("unseg-mobile-sam-3@") and third.config.codebook
     assert second.model_id.startswith("unseg-mobile-sam-2@") and not second.config.codebook
     assert first.model_id.startswith("unseg-mobile-sam-1@") and not first.config.textures
 

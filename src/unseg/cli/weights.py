@@ -65,16 +65,19 @@ def head(
             help="Factor on the noise before it is cut to its bound: above 1 it uses more of it.",
         ),
     ] = 1.0,
+    stretch: Annotated[
+        float, typer.Option(min=0.25, max=8.0, help="Factor on the periods of the textures.")
+    ] = 1.0,
 ) -> None:
     """Write a generator without its frozen base, as those that ship beside another.
 
     Example:
 
-        unseg weights head runs/mine/best.safetensors -o mine.safetensors --gain 8
+        unseg weights head runs/mine/best.safetensors -o mine.safetensors --gain 8 --stretch 1.5
     """
     from unseg.models.registry import write_head
 
-    write_head(file, output, base_from, gain)
+    write_head(file, output, base_from, gain, stretch)
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
 
 

@@ -23,6 +23,9 @@ SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 PROMPT_CELLS = 256
 #: Prompts an image, the union's excepted; the smallest regions beyond it share the union's.
 MAX_REGIONS = 255
+#: Code of a region without noise. Where every label is a class the first has it, as background has
+#: elsewhere: what carries no noise is what a whole clean image looks like to a victim.
+QUIET = -2
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Regions:
         foreground: (H, W), bool.
         index: (H, W), uint8; 0 where the union's noise is used, r where region r's is.
         codes: of every region from 1 on, which texture it asks for: equal for equal classes in all
-            images, so that the noise can say *which* class; of instances, their number.
+            images, so that the noise can say *which* class; of instances, their number;
+            :data:`QUIET` asks for no noise.
     """
 
     foreground: NDArray[np.bool_]
@@ -188,8 +192,9 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
-    # The first class has the code of a single foreground.
-    return _keep_large(foreground, pieces, found - (rules.background == 0))
+    # The first class has the code of a single foreground, or is what background is elsewhere.
+    codes = found - 1 if rules.background == 0 else np.where(found == 0, QUIET, found)
+    return _keep_large(foreground, pieces, codes)
 
 
 def void_share(labels: LabelMap, rules: LabelRules) -> float:

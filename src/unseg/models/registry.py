@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ REMEDY = "give a generator written by unseg train"
 #: Names of the weights that ship with the package. All but one are heads without their frozen base,
 #: which is that one's: the package stays below 40 MB.
 SHIPPED = {
+    "unseg-mobile-sam-4": "unseg-mobile-sam-4.safetensors",
     "unseg-mobile-sam-3": "unseg-mobile-sam-3.safetensors",
     "unseg-mobile-sam-2": "unseg-mobile-sam-2.safetensors",
     "unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors",
 }
-DEFAULT = "unseg-mobile-sam-3"
+DEFAULT = "unseg-mobile-sam-4"
 
 
 def resolve(name_or_path: str) -> Path:
@@ -87,7 +89,9 @@ def write_generator(
     save_tensors(tensors, path, metadata, overwrite=True)
 
 
-def write_head(file: Path, output: Path, base_from: str, gain: float = 1.0) -> None:
+def write_head(
+    file: Path, output: Path, base_from: str, gain: float = 1.0, stretch: float = 1.0
+) -> None:
     """Write a generator again without its frozen base.
 
     Args:
@@ -97,6 +101,8 @@ def write_head(file: Path, output: Path, base_from: str, gain: float = 1.0) -> N
         gain: factor on the noise logits, written into the training record where it is not 1.
             Training needs waves that are not saturated, or it has no gradient; deployed ones may
             use the whole bound.
+        stretch: factor on the periods of the textures, recorded likewise. A surrogate from scratch
+            sees short waves best, victims with pretrained backbones hardly do.
 
     Raises:
         UnsegError: when the bases differ, or ``file`` is no generator.
@@ -111,6 +117,10 @@ def write_head(file: Path, output: Path, base_from: str, gain: float = 1.0) -> N
         with torch.no_grad():
             generator.log_scale.add_(math.log(gain))
         training["gain_after_training"] = gain * training.get("gain_after_training", 1.0)
+    if stretch != 1:
+        periods = tuple(period * stretch for period in generator.config.textures)
+        generator.config = replace(generator.config, textures=periods)
+        training["stretch_after_training"] = stretch * training.get("stretch_after_training", 1.0)
     write_generator(generator, output, training=training, base_from=base_from)
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.data.masks import Regions
+from unseg.data.masks import QUIET, Regions
 from unseg.errors import UnsegError
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.quality import row_blocks
@@ -115,6 +115,10 @@ def noise_fields(
         tint(one.foreground, one.index, one.codes) if plain else next(made)
         for one, plain in zip(views, tinted, strict=True)
     ]
+    for field, one in zip(fields, views, strict=True):
+        for region, code in enumerate(one.codes, start=1):
+            if code == QUIET:
+                field[:, torch.from_numpy(one.index == region)] = 0
     return [
         soften(field, one.image, torch.from_numpy(one.foreground), budget, visibility)
         for field, one in zip(fields, views, strict=True)

@@ -94,7 +94,9 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
     corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
     rows = "\n".join(f"| {name} | {value} |" for name, value in config.items())
     gain = training.get("gain_after_training")
-    saturated = f"\n- The noise logits were multiplied by {gain:g} after training." if gain else ""
+    after = f"\n- The noise logits were multiplied by {gain:g} after training." if gain else ""
+    if stretch := training.get("stretch_after_training"):
+        after += f"\n- The periods of the textures were multiplied by {stretch:g} after training."
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
@@ -116,7 +118,7 @@ One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a froz
   {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
 - Noise on validation images: spatial standard deviation {chosen["noise_std"]:.3f}, share of
   high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value {chosen["noise_abs"]:.3f}
-  (of 1), before any gain.{saturated}
+  (of 1), before any gain.{after}
 
 ![Curves of the run]({curves_name})
 

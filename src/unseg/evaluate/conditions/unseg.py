@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.problem import VOID
+from unseg.evaluate.results import content_key
 from unseg.evaluate.samples import Sample
+from unseg.models.generator import NoiseGenerator
 from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 from unseg.protect.apply import View, noise_fields
@@ -22,6 +25,9 @@ from unseg.visibility import DEFAULT, Visibility
 def fingerprint(source: NoiseSource) -> str:
     """Hex sha256 over the names, types and bytes of a module's weights.
 
+    A generator without noise outside its prompts has its settings, such as the periods of its
+    textures, hashed with them; older ones keep the keys that their results have.
+
     Raises:
         UnsegError: when the source is no ``torch.nn.Module``.
     """
@@ -29,7 +35,10 @@ def fingerprint(source: NoiseSource) -> str:
         raise UnsegError(
             f"{type(source).__name__} has no weights to identify it by: pass identity= to name it"
         )
-    return module_sha256(source)
+    found = module_sha256(source)
+    if isinstance(source, NoiseGenerator) and not source.config.background:
+        found = content_key({"weights": found, **source.settings()})
+    return found
 
 
 class Unseg(Condition):
@@ -95,5 +104,5 @@ class Unseg(Condition):
             return find_regions(LabelMap(values, wide=True), LabelRules(target="instance"))
         if sample.labels is None:
             return Regions.union(sample.mask)  # one class is its union
-        values = np.where(sample.mask, sample.labels.astype(np.int32) + 1, 0)
-        return find_regions(LabelMap(values, wide=True), LabelRules(target="class"))
+        values = np.where(sample.mask, sample.labels, VOID)
+        return find_regions(LabelMap(values), LabelRules(target="class", background=None))
