@@ -1,4 +1,4 @@
-"""The table that two CPU cores carry in two hours: every task, ten victims, real data.
+"""The table that two CPU cores carry in four hours: every task, ten victims, real data.
 
 The most telling runs come first, and it may be stopped and continued at any time. The victims'
 schedules are short ones of their own, chosen on validation parts so that clean training stays above
@@ -77,7 +77,7 @@ BUDGETS = (Budget(2, 0.5), Budget(4, 1), Budget(16, 4))
 
 CPU = Plan(
     name="cpu",
-    summary="every task on real data, sized for two CPU cores and two hours",
+    summary="every task on real data, sized for two CPU cores and four hours",
     grids=(
         *(Grid("main victims", [task], [victim], USUAL) for task, victim in MAIN.items()),
         *(
