@@ -73,6 +73,13 @@ MIXED = (
 """Each share of protected images, and the clean rest alone."""
 STRONGEST = ("jpeg50", "blur", "grey", "resize50", "residual", "purifier", "remover")
 """Defences that say most where an object has a shape."""
+SINGLE = (
+    "grey", "jpeg50", "jpeg75", "jpeg90", "blur", "median", "resize50", "bits4", "augment",
+    "adversarial", "residual",
+)  # fmt: skip
+"""Defences that the baselines meet as well."""
+STRONG_BASELINES = {"medical": ("constant", "pattern"), "semantic": ("texture", "pattern")}
+"""What leaves least without a defence, and the hand-made pattern."""
 BUDGETS = (Budget(2, 0.5), Budget(4, 1), Budget(16, 4))
 
 CPU = Plan(
@@ -107,6 +114,14 @@ CPU = Plan(
             defences=STRONGEST,
         ),
         Grid("mixed with clean images", ["medical"], ["unet"], MIXED),
+        *(
+            Grid("defences against baselines", [task], [MAIN[task]], names, defences=SINGLE)
+            for task, names in STRONG_BASELINES.items()
+        ),
+        Grid(
+            "semantic, small budgets", ["semantic"], [MAIN["semantic"]],
+            ["clean", "unseg-class", "texture", "pattern"], budgets=[PAPER_MEDICAL],
+        ),
         Grid("budgets", ["medical"], ["unet"], ["unseg", "pattern"], budgets=BUDGETS),
         Grid("one class alone", ["semantic"], [MAIN["semantic"]], ["unseg[Car]", "unseg[Road]"]),
         Grid("the best baseline of a dense task", ["semantic"], OTHERS["semantic"], ["texture"]),
