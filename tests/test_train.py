@@ -20,6 +20,7 @@ from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.registry import load_generator, read_metadata, write_generator
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.surrogate import Surrogate
+from unseg.models.textures import Codebook
 from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter
 from unseg.train.bilevel import Trainer
 from unseg.train.cache import FeatureCache
@@ -377,6 +378,23 @@ def test_heads_are_written_beside_an_equal_base_only(
     assert cli(*line)[0] == 0
     assert load_generator(str(long)).config.textures == (6.0,)
     assert read_metadata(long)["training"] == {"stretch_after_training": 1.5}
+    named = tmp_path / "named.safetensors"
+    old = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,), codebook=(4.0,)))
+    assert old.codebook is not None
+    old.codebook.colours.neg_()
+    old.codebook.centres.normal_()
+    write_generator(old, named)
+    line = ("weights", "head", named, "-o", tmp_path / "new.safetensors", "--base-from", whole)
+    assert cli(*line, "--codebook", 6)[0] == 0
+    new = load_generator(str(tmp_path / "new.safetensors"))
+    assert new.codebook is not None and new.config.codebook == (6.0,)
+    today = Codebook(new.codebook.centres.shape[1], (6.0,))
+    for part in ("vectors", "colours"):
+        torch.testing.assert_close(new.codebook.get_buffer(part), today.get_buffer(part))
+    torch.testing.assert_close(new.codebook.centres, old.codebook.centres)
+    code, _, err = cli(*line, "--codebook", "4,8")
+    assert code == 2 and "9 entries and 2 periods make 18" in err
+    assert "at least 2" in cli(*line, "--codebook", "4,x")[2]
     code, _, err = cli("weights", "head", whole, "-o", tmp_path / "other.safetensors")
     assert code == 2 and "has another base than unseg-mobile-sam-2" in err
 

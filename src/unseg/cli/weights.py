@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,14 @@ def head(
     stretch: Annotated[
         float, typer.Option(min=0.25, max=8.0, help="Factor on the periods of the textures.")
     ] = 1.0,
+    codebook: Annotated[
+        str,
+        typer.Option(
+            metavar="P,P,...",
+            help="Periods, in noise-grid cells, of another codebook: the textures that name "
+            "classes.",
+        ),
+    ] = "",
 ) -> None:
     """Write a generator without its frozen base, as those that ship beside another.
 
@@ -77,8 +86,21 @@ def head(
     """
     from unseg.models.registry import write_head
 
-    write_head(file, output, base_from, gain, stretch)
+    write_head(file, output, base_from, gain, stretch, _periods(codebook))
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
+
+
+def _periods(text: str) -> tuple[float, ...]:
+    try:
+        periods = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        periods = (0.0,)
+    # Below two cells a wave is another, longer one.
+    if any(not 2 <= period < math.inf for period in periods):
+        raise typer.BadParameter(
+            f"{text!r}: give numbers of at least 2, such as 5,9.5", param_hint="--codebook"
+        )
+    return periods
 
 
 @weights.command("show")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.sam.base import Architecture, SamBase
+from unseg.models.textures import Codebook, code_entries
 from unseg.models.weights.io import read_tensors, save_tensors
 from unseg.provenance import sha256_file
 
@@ -90,7 +92,12 @@ def write_generator(
 
 
 def write_head(
-    file: Path, output: Path, base_from: str, gain: float = 1.0, stretch: float = 1.0
+    file: Path,
+    output: Path,
+    base_from: str,
+    gain: float = 1.0,
+    stretch: float = 1.0,
+    codebook: Sequence[float] = (),
 ) -> None:
     """Write a generator again without its frozen base.
 
@@ -103,9 +110,12 @@ def write_head(
             use the whole bound.
         stretch: factor on the periods of the textures, recorded likewise. A surrogate from scratch
             sees short waves best, victims with pretrained backbones hardly do.
+        codebook: periods of a new codebook of today's colours, recorded likewise; nothing in a
+            codebook is trained but what its entries stand for, which is kept.
 
     Raises:
-        UnsegError: when the bases differ, or ``file`` is no generator.
+        UnsegError: when the bases differ, ``file`` is no generator, or its codebook has another
+            number of entries.
     """
     generator, other = load_generator(str(file)), load_generator(base_from)
     shared = other.base.state_dict()
@@ -121,7 +131,23 @@ def write_head(
         periods = tuple(period * stretch for period in generator.config.textures)
         generator.config = replace(generator.config, textures=periods)
         training["stretch_after_training"] = stretch * training.get("stretch_after_training", 1.0)
+    if codebook:
+        generator.codebook = _renewed(generator.codebook, codebook, file)
+        generator.config = replace(generator.config, codebook=tuple(codebook))
+        training["codebook_after_training"] = list(codebook)
     write_generator(generator, output, training=training, base_from=base_from)
+
+
+def _renewed(old: Codebook | None, periods: Sequence[float], file: Path) -> Codebook:
+    count = len(code_entries(periods))
+    if old is None or len(old.centres) != count:
+        raise UnsegError(
+            f"{file} has a codebook of {0 if old is None else len(old.centres)} entries and "
+            f"{len(periods)} periods make {count}: give as many periods as it was trained with"
+        )
+    book = Codebook(old.centres.shape[1], periods)
+    book.centres.copy_(old.centres)
+    return book
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
