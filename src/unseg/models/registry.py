@@ -26,12 +26,13 @@ REMEDY = "give a generator written by unseg train"
 #: Names of the weights that ship with the package. All but one are heads without their frozen base,
 #: which is that one's: the package stays below 40 MB.
 SHIPPED = {
+    "unseg-mobile-sam-5": "unseg-mobile-sam-5.safetensors",
     "unseg-mobile-sam-4": "unseg-mobile-sam-4.safetensors",
     "unseg-mobile-sam-3": "unseg-mobile-sam-3.safetensors",
     "unseg-mobile-sam-2": "unseg-mobile-sam-2.safetensors",
     "unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors",
 }
-DEFAULT = "unseg-mobile-sam-4"
+DEFAULT = "unseg-mobile-sam-5"
 
 
 def resolve(name_or_path: str) -> Path:
