@@ -97,6 +97,9 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
     after = f"\n- The noise logits were multiplied by {gain:g} after training." if gain else ""
     if stretch := training.get("stretch_after_training"):
         after += f"\n- The periods of the textures were multiplied by {stretch:g} after training."
+    if book := training.get("codebook_after_training"):
+        periods = " and ".join(f"{period:g}" for period in book)
+        after += f"\n- The codebook was renewed after training: periods of {periods} cells."
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
