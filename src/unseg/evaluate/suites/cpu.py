@@ -58,7 +58,7 @@ PROMPTED = {
     "semantic": "unseg-class",
     "instance": "unseg-instance",
     "interactive": "unseg-instance",
-    "panoptic": "unseg-class",
+    "panoptic": "unseg-instance",
 }
 """Ours with one prompt a class or object, where the task tells them apart."""
 

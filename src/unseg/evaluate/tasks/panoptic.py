@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,30 +13,19 @@ from torch import Tensor
 from unseg.data.formats import Reading
 from unseg.data.formats.coco import read_panoptic
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID, Panoptic, Prediction, Problem
+from unseg.evaluate.problem import Panoptic, Prediction, Problem
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.pedestrians import PedestriansTask
 
 
 class PanopticTask(PedestriansTask):
-    """Panoptic quality of people (things) and background (stuff).
-
-    Background is a segment with a label here, so it is protected like every other: the mask is all
-    that is not void, as the paper's reference has it for label maps (its mask ``all``).
-    """
+    """Panoptic quality of people (things) and background (stuff)."""
 
     name = "panoptic"
     problem = Problem("panoptic", ("person", "background"), frozenset({0}))
     metric = "pq"
     floor = 0.45
     summary = "people and background in segments, COCO's panoptic layout (Penn-Fudan)"
-
-    def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "protected": "labelled"}
-
-    def foreground(self, sample: Sample) -> NDArray[np.bool_]:
-        assert sample.labels is not None
-        return sample.labels != VOID
 
     def read(self, root: Path, part: str) -> Reading:
         return read_panoptic(root / "annotations" / f"panoptic_{part}.json", root / "images")

@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from unseg.data.formats import Reading
 from unseg.errors import UnsegError
 from unseg.evaluate.samples import Sample, Split
@@ -18,7 +15,7 @@ from unseg.provenance import sha256_files
 
 
 class PedestriansTask(Task):
-    """Hooks: :meth:`read`, and :meth:`foreground` where more than the people is protected."""
+    """Hook: :meth:`read`; what is protected are the people, all together."""
 
     folder = "pennfudan"
 
@@ -26,19 +23,14 @@ class PedestriansTask(Task):
     def read(self, root: Path, part: str) -> Reading:
         """Find the part ``train`` or ``test``."""
 
-    def foreground(self, sample: Sample) -> NDArray[np.bool_]:
-        """(H, W) bool, what of an image gets the whole bound: the people, all together."""
-        assert sample.instances is not None
-        return sample.instances > 0
-
     def load(self, root: Path, part: Part = "test") -> Split:
         train = self._checked(root, "train")
         if part == "val":
             kept, held = hold_out(train.samples)
-            return Split(self._held(kept), self._held(held), sha256_files(train.files))
+            return Split(_held(kept), _held(held), sha256_files(train.files))
         test = self._checked(root, "test")
         files = sha256_files([*train.files, *test.files])
-        return Split(self._held(train.samples), self._held(test.samples), files)
+        return Split(_held(train.samples), _held(test.samples), files)
 
     def _checked(self, root: Path, part: str) -> Reading:
         found = self.read(root, part)
@@ -50,6 +42,12 @@ class PedestriansTask(Task):
             )
         return found
 
-    def _held(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
-        """In memory, with the mask of what is protected."""
-        return tuple(replace(one, mask=self.foreground(one)) for one in samples)
+
+def _held(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """In memory, and with the mask of the objects alone."""
+    return tuple(_protecting_objects(sample) for sample in samples)
+
+
+def _protecting_objects(sample: Sample) -> Sample:
+    assert sample.instances is not None
+    return replace(sample, mask=sample.instances > 0)
