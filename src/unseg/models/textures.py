@@ -21,7 +21,7 @@ ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions that stay apart under a mirror, in fractions of pi, for textures that name a class.
 CODE_ANGLES = (0.5, 0.0, 0.25)
 #: Signs of the channels: yellow and blue, cyan and red, light and dark. None is another's negative,
-#: which half a period's shift would make equal. All have brightness, which conversion to grey keeps.
+#: which half a period's shift would make equal. All have brightness, which grey conversion keeps.
 CODE_COLOURS = ((1, 1, -1), (-1, 1, 1), (1, 1, 1))
 #: Factor on a code's wave before tanh: nearly square, so that it uses the bound.
 CODE_GAIN = 4.0

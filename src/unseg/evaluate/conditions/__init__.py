@@ -47,6 +47,7 @@ GENERATED: dict[str, dict[str, Any]] = {
     "unseg-instance": {"target": "instance"},
     "unseg-low": {"visibility": "low"},
     "unseg-strong": {"visibility": "strong"},
+    "unseg-class-strong": {"target": "class", "visibility": "strong"},
 }
 """Conditions that need a generator: what its mask prompts are, and how visible it may be."""
 

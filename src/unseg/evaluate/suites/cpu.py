@@ -108,6 +108,14 @@ CPU = Plan(
             Grid("visibility", [task], [MAIN[task]], ["unseg-strong", "unseg-low"])
             for task in ("instance", "detection", "panoptic")
         ),
+        Grid(
+            "visibility", ["semantic"], [MAIN["semantic"]], ["unseg-class-strong"],
+            seeds=[0, 1, 2],
+        ),
+        Grid(
+            "the whole bound, as the baselines have it", ["semantic"], [MAIN["semantic"]],
+            ["unseg-class-strong"], defences=SINGLE,
+        ),
         Grid("visibility", ["person"], OTHERS["person"], ["unseg-strong", "unseg-low"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
