@@ -105,6 +105,10 @@ CPU = Plan(
         ),
         Grid("seeds", ["semantic"], [MAIN["semantic"]], ["unseg-class"], seeds=[0, 1, 2]),
         *(
+            Grid("seeds", [task], [MAIN[task]], names[:1], seeds=[0, 1, 2])
+            for task, names in STRONG_BASELINES.items()
+        ),
+        *(
             Grid("visibility", [task], [MAIN[task]], ["unseg-strong", "unseg-low"])
             for task in ("instance", "detection", "panoptic")
         ),
