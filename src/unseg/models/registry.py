@@ -15,7 +15,7 @@ import torch
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.sam.base import Architecture, SamBase
-from unseg.models.textures import Codebook, code_entries
+from unseg.models.textures import Codebook
 from unseg.models.weights.io import read_tensors, save_tensors
 from unseg.provenance import sha256_file
 
@@ -23,16 +23,10 @@ FORMAT = "unseg-generator-1"
 
 REMEDY = "give a generator written by unseg train"
 
-#: Names of the weights that ship with the package. All but one are heads without their frozen base,
-#: which is that one's: the package stays below 40 MB.
-SHIPPED = {
-    "unseg-mobile-sam-5": "unseg-mobile-sam-5.safetensors",
-    "unseg-mobile-sam-4": "unseg-mobile-sam-4.safetensors",
-    "unseg-mobile-sam-3": "unseg-mobile-sam-3.safetensors",
-    "unseg-mobile-sam-2": "unseg-mobile-sam-2.safetensors",
-    "unseg-mobile-sam-1": "unseg-mobile-sam-1.safetensors",
-}
-DEFAULT = "unseg-mobile-sam-5"
+#: Names of the weights that ship with the package, the newest first. All but one are heads without
+#: their frozen base, which is that one's: the package stays below 40 MB.
+SHIPPED = tuple(f"unseg-mobile-sam-{number}" for number in (5, 4, 3, 2, 1))
+DEFAULT = SHIPPED[0]
 
 
 def resolve(name_or_path: str) -> Path:
@@ -46,7 +40,7 @@ def resolve(name_or_path: str) -> Path:
     """
     name = DEFAULT if name_or_path == "default" else name_or_path
     if name in SHIPPED:
-        return Path(str(resources.files("unseg") / "assets" / SHIPPED[name]))
+        return Path(str(resources.files("unseg") / "assets" / f"{name}.safetensors"))
     path = Path(name_or_path)
     if path.is_file():
         return path
@@ -115,8 +109,8 @@ def write_head(
             codebook is trained but what its entries stand for, which is kept.
 
     Raises:
-        UnsegError: when the bases differ, ``file`` is no generator, or its codebook has another
-            number of entries.
+        UnsegError: when the bases differ, ``file`` is no generator, or it has no codebook or one
+            with another number of entries.
     """
     generator, other = load_generator(str(file)), load_generator(base_from)
     shared = other.base.state_dict()
@@ -140,13 +134,14 @@ def write_head(
 
 
 def _renewed(old: Codebook | None, periods: Sequence[float], file: Path) -> Codebook:
-    count = len(code_entries(periods))
-    if old is None or len(old.centres) != count:
-        raise UnsegError(
-            f"{file} has a codebook of {0 if old is None else len(old.centres)} entries and "
-            f"{len(periods)} periods make {count}: give as many periods as it was trained with"
-        )
+    if old is None:
+        raise UnsegError(f"{file} has no codebook to renew: give a generator that has one")
     book = Codebook(old.centres.shape[1], periods)
+    if len(book.centres) != len(old.centres):
+        raise UnsegError(
+            f"{file} has a codebook of {len(old.centres)} entries and {len(periods)} periods make "
+            f"{len(book.centres)}: give as many periods as it was trained with"
+        )
     book.centres.copy_(old.centres)
     return book
 
