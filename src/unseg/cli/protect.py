@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +12,11 @@ import typer
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
+    from unseg.data.masks import LabelRules
     from unseg.protect.manifest import Settings
+    from unseg.protect.plan import Plan
     from unseg.protect.run import Run
+    from unseg.protect.sources import NoiseSource
 
 
 def protect(
@@ -48,6 +52,15 @@ def protect(
     background: Annotated[
         str, typer.Option(help="Background label, 0; or none when 0 is a class.")
     ] = "0",
+    silent: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|first|LABELS",
+            help="With --target class --background none: labels that carry no noise, e.g. 0,1,4, "
+            "while the others share one texture; auto chooses them, first gives every class a "
+            "texture of its own and none to label 0.",
+        ),
+    ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
         typer.Option(
@@ -89,12 +102,14 @@ def protect(
 
       unseg protect frames -o protected --masks labels --target class --background none
 
+      unseg protect frames -o protected --masks labels --target class --silent 0,1,4
+
       unseg protect portraits -o protected --visibility low
 
       unseg protect a.jpg b.png -o protected --format same --json
     """
     settings = _settings(
-        masks, eps, eps_bg, target, classes, void, background, format, batch, visibility
+        masks, eps, eps_bg, target, classes, void, background, silent, format, batch, visibility
     )
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume exclude each other: give one of them")
@@ -106,6 +121,9 @@ def protect(
     plan = make_plan(inputs, output, masks, format, batch)
     chosen = pick_device(device)
     source, proposer = load_models(model, chosen)
+    if silent == "auto" and target == "class" and background == "none":
+        found = _chosen_silent(plan, settings.rules, source, resume=resume, quiet=as_json)
+        settings = replace(settings, rules=replace(settings.rules, silent=found))
     run = Run(
         plan, settings, source, proposer,
         existing="overwrite" if overwrite else "resume" if resume else "refuse", device=chosen,
@@ -123,7 +141,7 @@ def protect(
 
 def _settings(
     masks: Path | None, eps: float, eps_bg: float, target: Any, classes: str | None, void: str,
-    background: str, choice: str, batch: int,
+    background: str, silent: str, choice: str, batch: int,
     visibility: Any,
 ) -> Settings:  # fmt: skip
     """Check the options that need no image."""
@@ -143,21 +161,47 @@ def _settings(
         raise UnsegError(f"--background {background}: expected 0 or none")
     rules = LabelRules(
         target=target,
-        classes=None if classes is None else _labels(classes),
+        classes=None if classes is None else _labels("--classes", classes),
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
+        silent=None if silent in {"auto", "first"} else _labels("--silent", silent),
     )
+    if silent not in {"auto", "first"} and target != "class":
+        raise UnsegError(f"--silent {silent} needs --target class: a union has no labels")
     return Settings(Budget(eps, eps_bg), choice, rules, masks, batch, visibility)
 
 
-def _labels(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_label("--classes", part) for part in text.split(",")}))
+def _labels(option: str, text: str) -> tuple[int, ...]:
+    return tuple(sorted({_label(option, part) for part in text.split(",")}))
 
 
 def _label(option: str, text: str) -> int:
     if not text.strip().isdecimal():
         raise UnsegError(f"{option} {text}: expected label numbers such as 6,15")
     return int(text)
+
+
+def _chosen_silent(
+    plan: Plan, rules: LabelRules, source: NoiseSource, *, resume: bool, quiet: bool
+) -> tuple[int, ...] | None:
+    """Labels that carry no noise: an earlier run's when it is continued, else chosen."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unseg.protect.manifest import RUN, read_run
+    from unseg.protect.silence import Embedder, silent_in_plan
+
+    if resume and (plan.out / RUN).exists():
+        earlier = read_run(plan.out).get("settings", {}).get("silent")
+        return None if earlier is None else tuple(earlier)
+    if not isinstance(source, Embedder):
+        return None
+    with Progress(console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task("choosing silent classes", total=None)
+        return silent_in_plan(
+            plan, rules, source,
+            lambda done, count: progress.update(task, completed=done, total=count),
+        )  # fmt: skip
 
 
 def _progress(run: Run, *, quiet: bool) -> list[dict[str, str]]:
@@ -209,6 +253,7 @@ def _print_summary(output: Path, summary: dict[str, Any]) -> None:
         "masks from": sources,
         "without a file in --masks": str(totals["without_mask_file"] or ""),
         "files that are no images": str(totals["ignored_files"] or ""),
+        "classes without noise": ", ".join(map(str, summary["settings"]["silent"] or ())),
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
         "over the budget through JPEG": str(totals["over_budget_lossy"] or ""),

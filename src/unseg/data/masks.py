@@ -23,9 +23,11 @@ SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 PROMPT_CELLS = 256
 #: Prompts an image, the union's excepted; the smallest regions beyond it share the union's.
 MAX_REGIONS = 255
-#: Code of a region without noise. Where every label is a class the first has it, as background has
-#: elsewhere: what carries no noise is what a whole clean image looks like to a victim.
+#: Code of a region without noise: what carries none is what a whole clean image looks like to a
+#: victim. Background has it; where every label is a class, some of them do.
 QUIET = -2
+#: Code of all the others where some labels are silent: there is noise, or there is none.
+LOUD = 1
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,16 @@ class LabelRules:
         void: the label to be ignored; ``"auto"`` is 255 in maps of 8 bits and none in wider ones,
             where 255 is an instance like any other; None is no void.
         background: the label that is background; None when every label is a class.
+        silent: with one prompt a class, the labels that carry no noise; all others share one
+            texture. None gives every class a texture of its own, and where every label is a class
+            the first, 0, carries none.
     """
 
     target: Target = "union"
     classes: tuple[int, ...] | None = None
     void: int | Literal["auto"] | None = "auto"
     background: int | None = 0
+    silent: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -184,17 +190,27 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     foreground = _foreground(labels, rules)
     if rules.target == "union" or not foreground.any():
         return Regions.union(foreground)
-    values = labels.values.astype(np.int32)
-    values[~foreground] = -1
+    values = foreground_labels(labels, rules)
     if rules.target == "instance" and not labels.wide:
         return _keep_large(foreground, _components(values), None)
     found = np.unique(values[foreground])
     pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
+    if rules.silent is not None:
+        loud = np.where(np.isin(values, rules.silent), 1, 2)
+        codes = np.array([QUIET, LOUD])
+        return _keep_large(foreground, np.where(foreground, loud, 0), codes)
     # The first class has the code of a single foreground, or is what background is elsewhere.
     codes = found - 1 if rules.background == 0 else np.where(found == 0, QUIET, found)
     return _keep_large(foreground, pieces, codes)
+
+
+def foreground_labels(labels: LabelMap, rules: LabelRules) -> NDArray[np.int32]:
+    """(H, W) int32, the labels of the foreground and -1 elsewhere."""
+    values = labels.values.astype(np.int32)
+    values[~_foreground(labels, rules)] = -1
+    return values
 
 
 def void_share(labels: LabelMap, rules: LabelRules) -> float:

@@ -311,6 +311,24 @@ class NoiseGenerator(nn.Module):
             results.append(made if self.config.background else made * some[:, None].to(made))
         return results
 
+    @torch.no_grad()
+    def embed(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What the frozen encoder says of an image's parts, and which labels cover them.
+
+        Args:
+            image: (3, H, W), float, in [0, 255].
+            labels: (n, H, W), bool, one map a label.
+
+        Returns:
+            (g, g, C) embedding and (n, g, g), the share of each cell that a label covers.
+        """
+        device = self.noise_tokens.weight.device
+        pixels, _ = letterbox(image[None].to(device), self.image_size)
+        embedding = self.base.encode(pixels).embedding[0]
+        side = embedding.shape[-1]
+        shares = letterbox_mask(labels[:, None].float().to(device), self.image_size, side)
+        return embedding.permute(1, 2, 0), shares[:, 0]
+
     def _code(self, mask: Tensor, code: int) -> Tensor:
         """(1,) the code of one prompt: a mask of nearly the whole image tells no shape."""
         if code == 0 and self.codebook is not None and float(mask.float().mean()) >= WHOLE:

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions that stay apart under a mirror, in fractions of pi, for textures that name a class.
 CODE_ANGLES = (0.5, 0.0, 0.25)
-#: Signs of the channels: yellow and blue, cyan and red, light and dark. None is another's negative,
-#: which half a period's shift would make equal. All have brightness, which grey conversion keeps.
-CODE_COLOURS = ((1, 1, -1), (-1, 1, 1), (1, 1, 1))
+#: Signs of the channels: magenta and green, which photographs have least of, yellow and blue, cyan
+#: and red. None is another's negative, which half a period's shift would make equal.
+CODE_COLOURS = ((1, -1, 1), (1, 1, -1), (-1, 1, 1))
 #: Factor on a code's wave before tanh: nearly square, so that it uses the bound.
 CODE_GAIN = 4.0
 #: The code that leaves the texture to the image: like regions get like textures.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Generic, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,8 @@ class Protector:
         budget: Budget = Budget(),
         target: Target = "union",
         visibility: Visibility = DEFAULT,
+        background: Literal[0] | None = 0,
+        silent: Sequence[int] | None = None,
     ) -> Protected[Kind]:
         """Protect one image.
 
@@ -120,8 +123,11 @@ class Protector:
         Raises:
             UnsegError: when image or mask have a wrong shape, dtype or size, or nothing changed.
         """
+        rules = LabelRules(
+            target=target, background=background, silent=None if silent is None else tuple(silent)
+        )
         photo, restore = open_image(image)
-        regions, origin = self._regions(photo, mask, target)
+        regions, origin = self._regions(photo, mask, rules)
         if not regions.foreground.any():
             regions = Regions.union(np.ones(regions.foreground.shape, bool))
             origin = "whole-image"
@@ -132,8 +138,9 @@ class Protector:
             restore(after), regions.foreground, origin, quality.change, quality.psnr, quality.ssim
         )
 
-    def _regions(self, photo: Photo, mask: MaskLike | None, target: Target) -> tuple[Regions, str]:
-        rules = LabelRules(target=target)
+    def _regions(
+        self, photo: Photo, mask: MaskLike | None, rules: LabelRules
+    ) -> tuple[Regions, str]:
         if mask is not None:
             labels = open_mask(mask)
             if labels.size != photo.size:
@@ -145,4 +152,6 @@ class Protector:
         if self.proposer is None:
             raise UnsegError("no mask was given and there is no proposer: pass mask=...")
         found = propose(photo, self.proposer).mask
-        return find_regions(LabelMap(found.astype(np.int32)), rules), "proposal"
+        return find_regions(
+            LabelMap(found.astype(np.int32)), LabelRules(target=rules.target)
+        ), "proposal"

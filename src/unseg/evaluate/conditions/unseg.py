@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
-from unseg.evaluate.problem import VOID
+from unseg.evaluate.problem import VOID, Problem
 from unseg.evaluate.results import content_key
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.samples import Sample, to_tensor
 from unseg.models.generator import NoiseGenerator
 from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 from unseg.protect.apply import View, noise_fields
+from unseg.protect.silence import Embedder, cells_of, choose_silent, spread
 from unseg.protect.sources import NoiseSource
 from unseg.visibility import DEFAULT, Visibility
 
@@ -50,6 +54,8 @@ class Unseg(Condition):
             checksum of its weights.
         target: one prompt for the union of the foreground, or one per class or instance.
         visibility: as ``unseg protect --visibility``.
+        silent: with one prompt a class, ``auto`` chooses the classes that carry no noise from the
+            training set, ``first`` gives every class a texture of its own and none to class 0.
         budget: the bound, in 8-bit steps.
     """
 
@@ -65,6 +71,7 @@ class Unseg(Condition):
         identity: str | None = None,
         target: Target = "union",
         visibility: Visibility = DEFAULT,
+        silent: Literal["auto", "first"] = "auto",
         budget: Budget = Budget(),
     ) -> None:
         super().__init__(budget=budget)
@@ -72,11 +79,13 @@ class Unseg(Condition):
         self.generator_id = identity or fingerprint(source)
         self.target: Target = target
         self.visibility: Visibility = visibility
+        self.silent: Literal["auto", "first"] | None = silent if target == "class" else None
+        self._rules = LabelRules(target="class", background=None)
 
     def settings(self) -> dict[str, Any]:
         # Left out where it is the first results', so that those keep their keys.
         found = super().settings()
-        first = {"target": "union", "visibility": "strong"}
+        first = {"target": "union", "visibility": "strong", "silent": None}
         return {k: v for k, v in found.items() if first.get(k) != v}
 
     @property
@@ -85,6 +94,21 @@ class Unseg(Condition):
         words += [self.target] if self.target != "union" else []
         words += [self.visibility] if self.visibility != DEFAULT else []
         return "-".join(words)
+
+    def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:
+        if self.silent != "auto" or not isinstance(self._source, Embedder):
+            return
+        parts = [
+            cells_of(self._source, to_tensor(one.image), self._values(one))
+            for one in (samples[i] for i in spread(len(samples)))
+            if one.labels is not None
+        ]
+        self._rules = replace(self._rules, silent=choose_silent(parts))
+
+    def _values(self, sample: Sample) -> NDArray[np.int32]:
+        assert sample.labels is not None
+        known = sample.mask & (sample.labels != VOID)
+        return np.where(known, sample.labels.astype(np.int32), np.int32(-1))
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         if not sample.mask.any():
@@ -105,4 +129,4 @@ class Unseg(Condition):
         if sample.labels is None:
             return Regions.union(sample.mask)  # one class is its union
         values = np.where(sample.mask, sample.labels, VOID)
-        return find_regions(LabelMap(values), LabelRules(target="class", background=None))
+        return find_regions(LabelMap(values), self._rules)
