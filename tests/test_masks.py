@@ -10,6 +10,7 @@ from PIL import Image
 
 from unseg.data.masks import (
     MAX_REGIONS,
+    LOUD,
     QUIET,
     LabelMap,
     LabelRules,
@@ -68,6 +69,14 @@ def test_a_class_has_one_code_in_every_image() -> None:
     rules = LabelRules(target="class", background=None)
     # Where every label is a class, the first is told by the noise it lacks, as background is.
     assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
+
+
+def test_where_some_labels_are_silent_the_others_share_one_texture() -> None:
+    rules = LabelRules(target="class", background=None, silent=(1, 4))
+    found = find_regions(labels([[0, 1, 5], [4, 255, 5]]), rules)
+    assert found.codes == (QUIET, LOUD)
+    assert found.index.tolist() == [[2, 1, 2], [1, 0, 2]]
+    assert not found.foreground[1, 1]
     assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
     first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
     assert first.count == 0  # the union's prompt, and its code

@@ -401,13 +401,21 @@ def test_heads_are_written_beside_an_equal_base_only(
 
 def test_older_weights_stay_loadable_by_name() -> None:
     newest, first = load_generator(), load_generator("unseg-mobile-sam-1")
-    second, third, fourth = (load_generator(f"unseg-mobile-sam-{i}") for i in (2, 3, 4))
-    assert newest.model_id.startswith("unseg-mobile-sam-5@") and not newest.config.background
-    # What was learned is the fourth's: results with one prompt for the union hold for both.
-    for (name, tensor), before in zip(
-        newest.state_dict().items(), fourth.state_dict().values(), strict=True
-    ):
-        assert torch.equal(tensor, before) != (name == "codebook.colours"), name
+    second, third, fourth, fifth = (load_generator(f"unseg-mobile-sam-{i}") for i in (2, 3, 4, 5))
+    assert newest.model_id.startswith("unseg-mobile-sam-6@") and not newest.config.background
+    # What was learned is the fourth's: results with one prompt for the union hold for all three.
+    renewed = {"codebook.colours", "codebook.vectors"}
+    for later in (newest, fifth):
+        for (name, tensor), before in zip(
+            later.state_dict().items(), fourth.state_dict().values(), strict=True
+        ):
+            assert torch.equal(tensor, before) or name in renewed, name
+    # Where some classes are silent the others have level stripes of magenta and green.
+    assert newest.codebook is not None
+    assert newest.codebook.colours[0].tolist() == [1, -1, 1]
+    torch.testing.assert_close(
+        newest.codebook.vectors[0], torch.tensor([1 / 8, 0.0]), atol=1e-6, rtol=0
+    )
     assert third.model_id.startswith("unseg-mobile-sam-3@") and third.config.codebook
     assert second.model_id.startswith("unseg-mobile-sam-2@") and not second.config.codebook
     assert first.model_id.startswith("unseg-mobile-sam-1@") and not first.config.textures
