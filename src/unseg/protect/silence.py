@@ -152,11 +152,11 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
     rng = torch.Generator().manual_seed(SEED)
     chosen = torch.randperm(len(labels), generator=rng)[:CELLS]
     classes = classes[chosen]
-    features = _turned(torch.cat([one.features for one in every])[chosen].float())
+    features = turned(torch.cat([one.features for one in every])[chosen].float())
     counts = torch.bincount(classes, minlength=len(names))
     order = counts.argsort(descending=True, stable=True)[:TRIED].tolist()
     tried = [c for c in order if counts[c] >= LEAST * len(classes)]
-    trainer = _Trainer(features, classes, len(names))
+    trainer = Trainer(features, classes, len(names))
     known: dict[tuple[int, ...], float] = {}
 
     def left(silent: tuple[int, ...]) -> float:
@@ -172,8 +172,14 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
         best = better
 
 
-class _Trainer:
-    """A linear model of what a victim learns from embedding, place and the presence of noise."""
+class Trainer:
+    """A linear model of what a victim learns from embedding, place and the presence of noise.
+
+    Args:
+        features: (n, C) float, from :func:`turned`.
+        classes: (n,) int64 below ``count``.
+        count: of classes.
+    """
 
     def __init__(self, features: Tensor, classes: Tensor, count: int) -> None:
         self.features, self.classes, self.count = features, classes, count
@@ -181,7 +187,7 @@ class _Trainer:
         self.weights = shares.clamp(min=1e-4).rsqrt()
 
     def left(self, silent: tuple[int, ...]) -> float:
-        """Mean IoU on clean images of what was learned with these classes silent."""
+        """Mean IoU, 0..1, on clean images of what was learned with these classes silent."""
         carries = torch.ones(self.count)
         carries[list(silent)] = -1
         rng = torch.Generator().manual_seed(SEED)
@@ -205,7 +211,7 @@ class _Trainer:
         return torch.cat([self.features, CLARITY * noise[:, None]], dim=1)
 
 
-def _turned(features: Tensor) -> Tensor:
+def turned(features: Tensor) -> Tensor:
     """Features of unit variance, turned to their main directions; place counts twice."""
     scaled = (features - features.mean(dim=0)) / features.std(dim=0).clamp(min=1e-6)
     looks, place = scaled[:, :-2], scaled[:, -2:]
