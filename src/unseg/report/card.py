@@ -15,8 +15,8 @@ SMOOTH = 20
 
 LIMITS = """\
 - The learned part is class-agnostic: it tells a model *where* the masked object is, not *which*
-  class it has. On dense label maps, where every pixel has a class, fixed textures of a codebook
-  name the classes; that is its weakest use.
+  class it has. On dense label maps, where every pixel has a class, some classes carry a texture of
+  a codebook and the others none; that is its weakest use.
 - The noise lives on a grid of a quarter of the model input ({grid} cells along the long side). A
   trainer who works on small crops of a very large picture sees smooth noise.
 - The generator is public, so an attacker can make pairs of clean and protected images and train a
