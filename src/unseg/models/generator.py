@@ -313,14 +313,9 @@ class NoiseGenerator(nn.Module):
 
     @torch.no_grad()
     def embed(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """What the frozen encoder says of an image's parts, and which labels cover them.
+        """What the frozen encoder says of an image's parts, and the labels' shares of them.
 
-        Args:
-            image: (3, H, W), float, in [0, 255].
-            labels: (n, H, W), bool, one map a label.
-
-        Returns:
-            (g, g, C) embedding and (n, g, g), the share of each cell that a label covers.
+        Shapes and ranges are those of :class:`unseg.protect.silence.Embedder`.
         """
         device = self.noise_tokens.weight.device
         pixels, _ = letterbox(image[None].to(device), self.image_size)
