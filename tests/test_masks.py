@@ -70,6 +70,8 @@ def test_a_class_has_one_code_in_every_image() -> None:
     # Where every label is a class, the first is told by the noise it lacks, as background is.
     assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
     assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
+    first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
+    assert first.count == 0  # the union's prompt, and its code
 
 
 def test_where_some_labels_are_silent_the_others_share_one_texture() -> None:
@@ -78,8 +80,6 @@ def test_where_some_labels_are_silent_the_others_share_one_texture() -> None:
     assert found.codes == (QUIET, LOUD)
     assert found.index.tolist() == [[2, 1, 2], [1, 0, 2]]
     assert not found.foreground[1, 1]
-    first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
-    assert first.count == 0  # the union's prompt, and its code
 
 
 def test_every_class_gets_a_region_when_there_is_no_background() -> None:

@@ -190,17 +190,17 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     foreground = _foreground(labels, rules)
     if rules.target == "union" or not foreground.any():
         return Regions.union(foreground)
-    values = foreground_labels(labels, rules)
+    values = _labels_in(labels, foreground)
+    if rules.target == "class" and rules.silent is not None:
+        loud = np.where(np.isin(values, rules.silent), 1, 2)
+        codes = np.array([QUIET, LOUD])
+        return _keep_large(foreground, np.where(foreground, loud, 0), codes)
     if rules.target == "instance" and not labels.wide:
         return _keep_large(foreground, _components(values), None)
     found = np.unique(values[foreground])
     pieces = np.where(foreground, np.searchsorted(found, values) + 1, 0).astype(np.int32)
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
-    if rules.silent is not None:
-        loud = np.where(np.isin(values, rules.silent), 1, 2)
-        codes = np.array([QUIET, LOUD])
-        return _keep_large(foreground, np.where(foreground, loud, 0), codes)
     # The first class has the code of a single foreground, or is what background is elsewhere.
     codes = found - 1 if rules.background == 0 else np.where(found == 0, QUIET, found)
     return _keep_large(foreground, pieces, codes)
@@ -208,8 +208,12 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
 
 def foreground_labels(labels: LabelMap, rules: LabelRules) -> NDArray[np.int32]:
     """(H, W) int32, the labels of the foreground and -1 elsewhere."""
+    return _labels_in(labels, _foreground(labels, rules))
+
+
+def _labels_in(labels: LabelMap, foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
     values = labels.values.astype(np.int32)
-    values[~_foreground(labels, rules)] = -1
+    values[~foreground] = -1
     return values
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import Protocol, runtime_checkable
 
@@ -157,11 +158,7 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
     order = counts.argsort(descending=True, stable=True)[:TRIED].tolist()
     tried = [c for c in order if counts[c] >= LEAST * len(classes)]
     trainer = Trainer(features, classes, len(names))
-    known: dict[tuple[int, ...], float] = {}
-
-    def left(silent: tuple[int, ...]) -> float:
-        return known.setdefault(silent, trainer.left(silent))
-
+    left = cache(trainer.left)
     pairs = [(), *combinations(sorted(tried), 1), *combinations(sorted(tried), 2)]
     best = min(pairs, key=left)
     while True:

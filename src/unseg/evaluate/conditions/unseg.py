@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions
+from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions, foreground_labels
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.problem import VOID, Problem
@@ -99,16 +98,15 @@ class Unseg(Condition):
         if self.silent != "auto" or not isinstance(self._source, Embedder):
             return
         parts = [
-            cells_of(self._source, to_tensor(one.image), self._values(one))
+            cells_of(
+                self._source,
+                to_tensor(one.image),
+                foreground_labels(_label_map(one), self._rules),
+            )
             for one in (samples[i] for i in spread(len(samples)))
             if one.labels is not None
         ]
         self._rules = replace(self._rules, silent=choose_silent(parts))
-
-    def _values(self, sample: Sample) -> NDArray[np.int32]:
-        assert sample.labels is not None
-        known = sample.mask & (sample.labels != VOID)
-        return np.where(known, sample.labels.astype(np.int32), np.int32(-1))
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         if not sample.mask.any():
@@ -128,5 +126,10 @@ class Unseg(Condition):
             return find_regions(LabelMap(values, wide=True), LabelRules(target="instance"))
         if sample.labels is None:
             return Regions.union(sample.mask)  # one class is its union
-        values = np.where(sample.mask, sample.labels, VOID)
-        return find_regions(LabelMap(values), self._rules)
+        return find_regions(_label_map(sample), self._rules)
+
+
+def _label_map(sample: Sample) -> LabelMap:
+    """The classes inside the mask; all else is void."""
+    assert sample.labels is not None
+    return LabelMap(np.where(sample.mask, sample.labels, VOID))
