@@ -55,7 +55,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_task_reads_objects_and_protects_all_of_them(kind: str, people: Path) -> None:
+def test_a_task_reads_objects_and_protects_every_segment(kind: str, people: Path) -> None:
     task = TASKS[kind]()
     split = task.load(people)
     assert (len(split.train), len(split.test)) == (5, 2)
@@ -63,16 +63,26 @@ def test_a_task_reads_objects_and_protects_all_of_them(kind: str, people: Path) 
         both = layouts.ellipse(n, 0) | layouts.ellipse(n, 1)
         both[:2] &= kind != "panoptic"
         assert sample.instances is not None and sample.categories is not None
-        assert (sample.mask != both).mean() < 0.04
-        np.testing.assert_array_equal(sample.mask, sample.instances > 0)
+        assert ((sample.instances > 0) != both).mean() < 0.04
         assert sample.categories.tolist() == [0, 0]
         if kind == "panoptic":
             assert set(np.unique(sample.class_map)) == {0, 1, VOID}
+            np.testing.assert_array_equal(sample.mask, sample.class_map != VOID)
+        else:
+            np.testing.assert_array_equal(sample.mask, sample.instances > 0)
     tuning = task.load(people, "val")
     assert (len(tuning.train), len(tuning.test)) == (4, 1)
     held_back = {one.name for one in split.test}
     assert not held_back & {one.name for one in (*tuning.train, *tuning.test)}
     assert tuning.sha256 != split.sha256
+
+
+def test_a_panoptic_task_may_protect_things_alone(people: Path) -> None:
+    task = PanopticTask(protects="things")
+    for sample in task.load(people).train:
+        assert sample.instances is not None
+        np.testing.assert_array_equal(sample.mask, sample.instances > 0)
+    assert task.settings() == {} and PanopticTask().settings() == {"protects": "segments"}
 
 
 @pytest.mark.parametrize("kind", TASKS)

@@ -45,10 +45,17 @@ def test_silence_of_one_of_two_that_look_alike_hurts_a_trainer() -> None:
     assert choose_silent([cells]) == min(every, key=lambda silent: left[silent])
 
 
-def test_the_choice_is_the_same_again_and_needs_three_classes() -> None:
+def test_the_choice_is_the_same_again_and_needs_two_classes() -> None:
     four = look([(-4, 0), (-3.8, 0), (4, 3), (4.2, 3)])
     assert choose_silent([four]) == choose_silent([four])
-    assert choose_silent([look([(0, 0), (1, 1)])]) is None and choose_silent([]) is None
+    assert choose_silent([look([(0, 0)])]) is None and choose_silent([]) is None
+
+
+def test_of_two_classes_the_one_that_hurts_more_is_silent() -> None:
+    few, many = look([(0, 0)], 100), look([(0.6, 0)], 900)
+    cells = [few, Cells(many.features, many.labels + 1)]
+    assert choose_silent(cells) == (0,)
+    assert choose_silent([Cells(one.features, 1 - one.labels) for one in cells]) == (1,)
 
 
 def test_rare_classes_are_not_silent() -> None:

@@ -141,14 +141,14 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
         parts: of the images, see :func:`cells_of`.
 
     Returns:
-        Their labels, or None when there are fewer than three classes to choose from.
+        Their labels, or None when there are fewer than two classes to choose from.
     """
     every = [one for one in parts if len(one.labels)]
     if not every:
         return None
     labels = torch.cat([one.labels for one in every])
     names, classes = labels.unique(return_inverse=True)
-    if len(names) < 3:
+    if len(names) < 2:
         return None
     rng = torch.Generator().manual_seed(SEED)
     chosen = torch.randperm(len(labels), generator=rng)[:CELLS]
@@ -159,14 +159,16 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
     tried = [c for c in order if counts[c] >= LEAST * len(classes)]
     trainer = Trainer(features, classes, len(names))
     left = cache(trainer.left)
-    pairs = [(), *combinations(sorted(tried), 1), *combinations(sorted(tried), 2)]
-    best = min(pairs, key=left)
-    while True:
+    few = [pick for size in range(3) for pick in combinations(sorted(tried), size)]
+    # Of all classes silent, nothing would be protected.
+    best = min((pick for pick in few if len(pick) < len(names)), key=left)
+    while len(best) < len(names) - 1:
         longer = [tuple(sorted({*best, c})) for c in tried if c not in best]
         better = min(longer, key=left, default=best)
-        if len(better) == len(names) or left(better) >= left(best):
-            return tuple(int(names[c]) for c in best)
+        if left(better) >= left(best):
+            break
         best = better
+    return tuple(int(names[c]) for c in best)
 
 
 class Trainer:

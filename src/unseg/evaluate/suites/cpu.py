@@ -58,7 +58,7 @@ PROMPTED = {
     "semantic": "unseg-class",
     "instance": "unseg-instance",
     "interactive": "unseg-instance",
-    "panoptic": "unseg-instance",
+    "panoptic": "unseg-class",
 }
 """Ours with one prompt a class or object, where the task tells them apart."""
 
@@ -101,20 +101,20 @@ CPU = Plan(
         Grid("defences", ["semantic"], [MAIN["semantic"]], ["unseg-class"], defences=ALL_DEFENCES),
         *(
             Grid("seeds", [task], [MAIN[task]], USUAL, seeds=[0, 1, 2])
-            for task in ("semantic", "medical", "instance")
+            for task in ("semantic", "medical", "instance", "panoptic")
         ),
-        Grid("seeds", ["semantic"], [MAIN["semantic"]], ["unseg-class"], seeds=[0, 1, 2]),
+        *(
+            Grid("seeds", [task], [MAIN[task]], [condition], seeds=[0, 1, 2])
+            for task in ("semantic", "panoptic")
+            for condition in ("unseg-class", "unseg-class-strong")
+        ),
         *(
             Grid("seeds", [task], [MAIN[task]], names[:1], seeds=[0, 1, 2])
             for task, names in STRONG_BASELINES.items()
         ),
         *(
             Grid("visibility", [task], [MAIN[task]], ["unseg-strong", "unseg-low"])
-            for task in ("instance", "detection", "panoptic")
-        ),
-        Grid(
-            "visibility", ["semantic"], [MAIN["semantic"]], ["unseg-class-strong"],
-            seeds=[0, 1, 2],
+            for task in ("instance", "detection")
         ),
         Grid(
             "the whole bound, as the baselines have it", ["semantic"], [MAIN["semantic"]],

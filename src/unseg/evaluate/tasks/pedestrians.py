@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unseg.data.formats import Reading
 from unseg.errors import UnsegError
 from unseg.evaluate.samples import Sample, Split
@@ -15,7 +18,7 @@ from unseg.provenance import sha256_files
 
 
 class PedestriansTask(Task):
-    """Hook: :meth:`read`; what is protected are the people, all together."""
+    """Hooks: :meth:`read`, and :meth:`mask`: by default the people, all together, are protected."""
 
     folder = "pennfudan"
 
@@ -27,10 +30,15 @@ class PedestriansTask(Task):
         train = self._checked(root, "train")
         if part == "val":
             kept, held = hold_out(train.samples)
-            return Split(_held(kept), _held(held), sha256_files(train.files))
+            return Split(self._held(kept), self._held(held), sha256_files(train.files))
         test = self._checked(root, "test")
         files = sha256_files([*train.files, *test.files])
-        return Split(_held(train.samples), _held(test.samples), files)
+        return Split(self._held(train.samples), self._held(test.samples), files)
+
+    def mask(self, sample: Sample) -> NDArray[np.bool_]:
+        """(H, W) bool, what a condition protects in an image."""
+        assert sample.instances is not None
+        return sample.instances > 0
 
     def _checked(self, root: Path, part: str) -> Reading:
         found = self.read(root, part)
@@ -42,12 +50,5 @@ class PedestriansTask(Task):
             )
         return found
 
-
-def _held(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """In memory, and with the mask of the objects alone."""
-    return tuple(_protecting_objects(sample) for sample in samples)
-
-
-def _protecting_objects(sample: Sample) -> Sample:
-    assert sample.instances is not None
-    return replace(sample, mask=sample.instances > 0)
+    def _held(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
+        return tuple(replace(sample, mask=self.mask(sample)) for sample in samples)
