@@ -11,6 +11,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def files(out: Path) -> list[str]:
     found = (p.relative_to(out) for p in out.rglob("*") if p.is_file())
     return sorted(p.as_posix() for p in found if not p.name.startswith("unseg-")
                   and p.parts[0] != "unseg-masks")  # fmt: skip
+
+
+def test_version(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = command("--version")
+    assert done.returncode == 0 and done.stdout == f"unseg {version('unseg')}\n"
 
 
 def test_a_tree_is_mirrored_and_the_bound_holds_on_disk(

@@ -115,19 +115,18 @@ def protect(
         raise UnsegError("--overwrite and --resume exclude each other: give one of them")
 
     from unseg.protect.plan import make_plan
-    from unseg.protect.run import Run
+    from unseg.protect.run import Existing, Run, check_output
     from unseg.protect.sources import load_models, pick_device
 
     plan = make_plan(inputs, output, masks, format, batch)
+    existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
     chosen = pick_device(device)
     source, proposer = load_models(model, chosen)
+    check_output(plan.out, existing)
     if silent == "auto" and target == "class" and background == "none":
         found = _chosen_silent(plan, settings.rules, source, resume=resume, quiet=as_json)
         settings = replace(settings, rules=replace(settings.rules, silent=found))
-    run = Run(
-        plan, settings, source, proposer,
-        existing="overwrite" if overwrite else "resume" if resume else "refuse", device=chosen,
-    )  # fmt: skip
+    run = Run(plan, settings, source, proposer, existing=existing, device=chosen)
     errors = _progress(run, quiet=as_json)
     summary = run.finish()
     if as_json:

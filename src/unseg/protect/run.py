@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -19,6 +20,25 @@ from unseg.protect.sources import MaskProposer, NoiseSource
 from unseg.provenance import provenance, sha256_file
 
 Existing = Literal["refuse", "overwrite", "resume"]
+
+
+def check_output(out: Path, existing: Existing) -> None:
+    """Find out whether a run may write into a folder, before anything slow is done.
+
+    Args:
+        out: made where it is missing.
+        existing: see :class:`Run`.
+
+    Raises:
+        UnsegError: when it cannot be written, or holds an earlier run that is to be refused.
+    """
+    with writers.temporary_file(out / MANIFEST, b""):
+        pass  # the folder can be written, or this has said why not
+    if existing == "refuse" and (out / MANIFEST).exists():
+        raise UnsegError(
+            f"{out} holds an earlier run: use --resume to continue it, --overwrite to replace "
+            "its images, or another -o"
+        )
 
 
 class Run:
@@ -53,13 +73,7 @@ class Run:
             plan.out, settings, source, proposer, overwrite=existing != "refuse"
         )
         self._started = time.perf_counter()
-        with writers.temporary_file(plan.out / MANIFEST, b""):
-            pass  # the folder can be written, or this has said why not
-        if existing == "refuse" and self.manifest.path.exists():
-            raise UnsegError(
-                f"{plan.out} holds an earlier run: use --resume to continue it, --overwrite to "
-                "replace its images, or another -o"
-            )
+        check_output(plan.out, existing)
         earlier: list[Record] = []
         if existing != "refuse":
             writers.remove_stale(plan.out)
