@@ -101,7 +101,11 @@ CPU = Plan(
         Grid("defences", ["semantic"], [MAIN["semantic"]], ["unseg-class"], defences=ALL_DEFENCES),
         *(
             Grid("seeds", [task], [MAIN[task]], USUAL, seeds=[0, 1, 2])
-            for task in ("semantic", "medical", "instance", "panoptic")
+            for task in ("semantic", "medical", "instance", "panoptic", "detection")
+        ),
+        *(
+            Grid("seeds", [task], [MAIN[task]], ["texture"], seeds=[0, 1, 2])
+            for task in ("instance", "panoptic", "detection")
         ),
         *(
             Grid("seeds", [task], [MAIN[task]], [condition], seeds=[0, 1, 2])
