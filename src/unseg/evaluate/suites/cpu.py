@@ -129,6 +129,10 @@ CPU = Plan(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
             defences=STRONGEST,
         ),
+        Grid(
+            "defences of segments", ["panoptic"], [MAIN["panoptic"]], ["unseg-class", "texture"],
+            defences=("residual", "jpeg50", "blur", "grey"),
+        ),
         Grid("mixed with clean images", ["medical"], ["unet"], MIXED),
         *(
             Grid("defences against baselines", [task], [MAIN[task]], names, defences=SINGLE)
