@@ -11,8 +11,10 @@ import torch
 
 import layouts
 from unseg.errors import UnsegError
+from unseg.evaluate.conditions import build_condition
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import VOID, Instances, Panoptic, Problem
+from unseg.evaluate.protocol import Bench
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.detection import DetectionTask
@@ -27,6 +29,7 @@ from unseg.evaluate.victims.masks import instances, panoptic, semantic
 from unseg.evaluate.victims.objects import ObjectLoader, segments
 from unseg.evaluate.victims.query import QueryVictim
 from unseg.evaluate.victims.rtdetr import RtDetrVictim
+from unseg.noise import Budget
 
 TASKS = {"instance": InstanceTask, "panoptic": PanopticTask, "detection": DetectionTask}
 PEOPLE = Problem("panoptic", ("person", "background"), frozenset({0}))
@@ -83,6 +86,19 @@ def test_a_panoptic_task_may_protect_things_alone(people: Path) -> None:
         assert sample.instances is not None
         np.testing.assert_array_equal(sample.mask, sample.instances > 0)
     assert task.settings() == {} and PanopticTask().settings() == {"protects": "segments"}
+
+
+def test_what_a_task_protects_decides_which_kept_images_are_used(
+    people: Path, tmp_path: Path
+) -> None:
+    condition = build_condition("constant", budget=Budget(8, 0))
+    condition.costly = True
+    for protects in ("things", "segments"):
+        bench = Bench(PanopticTask(protects=protects), people, cache=tmp_path)
+        for before, after in zip(bench.split.train, bench.publish(condition, 0), strict=True):
+            changed = (before.image != after.image).any(axis=2)
+            assert changed.any() and not changed[~before.mask].any()
+            assert changed[before.mask].mean() > 0.9
 
 
 @pytest.mark.parametrize("kind", TASKS)

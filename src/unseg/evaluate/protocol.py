@@ -114,7 +114,8 @@ class Bench:
                 as_lazy(train) if condition.costly else train, self.task.problem, used
             )
             if isinstance(found, LazySamples) and found is not train:
-                whole = content_key({**identity, "data": self.split.sha256, "part": self.part})
+                data = {"data": self.split.sha256, "part": self.part}
+                whole = content_key({**identity, **data, "task": self.task.settings()})
                 found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
             if in_memory:
                 found = tuple(found)
