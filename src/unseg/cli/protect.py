@@ -122,8 +122,8 @@ def protect(
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
     chosen = pick_device(device)
     source, proposer = load_models(model, chosen)
-    check_output(plan.out, existing)
     if silent == "auto" and target == "class" and background == "none":
+        check_output(plan.out, existing)  # the run would say so, but only after half a minute
         found = _chosen_silent(plan, settings.rules, source, resume=resume, quiet=as_json)
         settings = replace(settings, rules=replace(settings.rules, silent=found))
     run = Run(plan, settings, source, proposer, existing=existing, device=chosen)

@@ -115,6 +115,10 @@ class Protector:
                 instance, composed region by region.
             visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
                 noise would be seen most (:func:`unseg.visibility.soften`).
+            background: the label that is background; None when every label is a class.
+            silent: with ``class``, the labels that carry no noise, while the others share one
+                texture. None gives every class a texture of its own, and label 0 none where
+                every label is a class: one image is too few to choose from.
 
         Returns:
             The image, of the same kind, with mask and figures. Saving it in a lossy format breaks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -62,6 +62,7 @@ class Unseg(Condition):
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
     costly = True
+    omitted: ClassVar[dict[str, Any]] = {"target": "union", "visibility": "strong", "silent": None}
 
     def __init__(
         self,
@@ -80,12 +81,6 @@ class Unseg(Condition):
         self.visibility: Visibility = visibility
         self.silent: Literal["auto", "first"] | None = silent if target == "class" else None
         self._rules = LabelRules(target="class", background=None)
-
-    def settings(self) -> dict[str, Any]:
-        # Left out where it is the first results', so that those keep their keys.
-        found = super().settings()
-        first = {"target": "union", "visibility": "strong", "silent": None}
-        return {k: v for k, v in found.items() if first.get(k) != v}
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from unseg.data.formats import Reading
 from unseg.data.formats.coco import read_panoptic
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID, Panoptic, Prediction, Problem
+from unseg.evaluate.problem import Panoptic, Prediction, Problem
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.pedestrians import PedestriansTask
 
@@ -31,6 +31,7 @@ class PanopticTask(PedestriansTask):
     problem = Problem("panoptic", ("person", "background"), frozenset({0}))
     metric = "pq"
     floor = 0.45
+    omitted: ClassVar[dict[str, Any]] = {"protects": "things"}
     summary = "people and background in segments, COCO's panoptic layout (Penn-Fudan)"
 
     def __init__(self, *, protects: Literal["segments", "things"] = "segments") -> None:
@@ -39,16 +40,8 @@ class PanopticTask(PedestriansTask):
     def read(self, root: Path, part: str) -> Reading:
         return read_panoptic(root / "annotations" / f"panoptic_{part}.json", root / "images")
 
-    def settings(self) -> dict[str, Any]:
-        # Left out where it is the first results', so that those keep their keys.
-        found = super().settings()
-        return {k: v for k, v in found.items() if (k, v) != ("protects", "things")}
-
     def mask(self, sample: Sample) -> NDArray[np.bool_]:
-        if self.protects == "things":
-            return super().mask(sample)
-        assert sample.labels is not None
-        return sample.labels != VOID
+        return super().mask(sample) if self.protects == "things" else sample.mask
 
     def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
         return panoptic_quality(pairs, self.problem)
