@@ -86,6 +86,8 @@ SEEDED = {
     "instance": ("texture",),
     "panoptic": ("unseg-class", "unseg-class-strong", "texture"),
     "detection": ("texture",),
+    "interactive": ("unseg-instance", "texture"),
+    "remote": (),
 }
 """What meets three seeds beside the usual conditions: ours, and the best baseline."""
 BUDGETS = (Budget(2, 0.5), HALF, Budget(16, 4))
@@ -110,6 +112,10 @@ CPU = Plan(
         *(
             Grid("seeds", [task], [MAIN[task]], [*USUAL, *names], seeds=[0, 1, 2])
             for task, names in SEEDED.items()
+        ),
+        *(
+            Grid("seeds of other victims", [task], OTHERS[task], USUAL, seeds=[0, 1, 2])
+            for task in ("person", "medical")
         ),
         *(
             Grid("visibility", [task], [MAIN[task]], ["unseg-strong", "unseg-low"])
