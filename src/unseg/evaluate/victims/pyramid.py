@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -38,14 +38,23 @@ class PyramidNetwork(nn.Module):
         self.smooth = nn.ModuleList(_block(width, width, 3) for _ in backbone.channels)
         self.classifier = nn.Conv2d(width, outputs, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised images to (B, outputs, H/s, W/s), s the finest stride."""
+    def forward(self, images: Tensor, added: Sequence[Tensor] | None = None) -> Tensor:
+        """Logits of every pixel.
+
+        Args:
+            images: (B, 3, H, W) float, normalised.
+            added: what else the pyramid sees: one (B, width, h, w) a level, finest first.
+
+        Returns:
+            (B, outputs, H/s, W/s), s the finest stride.
+        """
         maps = self.backbone(images)
         x: Tensor | None = None
-        for found, lateral, smooth in reversed(
-            list(zip(maps, self.lateral, self.smooth, strict=True))
-        ):
-            side = lateral(found)
+        for level in reversed(range(len(maps))):
+            lateral, smooth = self.lateral[level], self.smooth[level]
+            side = lateral(maps[level])
+            if added is not None:
+                side = side + added[level]
             x = side if x is None else side + F.interpolate(x, side.shape[-2:], mode="nearest")
             x = smooth(x)
         return self.classifier(x)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
+from unseg.evaluate.clicks import largest_component
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.backbones import Backbone, EfficientNetLite0, MobileNetV2, TinyViT
@@ -33,9 +35,11 @@ CLICK_AUGMENTATION = Augmentation(smallest=0.8, largest=1.6)
 
 
 class RitmNetwork(ClickNetwork):
-    """A pyramid network whose input is the image plus what a few convolutions make of the clicks.
+    """A pyramid network that sees the clicks: in its input, and at every level of the pyramid.
 
-    Clicks are disks in one map for each label; the answer before is a third map.
+    Clicks are disks in one map for each label; the answer before is a third map. RITM has them in
+    its input alone; on the way through a pretrained backbone they are lost for the first thousands
+    of steps, and short schedules learn to answer nothing.
 
     Args:
         body: gives one logit a pixel.
@@ -45,18 +49,27 @@ class RitmNetwork(ClickNetwork):
         super().__init__()
         self.body = body
         self.mix = nn.Sequential(nn.Conv2d(6, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 1))
+        width = body.classifier.in_channels
+        self.late = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1))
+            for _ in body.backbone.strides
+        )
 
     def look(self, pixels: Tensor) -> Tensor:
         return pixels
 
     def forward(self, view: Tensor, prompts: Prompts) -> Tensor:
-        maps = [view, disks(prompts, view.shape[-1])]
-        if prompts.masks is None:
-            maps.append(view.new_zeros(len(view), 1, *view.shape[-2:]))
-        else:
-            maps.append(_resized(prompts.masks.sigmoid(), view.shape[-1]))
-        mixed = view + self.mix(torch.cat(maps, dim=1))
-        return self.body(mixed.contiguous(memory_format=torch.channels_last))
+        side = view.shape[-1]
+        before = view.new_zeros(len(view), 1, side, side)
+        if prompts.masks is not None:
+            before = _resized(prompts.masks.sigmoid(), side)
+        clicks = disks(prompts, side)
+        mixed = view + self.mix(torch.cat([view, clicks, before], dim=1))
+        added = [
+            late(torch.cat([F.max_pool2d(clicks, stride), F.avg_pool2d(before, stride)], dim=1))
+            for late, stride in zip(self.late, self.body.backbone.strides, strict=True)
+        ]
+        return self.body(mixed.contiguous(memory_format=torch.channels_last), added)
 
 
 def disks(prompts: Prompts, side: int) -> Tensor:
@@ -80,7 +93,7 @@ def disks(prompts: Prompts, side: int) -> Tensor:
 
 
 def _resized(maps: Tensor, side: int) -> Tensor:
-    return nn.functional.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
+    return F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
 
 
 class RitmVictim(ClickVictim):
@@ -166,9 +179,10 @@ class RitmVictim(ClickVictim):
         return normalise(images.to(place)), targets.to(place)
 
     def _object(self, objects: Objects, rng: np.random.Generator) -> Tensor:
-        """(S, S) float: a region of a crop, larger ones more often."""
+        """(S, S) float: the largest piece of a region of a crop, larger ones more often."""
         assert objects.masks is not None
         if not len(objects.masks):
             return torch.zeros(self.size, self.size)
         weight = objects.masks.sum((1, 2)).sqrt().numpy()
-        return objects.masks[rng.choice(len(weight), p=weight / weight.sum())]
+        chosen = objects.masks[rng.choice(len(weight), p=weight / weight.sum())]
+        return torch.from_numpy(largest_component(chosen.numpy() > 0)).float()
