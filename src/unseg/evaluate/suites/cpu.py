@@ -34,7 +34,7 @@ OTHERS = {
     "person": ("deeplabv3", "tinyvit"),
     "medical": ("unetpp", "segformer"),
     "remote": ("rsprompter",),
-    "semantic": ("deeplabv3",),
+    "semantic": (Recipe.of("deeplabv3", steps=560),),
 }
 """Those that meet the usual ones."""
 
