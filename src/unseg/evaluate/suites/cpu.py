@@ -30,7 +30,7 @@ MAIN: dict[str, str | Recipe] = {
 }
 """The victim of a task that meets every condition."""
 
-OTHERS = {
+OTHERS: dict[str, tuple[str | Recipe, ...]] = {
     "person": ("deeplabv3", "tinyvit"),
     "medical": ("unetpp", "segformer"),
     "remote": ("rsprompter",),
