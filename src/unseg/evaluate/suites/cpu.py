@@ -23,6 +23,7 @@ MAIN: dict[str, str | Recipe] = {
     "medical": "unet",
     "instance": "mask2former",
     "interactive": "sam",
+    "clicked": Recipe.of("ritm", steps=300),
     "detection": "rtdetr",
     "panoptic": Recipe.of("mask2former", steps=220),
     "remote": "unet",
@@ -35,6 +36,7 @@ OTHERS: dict[str, tuple[str | Recipe, ...]] = {
     "medical": ("unetpp", "segformer"),
     "remote": ("rsprompter",),
     "semantic": (Recipe.of("deeplabv3", steps=560),),
+    "clicked": ("sam",),
 }
 """Those that meet the usual ones."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from unseg.evaluate.tasks.base import Part, Task
 from unseg.evaluate.tasks.ccp import CcpTask
+from unseg.evaluate.tasks.clicked import ClickedTask
 from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask
 from unseg.evaluate.tasks.interactive import InteractiveTask
@@ -26,6 +27,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     PanopticTask.name: PanopticTask,
     DetectionTask.name: DetectionTask,
     InteractiveTask.name: InteractiveTask,
+    ClickedTask.name: ClickedTask,
     RemoteTask.name: RemoteTask,
     TreesTask.name: TreesTask,
     **PAPER,
