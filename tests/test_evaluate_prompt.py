@@ -17,13 +17,14 @@ from unseg.evaluate.clicks import boundary, boundary_iou, centre, core, iou, nex
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import Instances, Problem
 from unseg.evaluate.samples import Sample
+from unseg.evaluate.tasks.clicked import ClickedTask
 from unseg.evaluate.tasks.interactive import InteractiveTask, targets_of
 from unseg.evaluate.victims import rsprompter, sam, sam_hq
 from unseg.evaluate.victims.base import InteractiveVictim, Training
 from unseg.evaluate.victims.clicking import PADDING
 from unseg.evaluate.victims.objects import Objects
 from unseg.evaluate.victims.prompter import match
-from unseg.evaluate.victims.ritm import RitmVictim, disks
+from unseg.evaluate.victims.ritm import RitmNetwork, RitmVictim, disks
 from unseg.evaluate.victims.rsprompter import RSPrompterVictim, pieces
 from unseg.evaluate.victims.sam import SamVictim
 from unseg.evaluate.victims.sam_hq import SamHqVictim
@@ -171,6 +172,17 @@ def test_the_task_reads_its_folders_and_val_leaves_the_test_part_alone(tmp_path:
         InteractiveTask().load(tmp_path)
 
 
+def test_clicked_people_are_those_of_the_instance_task(data_dir: Path) -> None:
+    task = ClickedTask()
+    split = task.load(data_dir / "pennfudan")
+    assert (len(split.train), len(split.test)) == (136, 34)
+    sample = split.test[0]
+    assert sample.instances is not None
+    assert (sample.mask == (sample.instances > 0)).all() and not sample.mask.all()
+    for target in task.targets(sample):
+        assert sample.mask[target].all()
+
+
 # Victims.
 
 
@@ -262,6 +274,27 @@ def test_clicks_are_drawn_as_disks_by_their_label() -> None:
     # 81 whole pixels lie within five of a pixel.
     assert maps.sum((2, 3)).tolist() == [[81, 81]]
     assert maps[0, 0, 20, 10] == maps[0, 1, 5, 30] == 1 and maps[0, :, 0, 0].sum() == 0
+
+
+def test_clicks_reach_every_level_of_the_pyramid_even_past_the_backbone() -> None:
+    network = small_ritm().build(CLICKS)
+    assert isinstance(network, RitmNetwork)
+    torch.nn.init.zeros_(network.mix[-1].weight)
+    view = network.eval().look(torch.zeros(2, 3, 64, 64))
+    places = torch.tensor([[10.0, 20.0], [40.0, 50.0]])[:, None, None]
+    logits = network(view, Prompts(places, torch.ones(2, 1, 1)))
+    assert not torch.allclose(logits[0], logits[1])
+    logits.square().sum().backward()
+    for late in network.late:
+        assert all(p.grad is not None and bool(p.grad.any()) for p in late.parameters())
+
+
+def test_a_region_in_pieces_is_trained_on_by_its_largest() -> None:
+    masks = torch.zeros(1, 64, 64)
+    masks[0, 2:6, 2:6] = masks[0, 30:60, 30:60] = 1
+    objects = Objects(torch.zeros(1).long(), torch.zeros(1, 4), masks)
+    found = small_ritm()._object(objects, np.random.default_rng(0))
+    assert found.sum() == 900 and found[2:6, 2:6].sum() == 0
 
 
 class Blur(Defence):

@@ -44,6 +44,7 @@ SMOKE = Plan(
         Grid("objects", ["instance"], ["mask2former"], ["clean", "random"]),
         Grid("boxes", ["detection"], ["rtdetr"], ["clean", "unseg-instance"]),
         Grid("clicks", ["interactive"], ["sam", "sam_hq", "ritm"], ["clean", "random"]),
+        Grid("clicks", ["clicked"], ["ritm"], ["clean", "unseg"]),
         Grid("segments", ["panoptic"], ["mask2former", "maskformer"], ["clean"]),
         Grid(
             "every semantic victim", ["medical"],
