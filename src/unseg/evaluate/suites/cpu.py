@@ -90,6 +90,7 @@ SEEDED = {
     "detection": ("texture",),
     "interactive": ("unseg-instance", "texture"),
     "remote": (),
+    "clicked": (),
 }
 """What meets three seeds beside the usual conditions: ours, and the best baseline."""
 BUDGETS = (Budget(2, 0.5), HALF, Budget(16, 4))
