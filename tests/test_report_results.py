@@ -194,6 +194,17 @@ def test_every_class_is_shown_where_there_are_several(tmp_path: Path, cli) -> No
     assert "| background | 0.900 | 0.800 (89%) |" in text
 
 
+def test_figures_beside_the_metric_are_shown_and_counts_are_not(tmp_path: Path, cli) -> None:
+    for condition, last, first in (("clean", 0.8, 0.6), ("unseg", 0.79, 0.3)):
+        scores = {"iou1": first, "iou3": last, "targets": 56.0}
+        made.put(tmp_path, "clicked", "ritm", condition, last, metric="iou3", scores=scores)
+    code, _, error = cli("report", tmp_path, "-o", tmp_path / "page", "--markdown", tmp_path / "m")
+    assert code == 0, error
+    text = (tmp_path / "m").read_text()
+    assert "| iou1 | 0.600 | 0.300 (50%) |" in text
+    assert "targets" not in text
+
+
 def test_runs_that_differ_in_a_setting_are_no_seeds_of_one_another(tmp_path: Path) -> None:
     for width in (8, 16):
         made.put(tmp_path, "person", "unet", "clean", width / 32, settings={"width": width})

@@ -16,6 +16,8 @@ from unseg.report.summary import (
 from unseg.report.tables import per_cent, spread
 
 GAP = "-"
+COUNTS = ("targets",)
+"""What tasks count beside their figures: no share of it can be left."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,7 @@ def task_tables(entries: Sequence[Entry]) -> Iterator[Table]:
             lambda e: e.label, lambda e: e.victim, notes,
         )  # fmt: skip
     for victim, group in grouped([e for e in plain if e.klass is None], lambda e: e.victim).items():
-        if (table := _every_class(victim, group)) is not None:
-            yield table
+        yield from _other_figures(victim, group)
     defended = [e for e in entries if e.defence != NO_DEFENCE]
     met = {(e.victim, e.label) for e in defended}
     if met:
@@ -164,12 +165,28 @@ def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Tabl
     )  # fmt: skip
 
 
-def _every_class(victim: str, group: Sequence[Entry]) -> Table | None:
-    """Figures class by class, where there are several: a mean hides which class has fallen."""
+def _other_figures(victim: str, group: Sequence[Entry]) -> Iterator[Table]:
+    """What a task measures beside its metric: other figures of the whole, and class by class.
+
+    A mean hides which class has fallen.
+    """
     clean = next((e for e in group if e.condition == CLEAN and e.measurable), None)
-    names = [name for name in clean.runs[0].scores if "/" in name] if clean is not None else []
-    if clean is None or len(names) < 2:
-        return None
+    if clean is None:
+        return
+    scores = clean.runs[0].scores
+    whole = [n for n in scores if "/" not in n and n not in (clean.metric, *COUNTS)]
+    classes = [n for n in scores if "/" in n]
+    if whole:
+        yield _figures(f"Other figures: {victim}", "figure", whole, clean, group)
+    if len(classes) > 1:
+        title = f"{classes[0].partition('/')[0]} of every class: {victim}"
+        yield _figures(title, "class", classes, clean, group)
+
+
+def _figures(
+    title: str, corner: str, names: Sequence[str], clean: Entry, group: Sequence[Entry]
+) -> Table:
+    """Figures by condition, with what is left of each after clean training."""
 
     def cell(entry: Entry, name: str) -> Cell:
         value, before = entry.score(name), clean.score(name)
@@ -179,11 +196,8 @@ def _every_class(victim: str, group: Sequence[Entry]) -> Table | None:
         return Cell(f"{value:.3f}", "" if share is None else per_cent(share), share)
 
     ordered = in_condition_order(group)
-    prefix = names[0].partition("/")[0]
-    return Table(
-        f"{prefix} of every class: {victim}", "class", [e.label for e in ordered],
-        [(name.partition("/")[2], [cell(e, name) for e in ordered]) for name in names],
-    )  # fmt: skip
+    rows = [(name.partition("/")[2] or name, [cell(e, name) for e in ordered]) for name in names]
+    return Table(title, corner, [e.label for e in ordered], rows)
 
 
 def _one_class(entry: Entry, plain: Sequence[Entry]) -> Table | None:
