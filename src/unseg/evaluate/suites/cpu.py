@@ -1,9 +1,9 @@
 """The table that two CPU cores carry: every task, eleven victims, real data.
 
-The most telling runs come first: two cores make what the README shows of one seed in four hours, and
-all of it in eight. It may be stopped and continued at any time. The victims'
-schedules are short ones of their own, chosen on validation parts so that clean training stays above
-its floor and a run takes a minute or two on one core.
+The most telling runs come first: two cores make what one seed shows in four hours, and all of it in
+eight. It may be stopped and continued at any time. The victims' schedules are short ones of their
+own, chosen on validation parts so that clean training stays above its floor and a run takes a
+minute or two on one core.
 """
 
 from __future__ import annotations
