@@ -20,7 +20,8 @@ from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask
 from unseg.evaluate.tasks.panoptic import PanopticTask, panoptic_quality
-from unseg.evaluate.victims.autobackbone import BACKBONES, Pyramid, PyramidConfig
+from unseg.evaluate.victims.autobackbone import Pyramid, PyramidConfig
+from unseg.evaluate.victims.backbones import BACKBONES
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import MEAN, Augmentation
 from unseg.evaluate.victims.mask2former import Mask2FormerVictim

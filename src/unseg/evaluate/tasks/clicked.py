@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Split
-from unseg.evaluate.tasks.base import Part
 from unseg.evaluate.tasks.instance import InstanceTask
 from unseg.evaluate.tasks.interactive import InteractiveTask
 
 
-class ClickedTask(InteractiveTask):
+class ClickedTask(InteractiveTask, InstanceTask):
     """The other interactive task where most of an image is nobody's, as in the paper's data.
 
     People alone are protected, and clicked on: up to three an image, the largest.
@@ -22,5 +18,4 @@ class ClickedTask(InteractiveTask):
     problem = Problem("interactive", ("person",), frozenset({0}))
     summary = "clicked people, COCO layout (Penn-Fudan)"
 
-    def load(self, root: Path, part: Part = "test") -> Split:
-        return InstanceTask().load(root, part)
+    load = InstanceTask.load

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,13 +11,7 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedM
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
-from unseg.evaluate.victims.backbones import Backbone, EfficientNetLite0, MobileNetV2, TinyViT
-
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "efficientnet": EfficientNetLite0,
-    "mobilenetv2": MobileNetV2,
-    "tinyvit": TinyViT,
-}
+from unseg.evaluate.victims.backbones import BACKBONES
 
 
 class PyramidConfig(BackboneConfigMixin, PreTrainedConfig):

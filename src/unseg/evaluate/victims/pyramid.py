@@ -49,12 +49,11 @@ class PyramidNetwork(nn.Module):
             (B, outputs, H/s, W/s), s the finest stride.
         """
         maps = self.backbone(images)
+        sides = [lateral(found) for found, lateral in zip(maps, self.lateral, strict=True)]
+        if added is not None:
+            sides = [side + more for side, more in zip(sides, added, strict=True)]
         x: Tensor | None = None
-        for level in reversed(range(len(maps))):
-            lateral, smooth = self.lateral[level], self.smooth[level]
-            side = lateral(maps[level])
-            if added is not None:
-                side = side + added[level]
+        for side, smooth in reversed(list(zip(sides, self.smooth, strict=True))):
             x = side if x is None else side + F.interpolate(x, side.shape[-2:], mode="nearest")
             x = smooth(x)
         return self.classifier(x)

@@ -65,17 +65,13 @@ class QueryVictim(TrainedVictim):
         augmentation: Augmentation = OBJECT_AUGMENTATION,
     ) -> None:
         # Here and below, so that to list the victims does not load transformers.
-        from unseg.evaluate.victims.autobackbone import BACKBONES
+        from unseg.evaluate.victims.backbones import check_backbone
 
         if size < 64 or size % 32:
             raise UnsegError(
                 f"{self.name}: size {size} does not work: give a multiple of 32, at least 64"
             )
-        if backbone not in BACKBONES:
-            raise UnsegError(
-                f"{self.name}: backbone {backbone!r} is not known here: choose from "
-                f"{', '.join(BACKBONES)}"
-            )
+        check_backbone(self.name, backbone)
         self.size, self.steps, self.batch, self.queries = size, steps, batch, queries
         self.rate, self.slow, self.decay = rate, slow, decay
         self.backbone, self.pretrained = backbone, pretrained

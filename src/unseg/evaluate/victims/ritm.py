@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unseg.errors import UnsegError
 from unseg.evaluate.clicks import largest_component
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
-from unseg.evaluate.victims.backbones import Backbone, EfficientNetLite0, MobileNetV2, TinyViT
+from unseg.evaluate.victims.backbones import BACKBONES, check_backbone
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.clicking import ClickNetwork, ClickVictim
 from unseg.evaluate.victims.frozen import refuse
@@ -24,11 +23,6 @@ from unseg.evaluate.victims.objects import ObjectLoader, Objects
 from unseg.evaluate.victims.pyramid import PyramidNetwork
 from unseg.models.prompts import Prompts
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "efficientnet": EfficientNetLite0,
-    "mobilenetv2": MobileNetV2,
-    "tinyvit": TinyViT,
-}
 RADIUS = 5
 """Of the disk that a click is drawn as, in pixels."""
 CLICK_AUGMENTATION = Augmentation(smallest=0.8, largest=1.6)
@@ -59,8 +53,9 @@ class RitmNetwork(ClickNetwork):
 
     def forward(self, view: Tensor, prompts: Prompts) -> Tensor:
         side = view.shape[-1]
-        before = view.new_zeros(len(view), 1, side, side)
-        if prompts.masks is not None:
+        if prompts.masks is None:
+            before = view.new_zeros(len(view), 1, side, side)
+        else:
             before = _resized(prompts.masks.sigmoid(), side)
         clicks = disks(prompts, side)
         mixed = view + self.mix(torch.cat([view, clicks, before], dim=1))
@@ -130,11 +125,7 @@ class RitmVictim(ClickVictim):
         **settings: Any,
     ) -> None:
         super().__init__(size=size, steps=steps, batch=batch, rate=rate, boxes=0.0, **settings)
-        if backbone not in BACKBONES:
-            raise UnsegError(
-                f"{self.name}: backbone {backbone!r} is not known here: choose from "
-                f"{', '.join(BACKBONES)}"
-            )
+        check_backbone(self.name, backbone)
         self.backbone, self.pretrained, self.share = backbone, pretrained, share
         self.width, self.augmentation = width, augmentation
 

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from unseg.errors import UnsegError
 from unseg.evaluate.victims.backbones.base import Backbone
 from unseg.evaluate.victims.backbones.efficientnet import EfficientNetLite0
 from unseg.evaluate.victims.backbones.mobilenet import MobileNetV2
 from unseg.evaluate.victims.backbones.tinyvit import TinyViT
 
-__all__ = ["Backbone", "EfficientNetLite0", "MobileNetV2", "TinyViT"]
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "efficientnet": EfficientNetLite0,
+    "mobilenetv2": MobileNetV2,
+    "tinyvit": TinyViT,
+}
+"""Those that a victim's setting may name."""
+
+
+def check_backbone(victim: str, name: str) -> None:
+    """Refuse a backbone that is not in ``BACKBONES``.
+
+    Raises:
+        UnsegError: names the victim and the choices.
+    """
+    if name not in BACKBONES:
+        raise UnsegError(
+            f"{victim}: backbone {name!r} is not known here: choose from {', '.join(BACKBONES)}"
+        )
+
+
+__all__ = [
+    "BACKBONES", "Backbone", "EfficientNetLite0", "MobileNetV2", "TinyViT", "check_backbone",
+]  # fmt: skip
