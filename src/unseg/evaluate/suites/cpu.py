@@ -94,7 +94,10 @@ SEEDED = {
     "clicked": (),
 }
 """What meets three seeds beside the usual conditions: ours, and the best baseline."""
-BUDGETS = (Budget(2, 0.5), HALF, Budget(16, 4))
+HALVED = {"medical": ("unseg", "constant"), "semantic": ("unseg-class", "texture")}
+"""Ours and the best baseline, where half the budget is asked for."""
+SMALLEST = (Budget(1, 0.25), Budget(2, 0.5))
+BUDGETS = (*SMALLEST, HALF, Budget(16, 4))
 
 CPU = Plan(
     name="cpu",
@@ -147,7 +150,15 @@ CPU = Plan(
             "semantic, half the budget", ["semantic"], [MAIN["semantic"]],
             ["unseg-class", *STRONG_BASELINES["semantic"]], budgets=[HALF],
         ),
-        Grid("budgets", ["medical"], ["unet"], ["unseg", "pattern"], budgets=BUDGETS),
+        *(
+            Grid("half the budget, seeds", [task], [MAIN[task]], names, budgets=[HALF], seeds=[0, 1, 2])
+            for task, names in HALVED.items()
+        ),
+        Grid("budgets", ["medical"], ["unet"], ["unseg", "constant", "pattern"], budgets=BUDGETS),
+        Grid(
+            "budgets", ["semantic"], [MAIN["semantic"]], ["unseg-class", "texture"],
+            budgets=SMALLEST,
+        ),
         Grid("one class alone", ["semantic"], [MAIN["semantic"]], ["unseg[Car]", "unseg[Road]"]),
         Grid("the best baseline of a dense task", ["semantic"], OTHERS["semantic"], ["texture"]),
         Grid(
