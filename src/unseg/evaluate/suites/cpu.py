@@ -151,7 +151,9 @@ CPU = Plan(
             ["unseg-class", *STRONG_BASELINES["semantic"]], budgets=[HALF],
         ),
         *(
-            Grid("half the budget, seeds", [task], [MAIN[task]], names, budgets=[HALF], seeds=[0, 1, 2])
+            Grid(
+                "half the budget", [task], [MAIN[task]], names, budgets=[HALF], seeds=[0, 1, 2]
+            )
             for task, names in HALVED.items()
         ),
         Grid("budgets", ["medical"], ["unet"], ["unseg", "constant", "pattern"], budgets=BUDGETS),
