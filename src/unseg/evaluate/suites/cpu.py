@@ -161,6 +161,10 @@ CPU = Plan(
             "budgets", ["semantic"], [MAIN["semantic"]], ["unseg-class", "texture"],
             budgets=SMALLEST,
         ),
+        Grid(
+            "the defence that costs most, seeds", ["semantic"], [MAIN["semantic"]],
+            ["unseg-class", "texture"], defences=("grey",), seeds=[0, 1, 2],
+        ),
         Grid("one class alone", ["semantic"], [MAIN["semantic"]], ["unseg[Car]", "unseg[Road]"]),
         Grid(
             "one prompt a class and the best baseline, other victims", ["semantic"],
