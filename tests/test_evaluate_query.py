@@ -263,6 +263,9 @@ def test_segments_of_every_kind(people: Path) -> None:
     index, classes = segments(sample, Problem("semantic", PEOPLE.classes))
     assert classes.tolist() == [0, 1]
     np.testing.assert_array_equal(index == 0, sample.class_map == VOID)
+    # A semantic problem may say which classes are things; it wants them all the same.
+    both = segments(sample, Problem("semantic", PEOPLE.classes, PEOPLE.things))
+    np.testing.assert_array_equal(both[0], index)
     bare = Sample("bare", sample.image, sample.mask)
     with pytest.raises(UnsegError, match="bare has no instances, which instance problems need"):
         segments(bare, Problem("instance", ("person",)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from unseg.data.masks import (
     LOUD,
@@ -70,6 +70,8 @@ def test_a_class_has_one_code_in_every_image() -> None:
     # Where every label is a class, the first is told by the noise it lacks, as background is.
     assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
     assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
+    named = find_regions(labels([[0, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
+    assert named.codes == (QUIET, 5)
     first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
     assert first.count == 0  # the union's prompt, and its code
 
@@ -144,6 +146,30 @@ def test_kinds_of_files(tmp_path: Path) -> None:
         assert found.wide == (name == "wide.png")
     found = read_label_map(tmp_path / "palette.png")
     assert np.array_equal(found.values, values) and not found.wide
+
+
+def test_a_mask_with_soft_edges_is_black_and_white(tmp_path: Path) -> None:
+    hard = np.zeros((60, 60), np.uint8)
+    hard[10:50, 15:45] = 255
+    Image.fromarray(hard).filter(ImageFilter.GaussianBlur(1)).save(tmp_path / "soft.png")
+    Image.fromarray(hard).save(tmp_path / "soft.jpg", quality=60)
+    Image.open(tmp_path / "soft.jpg").save(tmp_path / "jpeg.png")
+    for name in ("soft", "jpeg"):
+        found = read_label_map(tmp_path / f"{name}.png")
+        assert np.count_nonzero((found.values > 0) != (hard > 0)) <= 4  # blur rounds corners
+        assert set(np.unique(found.values)) == {0, 255}
+
+
+def test_a_map_of_many_labels_and_void_stays_as_it_is(tmp_path: Path) -> None:
+    values = np.repeat(np.arange(20, dtype=np.uint8), 20)[None].repeat(30, 0)
+    values[:, ::20] = 255
+    Image.fromarray(values).save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "labels.png").values, values)
+    palette = Image.fromarray(np.where(values < 9, 255, values), mode="P")
+    palette.putpalette([0] * 768)
+    palette.save(tmp_path / "palette.png")
+    found = read_label_map(tmp_path / "palette.png").values
+    np.testing.assert_array_equal(found, np.where(values < 9, 255, values))
 
 
 def test_panoptic_colours_are_ids(tmp_path: Path) -> None:

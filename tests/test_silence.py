@@ -124,8 +124,9 @@ def test_auto_chooses_and_a_continued_run_keeps_the_choice(
 ) -> None:
     out = tmp_path / "out"
     line = ("protect", streets / "images", "-o", out, "--masks", streets / "labels", "--json")
+    command(*line)  # as one union, where nothing is chosen
     line = (*line, "--target", "class", "--background", "none")
-    found = json.loads(command(*line).stdout)
+    found = json.loads(command(*line, "--resume").stdout)
     chosen = found["settings"]["silent"]
     assert chosen and changed(streets, out) == [k not in chosen for k in range(4)]
     (out / "1.png").unlink()

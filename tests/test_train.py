@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator, flatten_contrast
@@ -96,6 +97,35 @@ def test_resuming_with_other_settings_is_refused(
     other = trainer_for(base, corpus, tmp_path / "run", replace(TINY, epsilon=4.0))
     with pytest.raises(UnsegError, match="epsilon"):
         other.run(resume=True)
+
+
+def test_resuming_on_other_files_or_a_damaged_state_is_refused(
+    base: SamBase, corpus: Path, tmp_path: Path
+) -> None:
+    trainer_for(base, corpus, tmp_path / "run").run(stop_after=1, validation_images=1)
+    for part in ("im", "gt"):
+        (corpus / part / "9.png").unlink()
+    with pytest.raises(UnsegError, match="other files"):
+        trainer_for(base, corpus, tmp_path / "run").run(resume=True)
+    (tmp_path / "run" / "state.pt").write_bytes(b"no state")
+    with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint"):
+        trainer_for(base, corpus, tmp_path / "run").run(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epsilon": 300.0}, "0..255"),
+        ({"codebook": (0.0, 5.0)}, "codebook is 0,5"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"points": 0}, "points is 0"),
+        ({"generator_prompts": ("masks",)}, "generator_prompts needs"),
+        ({"surrogate_prompts": ("no",)}, "surrogate_prompts needs"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnsegError, match=message):
+        replace(TINY, **change)
 
 
 def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_path: Path) -> None:
@@ -274,6 +304,23 @@ def test_a_sample_is_a_union_of_regions(corpus: Path) -> None:
         assert bool((mask == torch.isin(picture.regions, torch.tensor(sorted(ids)))).all())
         seen.add(tuple(sorted(ids)))
     assert seen == {(1,), (2,), (1, 2)}
+
+
+def test_soft_masks_are_one_region(corpus: Path) -> None:
+    soft = np.zeros((60, 80), np.uint8)
+    soft[10:50, 15:45] = 255
+    blurred = Image.fromarray(soft).filter(ImageFilter.GaussianBlur(1))
+    blurred.save(corpus / "gt" / "3.png")
+    assert load(scan([corpus])[3], 80).ids == (255,)
+
+
+def test_an_image_is_read_upright(corpus: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 3  # turned by half
+    picture = Image.open(corpus / "im" / "3.png")
+    upright = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    picture.rotate(180).save(corpus / "im" / "3.png", exif=exif)
+    assert torch.equal(load(scan([corpus])[3], 80).image, upright)
 
 
 def test_cache_answers_without_the_model(base: SamBase, tmp_path: Path) -> None:

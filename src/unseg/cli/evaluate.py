@@ -174,6 +174,8 @@ def evaluate(
         else:
             if settings:
                 raise UnsegError(f"--suite {plan.name} has victim settings of its own: give none")
+            if part != "test":
+                raise UnsegError(f"--suite {plan.name} reports on the test part: leave out --part")
             cells = selection.of(plan)
             if plan.data is not None:
                 data = Path(scratch) / "data"

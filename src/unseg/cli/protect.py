@@ -191,8 +191,13 @@ def _chosen_silent(
     from unseg.protect.silence import Embedder, silent_in_plan
 
     if resume and (plan.out / RUN).exists():
-        earlier = read_run(plan.out).get("settings", {}).get("silent")
-        return None if earlier is None else tuple(earlier)
+        settings = read_run(plan.out).get("settings", {})
+        if (
+            settings.get("target") == rules.target
+            and settings.get("background") == rules.background
+        ):
+            earlier = settings.get("silent")
+            return None if earlier is None else tuple(earlier)
     if not isinstance(source, Embedder):
         return None
     with Progress(console=Console(stderr=True), disable=quiet) as progress:

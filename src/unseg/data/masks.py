@@ -1,4 +1,4 @@
-"""The one reader of masks and label maps: files to a foreground and the regions inside it."""
+"""The reader of masks and label maps: files to a foreground and the regions inside it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 PROMPT_CELLS = 256
 #: Prompts an image, the union's excepted; the smallest regions beyond it share the union's.
 MAX_REGIONS = 255
+#: In a black and white mask with soft edges: the last black, the first white, the least shades.
+NEARLY_BLACK, NEARLY_WHITE, SHADES = 8, 247, 8
 #: Code of a region without noise: what carries none is what a whole clean image looks like to a
 #: victim. Background has it; where every label is a class, some of them do.
 QUIET = -2
@@ -102,7 +104,8 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
 
     Understood are 1, 8 and 16 bits of grey, palettes (the index counts, not the colour), and
     colour: with three equal channels it is read as grey, otherwise as COCO's panoptic ids
-    R + 256 G + 65536 B. An alpha channel is ignored.
+    R + 256 G + 65536 B. An alpha channel is ignored. A black and white mask with soft edges, in
+    grey, is cut at half of white.
 
     Args:
         path: a PNG, TIFF or BMP file.
@@ -149,10 +152,13 @@ def _opened(path: Path, name: str) -> Iterator[Image.Image]:
 
 def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
     """Labels of a Pillow image; see :func:`read_label_map`."""
-    if image.mode in {"1", "L", "P"}:
+    if image.mode in {"1", "P"}:
         return LabelMap(np.asarray(image).astype(np.uint8))
+    if image.mode == "L":
+        return LabelMap(_hardened(np.asarray(image)))
     if image.mode in {"LA", "PA"}:
-        return LabelMap(np.ascontiguousarray(np.asarray(image)[..., 0]))
+        values = np.ascontiguousarray(np.asarray(image)[..., 0])
+        return LabelMap(_hardened(values) if image.mode == "LA" else values)
     if image.mode in {"I;16", "I;16B", "I;16L", "I;16N", "I"}:
         values = np.asarray(image)
         if values.size and values.min() < 0:
@@ -161,7 +167,7 @@ def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
     if image.mode in {"RGB", "RGBA"}:
         red, green, blue = (np.asarray(image)[..., i] for i in range(3))
         if np.array_equal(red, green) and np.array_equal(red, blue):
-            return LabelMap(np.ascontiguousarray(red))
+            return LabelMap(_hardened(np.ascontiguousarray(red)))
         ids = blue.astype(np.int32)
         for channel in (green, red):
             ids = ids * 256 + channel
@@ -170,6 +176,21 @@ def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
         f"{name} is an image of mode {image.mode}: expected a PNG of labels with 1, 8 or 16 bits "
         "of grey or a palette"
     )
+
+
+def _hardened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut a black and white mask with soft edges at half of white; label maps stay as they are.
+
+    Drawing programs, resizing and JPEG leave shades between, which are no labels. A map is taken
+    for such a mask when it has black, white and eight shades or more, and more of its pixels are
+    white than between: where 255 is void beside eight labels, it covers less than they do.
+    """
+    count = np.bincount(grey.ravel(), minlength=256)
+    between = count[NEARLY_BLACK + 1 : NEARLY_WHITE]
+    soft = count[0] > 0 and count[255] > 0 and np.count_nonzero(between) >= SHADES
+    if not soft or count[NEARLY_WHITE:].sum() <= between.sum():
+        return grey
+    return np.where(grey > 127, 255, 0).astype(np.uint8)
 
 
 def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
@@ -202,7 +223,8 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
     # The first class has the code of a single foreground, or is what background is elsewhere.
-    codes = found - 1 if rules.background == 0 else np.where(found == 0, QUIET, found)
+    from_one = rules.background == 0 and found[0] > 0  # 0 is a class where the rules name it
+    codes = found - 1 if from_one else np.where(found == 0, QUIET, found)
     return _keep_large(foreground, pieces, codes)
 
 

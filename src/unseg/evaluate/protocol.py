@@ -115,7 +115,8 @@ class Bench:
             )
             if isinstance(found, LazySamples) and found is not train:
                 data = {"data": self.split.sha256, "part": self.part}
-                whole = content_key({**identity, **data, "task": self.task.settings()})
+                made = {**identity, **data, "task": self.task.settings(), "protocol": VERSION}
+                whole = content_key(made)
                 found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
             if in_memory:
                 found = tuple(found)

@@ -87,7 +87,7 @@ class ResultStore:
     def save(self, result: Result) -> Path:
         """Write atomically: an interrupted suite leaves no half-written file."""
         path = self.folder / result.file_name
-        # Several processes of one run (accelerate) write the same result.
+        # Shards of a suite, started twice by mistake, would write the same result.
         part = path.with_suffix(f".json.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Options:
-    """How cells are run; none of it goes into a result's key but what ``model`` loads.
+    """How cells are run; of it, a result's key holds what ``model`` loads and the precision.
 
     Args:
         data: a data set's own folder, or the root that holds the tasks' folders.
@@ -175,14 +175,18 @@ class Runner:
             return None, str(error)
         except Exception as error:
             # A fault in one cell must not cost a night's suite the others; it is told at the end.
-            if self.options.strict:
+            # One process of several that went on alone would wait for the others in the next cell.
+            if self.options.strict or processes.place()[1] > 1:
                 raise
             _log.exception("%s failed", cell)
             self.failed += 1
             return None, f"failed: {type(error).__name__}: {error}"
         self.estimate.add(cell, result)
         if processes.is_first():
-            save_pictures(self.store.folder, result, bench, victim, self.options.pictures)
+            try:
+                save_pictures(self.store.folder, result, bench, victim, self.options.pictures)
+            except OSError as error:
+                _log.warning("%s: the result is stored, its picture is not: %s", cell, error)
         return result, ""
 
     def _survey(self, cell: Cell) -> Entry:

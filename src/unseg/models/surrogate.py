@@ -21,7 +21,7 @@ from unseg.errors import UnsegError
 from unseg.models.prompts import Prompts, dense_positions
 from unseg.models.sam.vit import PATCH, VitConfig, VitEncoder
 
-#: Pixel mean and standard deviation of SAM's preprocessing, RGB in [0, 255].
+#: About SAM's own pixel mean and deviation, the same for every channel, RGB in [0, 255].
 CENTRE, SPREAD = 127.5, 58.0
 
 

@@ -77,9 +77,11 @@ def image_phase(embedding: Tensor, projection: Tensor) -> Tensor:
     Returns:
         (B, K) in turns, 0..1.
     """
-    # In double: phases of many turns, which must not depend on batch or thread count.
-    mean = embedding.detach().double().mean((2, 3))
-    return (8 * mean @ projection.double()).remainder(1.0).float()
+    # In double: phases of many turns, which must not depend on batch or thread count. On the CPU:
+    # not every device has doubles.
+    mean = embedding.detach().cpu().double().mean((2, 3))
+    turns = (8 * mean @ projection.cpu().double()).remainder(1.0)
+    return turns.float().to(embedding.device)
 
 
 def constant_projection(embed_dim: int, count: int) -> Tensor:

@@ -21,8 +21,6 @@ from unseg.protect.readers import FORMATS, Photo, Pixels
 
 #: Name pattern of files that are being written.
 TEMPORARY = ".unseg-*.tmp"
-#: ``--format``: what is written, by name.
-CHOICES = ("png", "webp", "same")
 _CANONICAL = {"png": ("PNG", ".png"), "webp": ("WEBP", ".webp")}
 _SAME = ("JPEG", "PNG", "WEBP")
 #: Run-length coding: on noisy photographs smaller than level 6 and five times as fast.

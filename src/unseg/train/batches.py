@@ -19,8 +19,8 @@ from unseg.train.config import PromptType, TrainConfig
 from unseg.train.corpus import Entry, Picture, draw_mask, fixed_mask, load
 from unseg.train.prompts import draw_prompts, random_subset
 
-#: Decoded pictures kept in memory; at 512 pixels one takes about a megabyte.
-PICTURES_IN_MEMORY = 2048
+#: Pixels of decoded pictures kept in memory, of 7 bytes each: below 4 GB a process.
+PIXELS_IN_MEMORY = 2048 * 512 * 512
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Batches:
 
     def __init__(self, entries: Sequence[Entry], config: TrainConfig, cache: FeatureCache) -> None:
         self.entries, self.config, self.cache = list(entries), config, cache
-        self._load = lru_cache(maxsize=PICTURES_IN_MEMORY)(self._read)
+        count = max(1, PIXELS_IN_MEMORY // config.generator_size**2)
+        self._load = lru_cache(maxsize=count)(self._read)
 
     def _read(self, index: int) -> Picture:
         return load(self.entries[index], self.config.generator_size)

@@ -23,7 +23,7 @@ from unseg.train.cache import FeatureCache
 from unseg.train.centres import fit_centres
 from unseg.train.checkpoint import load_state, save_generator, save_state
 from unseg.train.config import TrainConfig
-from unseg.train.corpus import Entry, split
+from unseg.train.corpus import Entry, files_sha256, split
 from unseg.train.losses import mask_iou, mask_loss
 from unseg.train.monitor import Monitor, collapsed, noise_picture, noise_statistics
 from unseg.train.prompts import draw_prompts, random_one
@@ -101,6 +101,7 @@ class Trainer:
         )
         self.device = self.accelerator.device
         self.training, self.validation = split(entries, config.validation_share, config.seed)
+        self.files = files_sha256(entries)
         cache = FeatureCache(cache_folder if config.jitter_after else None, base)
         generator = build_generator(base, config)
         if generator.codebook is not None:
@@ -168,7 +169,9 @@ class Trainer:
                 logits, wanted, points=config.loss_points, oversample=config.oversample,
                 importance=config.importance, rng=rng,
             )  # fmt: skip
-            optimiser.zero_grad(set_to_none=True)
+            # Both: a scaler looks for overflow in either one's gradients.
+            self.generator_optimiser.zero_grad(set_to_none=True)
+            self.surrogate_optimiser.zero_grad(set_to_none=True)
             accelerator.backward(loss)
         accelerator.clip_grad_norm_(
             [p for group in optimiser.param_groups for p in group["params"]], 1.0

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unseg.models.geometry import Frame
 from unseg.train.cache import FeatureCache
 from unseg.train.corpus import Entry, load
 
@@ -40,9 +41,8 @@ def fit_centres(
         picture = load(entry, size)
         embedding = cache.features(picture.image).embedding[0].float()
         # A letterbox is padded right and below: what lies there is no image.
-        height, width = (
-            max(1, side * embedding.shape[1] // size) for side in picture.image.shape[1:]
-        )
+        scaled = Frame(picture.image.shape[1], picture.image.shape[2], size).scaled
+        height, width = (max(1, side * embedding.shape[1] // size) for side in scaled)
         seen = embedding[:, :height, :width].flatten(1).T.numpy()
         cells.append(seen[rng.integers(len(seen), size=CELLS)])
     centres, _ = kmeans2(np.concatenate(cells).astype(np.float64), count, minit="++", rng=rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,20 @@ STATE = "state.pt"
 def save_state(trainer: Trainer) -> Path:
     """Write weights, optimisers and progress; random numbers follow from the step number."""
     unwrap = trainer.accelerator.unwrap_model
-    head = {n: p for n, p in unwrap(trainer.generator).named_parameters() if p.requires_grad}
+    generator = unwrap(trainer.generator)
+    head = {n: p for n, p in generator.named_parameters() if p.requires_grad}
+    head |= {n: b for n, b in generator.named_buffers() if n.startswith("codebook.")}
     state = {
         "config": json.dumps(trainer.config.as_dict()),
+        "files": trainer.files,
         "progress": json.dumps(asdict(trainer.progress)),
         "generator": {name: tensor.detach().cpu() for name, tensor in head.items()},
         "surrogate": unwrap(trainer.surrogate).state_dict(),
         "generator_optimiser": trainer.generator_optimiser.state_dict(),
         "surrogate_optimiser": trainer.surrogate_optimiser.state_dict(),
     }
+    if trainer.accelerator.scaler is not None:
+        state["scaler"] = trainer.accelerator.scaler.state_dict()
     path = trainer.folder / STATE
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
@@ -51,19 +57,31 @@ def load_state(trainer: Trainer) -> Progress:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         settings = json.loads(state["config"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-        raise UnsegError(f"{path} is not a checkpoint of unseg train: {error}") from error
+    except (
+        OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError
+    ) as error:  # fmt: skip
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnsegError(
+            f"{path} is not a checkpoint of unseg train ({first}): remove it and start again"
+        ) from error
     now = json.loads(json.dumps(trainer.config.as_dict()))
     if changed := sorted(name for name in now if now[name] != settings.get(name)):
         raise UnsegError(
             f"{path} was trained with other settings ({', '.join(changed)}): resume with the "
             "same ones or start in a new folder"
         )
+    if state.get("files", trainer.files) != trainer.files:
+        raise UnsegError(
+            f"{path} was trained on other files: resume with the same corpora as they were, or "
+            "start in a new folder"
+        )
     unwrap = trainer.accelerator.unwrap_model
     unwrap(trainer.generator).load_state_dict(state["generator"], strict=False)
     unwrap(trainer.surrogate).load_state_dict(state["surrogate"])
     trainer.generator_optimiser.load_state_dict(state["generator_optimiser"])
     trainer.surrogate_optimiser.load_state_dict(state["surrogate_optimiser"])
+    if trainer.accelerator.scaler is not None and "scaler" in state:
+        trainer.accelerator.scaler.load_state_dict(state["scaler"])
     return Progress(**json.loads(state["progress"]))
 
 

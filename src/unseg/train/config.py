@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
 from unseg.noise import Budget
@@ -134,10 +134,22 @@ class TrainConfig:
                 f"textures is {','.join(f'{p:g}' for p in self.textures)}: give 1, 2, 4 or 8 "
                 "periods of at least 2 cells"
             )
-        if "none" in self.generator_prompts or not self.generator_prompts:
+        if any(p < 2 for p in self.codebook):
+            raise UnsegError(
+                f"codebook is {','.join(f'{p:g}' for p in self.codebook)}: give periods of at "
+                "least 2 cells"
+            )
+        if not self.generator_prompts or set(self.generator_prompts) - {"box", "point", "mask"}:
             raise UnsegError("generator_prompts needs one or more of box, point, mask")
-        if not self.surrogate_prompts:
+        if not self.surrogate_prompts or set(self.surrogate_prompts) - set(get_args(PromptType)):
             raise UnsegError("surrogate_prompts needs one or more of box, point, mask, none")
+        for name in ("batch_size", "points", "epochs"):
+            if getattr(self, name) < 1:
+                raise UnsegError(f"{name} is {getattr(self, name)}: use 1 or more")
+        try:
+            self.budget  # noqa: B018
+        except ValueError as error:
+            raise UnsegError(f"epsilon or epsilon_background: {error}") from error
         if not 0 < self.jitter_min <= self.jitter_max:
             raise UnsegError(f"jitter range {self.jitter_min}..{self.jitter_max} is empty")
         if not 0 < self.validation_share < 1:

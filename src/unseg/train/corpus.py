@@ -1,7 +1,7 @@
 """Training corpora: folders with ``im/`` and ``gt/``, as HQSeg-44K lays them out.
 
-A ground truth is a binary mask {0, 255} or a map of ids. Ids are regions: a sample is a random
-union of them. 0 is background where a map has it.
+A ground truth is a binary mask, soft edges allowed, or a map of ids. Ids are regions: a sample is
+a random union of them. 0 is background where a map has it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from unseg.data.masks import read_label_map
 from unseg.errors import UnsegError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -66,7 +67,8 @@ def scan(folders: Sequence[Path]) -> list[Entry]:
 def split(entries: Sequence[Entry], share: float, seed: int) -> tuple[list[Entry], list[Entry]]:
     """Part training from validation by file name.
 
-    The order depends on a hash of seed, corpus and name only, so adding files moves no other.
+    The order depends on a hash of seed, corpus and name only, so adding files moves few others,
+    and a run is only continued on the files that it began with.
 
     Args:
         entries: from :func:`scan`.
@@ -89,7 +91,7 @@ class Picture:
 
     Args:
         image: (3, h, w) uint8.
-        regions: (h, w) int64; 0 is background unless ``everywhere``.
+        regions: (h, w) int32; 0 is background where a map has it.
         ids: the ids that may be foreground.
     """
 
@@ -106,23 +108,33 @@ def load(entry: Entry, long_side: int) -> Picture:
     """
     try:
         with Image.open(entry.image) as file:
-            image = file.convert("RGB")
-        with Image.open(entry.truth) as file:
-            truth = file if file.mode in ("L", "P", "I", "I;16", "1") else file.convert("L")
-            truth.load()
+            image = ImageOps.exif_transpose(file).convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UnsegError(f"{entry.image} or {entry.truth} cannot be read: {error}") from error
-    if image.size != truth.size:
+        raise UnsegError(f"{entry.image} cannot be read: {error}") from error
+    labels = read_label_map(entry.truth)
+    if image.size != labels.size:
+        width, height = labels.size
         raise UnsegError(
-            f"{entry.truth} is {truth.width}x{truth.height} but {entry.image} is "
+            f"{entry.truth} is {width}x{height} but {entry.image} is "
             f"{image.width}x{image.height}: a ground truth must have its image's size"
         )
     factor = min(1.0, long_side / max(image.size))
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     pixels = np.array(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=None))
-    regions = np.array(truth.resize(size, Image.Resampling.NEAREST)).astype(np.int64)
+    truth = Image.fromarray(labels.values.astype(np.int32))
+    regions = np.array(truth.resize(size, Image.Resampling.NEAREST))
     ids = tuple(int(i) for i in np.unique(regions) if i != 0)
     return Picture(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(regions), ids)
+
+
+def files_sha256(entries: Sequence[Entry]) -> str:
+    """Hex sha256 over the corpora's, files' names and sizes: whether a corpus is the same still."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        for path in (entry.image, entry.truth):
+            name = "/".join(path.parts[-3:])
+            digest.update(f"{name}:{path.stat().st_size}\n".encode())
+    return digest.hexdigest()
 
 
 def draw_mask(picture: Picture, rng: torch.Generator) -> Tensor:

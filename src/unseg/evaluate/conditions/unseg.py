@@ -24,6 +24,9 @@ from unseg.protect.silence import Embedder, cells_of, choose_silent, spread
 from unseg.protect.sources import NoiseSource
 from unseg.visibility import DEFAULT, Visibility
 
+BACKGROUND = "background"
+"""Name of the first class where it is what no object covers."""
+
 
 def fingerprint(source: NoiseSource) -> str:
     """Hex sha256 over the names, types and bytes of a module's weights.
@@ -46,6 +49,8 @@ def fingerprint(source: NoiseSource) -> str:
 
 class Unseg(Condition):
     """Noise of a generator, composed from mask prompts as ``unseg protect --target`` does.
+
+    Training images without foreground stay as they are: there is nothing in them to hide.
 
     Args:
         source: the generator.
@@ -90,7 +95,10 @@ class Unseg(Condition):
         return "-".join(words)
 
     def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:
-        if self.silent != "auto" or not isinstance(self._source, Embedder):
+        # As --background: a class of that name is what lies outside, elsewhere every label is one.
+        background = 0 if problem.classes[0] == BACKGROUND else None
+        self._rules = replace(self._rules, background=background)
+        if self.silent != "auto" or background == 0 or not isinstance(self._source, Embedder):
             return
         parts = [
             cells_of(

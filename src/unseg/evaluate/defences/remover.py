@@ -9,17 +9,21 @@ from torch import Tensor
 
 from unseg.evaluate.conditions.unseg import Target, Unseg
 from unseg.evaluate.defences.learned import Restoring
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample, to_tensor
 from unseg.models.registry import load_generator, resolve
 from unseg.noise import Budget
 from unseg.protect.sources import NoiseSource
 from unseg.provenance import sha256_file
 
+PHOTOGRAPHS = Problem("semantic", ("region",))
+"""What the trainer's own photographs show: parts, each a label."""
+
 
 class Remover(Restoring):
     """A trainer who has the generator protects other photographs and learns the way back.
 
-    Every other photograph is protected as one union, the rest class by class.
+    Every other photograph is protected as one union, the rest class by class, some silent.
 
     Args:
         model: the public generator: a name or a .safetensors file. Its checksum is the setting.
@@ -47,15 +51,19 @@ class Remover(Restoring):
         self.foreground, self.background = foreground, background
 
     def settings(self) -> dict[str, Any]:
+        # Older results come from pairs in which every class had a texture of its own.
+        settings = {**super().settings(), "silent": "auto"}
         if self._source is not None:
-            return {**super().settings(), "generator_id": Unseg(self._source).generator_id}
-        return {**super().settings(), "generator_sha256": sha256_file(resolve(self._model))}
+            return {**settings, "generator_id": Unseg(self._source).generator_id}
+        return {**settings, "generator_sha256": sha256_file(resolve(self._model))}
 
     def inputs(self, samples: Sequence[Sample]) -> list[Tensor]:
         source = self._source or load_generator(self._model)
         budget = Budget(self.foreground, self.background)
         targets: tuple[Target, ...] = ("union", "class")
         conditions = [Unseg(source, target=target, budget=budget) for target in targets]
+        for condition in conditions:
+            condition.prepare(samples, PHOTOGRAPHS, 0)
         return [
             to_tensor(conditions[i % len(conditions)].apply(sample, seed=0))
             for i, sample in enumerate(samples)

@@ -98,7 +98,7 @@ def from_local(
         if kind == wanted:
             network: nn.Module = model_class.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, num_labels=labels,
-                ignore_mismatched_sizes=True, **config,
+                ignore_mismatched_sizes=True, dtype=torch.float32, **config,
             )  # fmt: skip
         elif around is not None:
             network = _around(model_class, folder, labels, around, config)
@@ -127,7 +127,7 @@ def _around(
     own.out_features = [f"stage{number}" for number in around.stages]
     backbone_class: Any = MODEL_FOR_BACKBONE_MAPPING[type(own)]
     backbone = backbone_class.from_pretrained(
-        folder, config=own, local_files_only=True, use_safetensors=True
+        folder, config=own, local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
     fields = {**around.settings, **config}
     if around.channels:

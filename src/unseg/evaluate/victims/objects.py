@@ -64,8 +64,10 @@ def segments(sample: Sample, problem: Problem) -> tuple[NDArray[np.uint16], NDAr
         index[:] = sample.instances
         classes = sample.categories.tolist()
     if problem.kind in ("semantic", "panoptic"):
+        # Where nothing is counted, a thing is a segment like any other.
+        things = problem.things if problem.kind == "panoptic" else frozenset()
         for label in np.unique(sample.class_map).tolist():
-            if label != VOID and label not in problem.things:
+            if label != VOID and label not in things:
                 classes.append(label)
                 index[(sample.class_map == label) & (index == 0)] = len(classes)
     return index, np.array(classes, dtype=np.int64)

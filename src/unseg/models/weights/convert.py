@@ -51,6 +51,11 @@ def read_source(path: Path) -> Source:
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         if "architecture" in read_tensors(path, ACCEPTED)[1]:
             raise UnsegError(f"{path} is already in unseg's format: use it as it is")
+        if path.name != "model.safetensors":
+            raise UnsegError(
+                f"{path} is not named model.safetensors, so nothing says that the config.json "
+                "beside it belongs to it: rename it, in a folder with its config.json"
+            )
         return huggingface.read(path.parent)
     # PyTorch writes a zip archive, or formerly a bare pickle of protocol 2.
     if zipfile.is_zipfile(path) or head[:2] in (b"PK", b"\x80\x02"):
