@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -170,6 +173,27 @@ def test_a_map_of_many_labels_and_void_stays_as_it_is(tmp_path: Path) -> None:
     palette.save(tmp_path / "palette.png")
     found = read_label_map(tmp_path / "palette.png").values
     np.testing.assert_array_equal(found, np.where(values < 9, 255, values))
+
+
+def test_labels_of_two_and_four_bits_are_not_spread(tmp_path: Path) -> None:
+    values = np.array([[0, 6, 15, 15], [0, 6, 6, 15]], np.uint8)
+    packed = values[:, ::2] * 16 + values[:, 1::2]
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + name + data + check
+
+    head = struct.pack(">IIBBBBB", 4, 2, 4, 0, 0, 0, 0)
+    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "four.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "four.png").values, values)
+
+
+def test_colour_of_16_bits_is_no_label_map(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wide.png"), np.full((4, 5, 3), 300, np.uint16))
+    with pytest.raises(UnsegError, match=r"wide\.png is a PNG of 16 bits in colour"):
+        read_label_map(tmp_path / "wide.png")
 
 
 def test_panoptic_colours_are_ids(tmp_path: Path) -> None:

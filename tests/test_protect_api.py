@@ -130,7 +130,7 @@ def test_a_pixel_alone_can_be_protected(protector: Protector) -> None:
         (np.zeros((0, 4, 3), np.uint8), None, r"shape \(0, 4, 3\)"),
         (np.zeros((4, 4, 3)), None, "dtype float64: expected uint8 or uint16"),
         (torch.zeros(4, 4, 3), None, r"shape \(4, 4, 3\): expected \(3, H, W\)"),
-        (torch.zeros(3, 4, 4).int(), None, "dtype torch.int32: expected uint8 or floating point"),
+        (torch.zeros(3, 4, 4).int(), None, "dtype torch.int32: expected uint8, float32 or float64"),
         (torch.full((3, 4, 4), 256.0), None, r"run from 256 to 256: expected \[0, 1\]"),
         (torch.full((3, 4, 4), -0.1), None, "run from -0.1"),
         (torch.full((3, 4, 4), torch.nan), None, "run from nan"),

@@ -103,14 +103,39 @@ def test_the_budget_holds_for_every_kind(bits: int, grey: bool, budget: Budget) 
     assert not (difference[inner] % before.step).any()
 
 
+class Channels:
+    """The same three values everywhere."""
+
+    model_id, sha256 = "channels", "0" * 64
+
+    def noise(self, image: Tensor, masks: Tensor) -> Tensor:
+        return torch.tensor([1.0, -1.0, 0.5])[None, :, None, None].expand(len(masks), *image.shape)
+
+
 def test_grey_images_get_the_sum_of_the_channels_within_the_bound() -> None:
-    noise = torch.zeros(3, 40, 60)
-    noise[0], noise[1], noise[2] = 1.0, -1.0, 0.5
+    everywhere = np.ones((40, 60), bool)
     before = Photo(np.full((40, 60), 100, np.uint8))
-    after = add_noise(before, noise, np.ones((40, 60), bool), Budget(8, 2))
-    assert (after == 104).all()  # 0.5 * 8
-    strong = add_noise(before, torch.ones_like(noise), np.ones((40, 60), bool), Budget(8, 2))
+    shown = view(before, Regions.union(everywhere))
+    # Visibility is measured on the change that is published, so the sum comes first.
+    noise = noise_fields(Channels(), [shown], Budget(8, 2), "strong")[0]
+    assert (noise == 0.5).all()
+    assert (add_noise(before, noise, everywhere, Budget(8, 2)) == 104).all()
+    strong = add_noise(before, torch.ones_like(noise), everywhere, Budget(8, 2))
     assert (strong == 108).all()
+
+
+def test_noise_that_ends_at_the_mask_ends_there_in_large_photographs_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+    foreground = np.zeros((40, 60), bool)
+    foreground[10:20, 13:41] = True
+    foreground[31, 5:55] = True  # a line that every second row would miss
+    shown = view(FULL, Regions.union(foreground))
+    inside = torch.from_numpy(shown.foreground).expand(3, -1, -1).float()
+    changed = (add_noise(FULL, inside, foreground, Budget(8, 2)) != FULL.pixels).any(axis=2)
+    assert not changed[~foreground].any()
+    assert changed[foreground].all()
 
 
 def test_large_photographs_are_shown_smaller_and_noise_is_resized(

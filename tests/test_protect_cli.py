@@ -427,6 +427,66 @@ def test_overwrite_replaces_its_images_and_keeps_others(
     assert "a.png" not in files(out) and cli("verify", out)[0] == 0
 
 
+def test_nothing_is_written_through_a_link_out_of_the_folder(
+    cli: Cli, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    cli("protect", photos, "-o", out)
+    shutil.rmtree(out / "sub")
+    (out / "sub").symlink_to(photos / "sub")
+    before = {p: p.read_bytes() for p in photos.rglob("*") if p.is_file()}
+    for option in ("--overwrite", "--resume"):
+        code, _, err = cli("protect", photos, "-o", out, option)
+        assert code == 1 and "is a link" in err
+    assert {p: p.read_bytes() for p in photos.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["a.png", "unseg-masks/a.png"])
+def test_files_that_no_run_wrote_are_never_replaced(
+    cli: Cli, photos: Path, tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"precious")
+    for options in ([], ["--resume"], ["--overwrite"]):
+        shutil.rmtree(tmp_path / "again", ignore_errors=True)
+        shutil.copytree(tmp_path / "out", tmp_path / "again")
+        code, _, err = cli("protect", photos / "a.jpg", "-o", tmp_path / "again", *options)
+        assert code == 1 and "exists already" in err
+        assert (tmp_path / "again" / name).read_bytes() == b"precious"
+
+
+def test_linked_folders_are_followed_once_and_pipes_refused(
+    cli: Cli, photos: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(photos / "b.png", other / "o.png")
+    (photos / "link").symlink_to(other)
+    (photos / "loop").symlink_to(photos)
+    os.mkfifo(photos / "pipe.png")
+    code, _, err = cli("protect", photos, "-o", tmp_path / "out")
+    assert code == 1 and "pipe.png is no file" in err
+    found = records(tmp_path / "out")
+    assert found["link/o.png"]["status"] == "protected"
+    assert not any(name.startswith("loop") for name in found)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = os.scandir
+
+    def refuse(place: Any) -> Any:
+        if Path(place).name == "deep":
+            raise PermissionError(13, "Permission denied", str(place))
+        return listing(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    code, _, err = cli("protect", photos, "-o", tmp_path / "out")
+    assert code == 2 and "deep cannot be read" in err
+
+
 def contents(out: Path) -> dict[str, Any]:
     """All files but the run's; of records all but the seconds."""
     found: dict[str, Any] = {}

@@ -266,3 +266,36 @@ def test_stale_files_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert writers.remove_stale(tmp_path) == 2
     assert [p.name for p in tmp_path.rglob("*.tmp")] == ["keep.tmp"]
+
+
+def test_text_in_exif_keeps_its_bytes_and_bad_tags_cost_no_other() -> None:
+    exif = Image.Exif()
+    exif[315] = "Jürgen".encode()  # UTF-8, where the standard says ASCII
+    exif[305] = "camera"
+    exif[0x0112] = 6
+    exif[296] = 2.5  # no whole number, as it must be
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(COLOUR).save(buffer, "JPEG", exif=exif)
+    except Exception:
+        pytest.skip("this Pillow refuses to write such a tag")
+    found = decode(buffer.getvalue(), "a.jpg")
+    assert found.size == (COLOUR.shape[0], COLOUR.shape[1])  # turned
+    assert found.exif is not None and "Jürgen".encode() in found.exif and b"camera" in found.exif
+
+
+def test_more_than_8_bits_in_ppm_are_refused() -> None:
+    for kind, samples in ((b"P6", 3), (b"P5", 1)):
+        data = kind + b"\n4 3\n65535\n" + bytes(24 * samples)
+        with pytest.raises(UnsegError, match="PPM with more than 8 bits"):
+            decode(data, "a.ppm")
+
+
+def test_16_bits_of_which_0_is_white_are_turned_around() -> None:
+    values = np.array([[0, 100, 65535]], np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "TIFF", tiffinfo={262: 0})
+    with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        if image.tag_v2[262] != 0:  # type: ignore[attr-defined]
+            pytest.skip("this Pillow cannot write such a file")
+    np.testing.assert_array_equal(decode(buffer.getvalue(), "a.tif").pixels, 65535 - values)

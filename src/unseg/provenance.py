@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -80,7 +81,7 @@ def provenance(seed: int, data_sha256: str | None = None) -> dict[str, Any]:
     program = "unseg" if Path(sys.argv[0]).stem in {"unseg", "__main__"} else Path(sys.argv[0]).name
     return {
         "seed": seed,
-        "command": " ".join([program, *map(shorten, sys.argv[1:])]),
+        "command": shlex.join([program, *map(shorten, sys.argv[1:])]),
         "git_revision": git_revision(),
         "versions": library_versions(),
         "data_sha256": data_sha256,

@@ -181,8 +181,11 @@ def evaluate(
                 data = Path(scratch) / "data"
                 plan.data(data)
                 out = out or Path(scratch) / "results"
-        if part_of is not None:
+        if part_of is not None and cells:
             cells = shard(cells, part_of)
+            if not cells:
+                typer.echo(f"--shard {part_of}: nothing falls to it")
+                return
         if not cells or out is None or data is None:
             raise UnsegError(
                 "evaluate needs a task, --data and -o, for example: "
@@ -198,6 +201,8 @@ def evaluate(
             data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
             plan.minutes if plan else Options.minutes, cache,
         )  # fmt: skip
+        if not (dry_run or stored):
+            _require_places(out, cache, table)
         runner = Runner(cells, ResultStore(out), options)
         if dry_run:
             from unseg.cli.suite_progress import preview
@@ -213,6 +218,21 @@ def evaluate(
 
 
 evaluate.__doc__ = EXAMPLES
+
+
+def _require_places(out: Path, cache: Path, table: Path | None) -> None:
+    """Refuse, before hours of work, what cannot be written after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UnsegError(f"-o {out} is no folder that can be written: {error}") from error
+    for option, folder in (("--cache", cache), ("--table", table.parent if table else out)):
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        if not there.is_dir():
+            raise UnsegError(f"{option}: {there} is no folder")
+    if table is not None and table.is_dir():
+        raise UnsegError(f"--table {table} is a folder: give a file")
 
 
 def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_json: bool) -> None:

@@ -120,8 +120,10 @@ def shard(cells: list[Cell], text: str) -> list[Cell]:
 
 def seed_numbers(given: list[str]) -> list[int]:
     """Seeds as numbers."""
-    if not all(word.isdecimal() for word in given):
-        raise UnsegError(f"--seeds {','.join(given)}: expected numbers from 0 up, such as 0,1,2")
+    if not all(word.isdecimal() and int(word) < 1 << 32 for word in given):
+        raise UnsegError(
+            f"--seeds {','.join(given)}: expected numbers from 0 to {(1 << 32) - 1}, such as 0,1,2"
+        )
     return [int(word) for word in given]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
@@ -13,6 +14,9 @@ from unseg.errors import UnsegError
 if TYPE_CHECKING:
     from unseg.models.sam.base import SamBase
     from unseg.train.config import TrainConfig
+
+RUN_FILES = ("state.pt", "log.jsonl", "best.safetensors", "last.safetensors")
+"""What an earlier run leaves in its folder."""
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -64,6 +68,16 @@ def parse_overrides(config: TrainConfig, pairs: list[str]) -> TrainConfig:
                 f"--set {pair}: {text!r} is not a {getattr(hints[name], '__name__', hints[name])}"
             ) from error
     return replace(config, **changes)
+
+
+def corpora_of(folders: Sequence[Path]) -> dict[str, int]:
+    """How many images each corpus has, by its folder's name, or more of the path."""
+    from unseg.train.corpus import scan
+
+    names = [folder.resolve().name for folder in folders]
+    longer = ["/".join(folder.resolve().parts[-2:]) for folder in folders]
+    unique = names if len(set(names)) == len(names) else longer
+    return {name: len(scan([folder])) for name, folder in zip(unique, folders, strict=True)}
 
 
 def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
@@ -134,22 +148,29 @@ def train(
 
     if mixed_precision not in ("no", "fp16", "bf16"):
         raise UnsegError(f"--mixed-precision {mixed_precision}: use no, fp16 or bf16")
+    if steps is not None and steps < 1:
+        raise UnsegError(f"--steps {steps}: give at least 1")
+    if threads < 0:
+        raise UnsegError(f"--threads {threads}: give 0 or more")
     if threads:
         torch.set_num_threads(threads)
     config = parse_overrides(named(preset), override or [])
     entries = scan(corpus)
-    if (output / "state.pt").exists() and not resume:
+    if not resume and any((output / name).exists() for name in RUN_FILES):
         raise UnsegError(
             f"{output} already holds a run: add --resume to continue it, or choose another folder"
         )
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
     trainer = Trainer(
         load_frozen_base(base, config), entries, config, output,
         cache_folder=cache or output / "cache", mixed_precision=mixed_precision, cpu=cpu,
     )  # fmt: skip
     files = [path for entry in entries for path in (entry.image, entry.truth)]
     card = {
-        "corpora": {folder.name: len(scan([folder])) for folder in corpus},
+        "corpora": corpora_of(corpus),
         **provenance(config.seed, sha256_files(files)),
     }
     with training_progress(trainer, min(steps or trainer.total_steps, trainer.total_steps)) as bar:

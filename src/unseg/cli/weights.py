@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from unseg.errors import UnsegError
+
 weights = typer.Typer(
     help="Import a base model's weights, or say what a weight file holds.",
     no_args_is_help=True,
@@ -86,6 +88,8 @@ def head(
     """
     from unseg.models.registry import write_head
 
+    if output.resolve() == file.resolve():
+        raise UnsegError(f"-o {output} is the input itself: give another file, nothing was written")
     write_head(file, output, base_from, gain, stretch, _periods(codebook))
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
 

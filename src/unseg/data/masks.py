@@ -116,7 +116,15 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
     """
     name = name or str(path)
     with _opened(path, name) as image:
-        return labels_of(image, name)
+        depth, coloured = _png_depth(path)
+        if depth == 16 and coloured:
+            raise UnsegError(
+                f"{name} is a PNG of 16 bits in colour: expected labels of 1, 8 or 16 bits of grey"
+            )
+        found = labels_of(image, name)
+    # Pillow spreads the values of two and four bits over those of eight.
+    spread = {2: 85, 4: 17}.get(depth, 1) if not coloured else 1
+    return found if spread == 1 else LabelMap(found.values // spread)
 
 
 def read_binary_mask(path: Path) -> NDArray[np.bool_]:
@@ -133,6 +141,15 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
     with _opened(path, str(path)) as image:
         grey = np.asarray(image.convert("L"))
     return grey > (0 if grey.max(initial=0) == 1 else 127)
+
+
+def _png_depth(path: Path) -> tuple[int, bool]:
+    """Bits a sample of a PNG and whether it has a palette or colour; (0, False) of other files."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 26:
+        return 0, False
+    return head[24], head[25] not in (0, 4)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.suites.base import Recipe
 from unseg.evaluate.tasks import TASKS, Task
 from unseg.evaluate.victims import VICTIMS, Victim
+from unseg.provenance import sha256_file
 
 
 def check(option: str, name: str, known: Collection[str]) -> None:
@@ -42,14 +43,17 @@ def build_victim(recipe: Recipe) -> Victim:
         UnsegError: when there is no such thing, or it does not take such settings.
     """
     factory: Any
-    if ":" in recipe.name:
+    own = ":" in recipe.name
+    if own:
         factory = _imported(recipe.name)
     else:
         check("--victim", recipe.name, VICTIMS)
         factory = VICTIMS[recipe.name]
     try:
         victim = factory(**dict(recipe.settings))
-    except TypeError as error:
+    except UnsegError:
+        raise
+    except Exception as error:  # of a user's own victim it may be any
         given = ", ".join(f"{name}={value!r}" for name, value in recipe.settings) or "no settings"
         raise UnsegError(
             f"{recipe.name} cannot be made with {given} ({error}): it has "
@@ -60,6 +64,13 @@ def build_victim(recipe: Recipe) -> Victim:
             f"--victim {recipe.name} gave a {type(victim).__name__}: expected a class derived from "
             "unseg.evaluate.victims.Victim, or a function that returns one"
         )
+    if own:
+        if getattr(victim, "name", "") in ("", *VICTIMS):
+            raise UnsegError(
+                f"--victim {recipe.name}: give {type(victim).__name__} a `name` of its own, by "
+                "which its results are found again"
+            )
+        victim.origin = _origin(recipe.name)
     return victim
 
 
@@ -90,19 +101,27 @@ def data_folder(task: Task, data: Path) -> Path:
 
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise UnsegError(f"--victim {name}: expected module:Name, such as my_victims:Mine")
     # An installed command does not look in the current folder by itself, unlike ``python -m``.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise UnsegError(
-            f"--victim {name}: {module} cannot be imported ({error}); it must be installed or lie "
-            "in the current folder"
-        ) from error
     except AttributeError as error:
-        raise UnsegError(f"--victim {name}: {module} has no {attribute!r}") from error
+        raise UnsegError(f"--victim {name}: {module} has no {attribute!r} ({error})") from error
+    except Exception as error:  # whatever the user's file does while it is read
+        raise UnsegError(
+            f"--victim {name}: {module} cannot be imported ({type(error).__name__}: {error}); it "
+            "must be installed or lie in the current folder"
+        ) from error
+
+
+def _origin(name: str) -> dict[str, str]:
+    """What tells a user's own victim from another of the same name: where it is, and its file."""
+    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    return {"origin": name, **({"sha256": sha256_file(Path(file))} if file else {})}
 
 
 def _settings(factory: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from unseg.errors import UnsegError
 from unseg.evaluate import processes
 from unseg.evaluate.conditions import Condition
 from unseg.evaluate.defences import Defence
@@ -89,6 +90,14 @@ class Bench:
         self.task = task
         self.part = part
         self.split: Split = task.load(data, part)
+        names = [names_of(one) for one in (self.split.train, self.split.test)]
+        if not all(names):
+            raise UnsegError(
+                f"{data}: {task.name} has {len(names[0])} images to train on and {len(names[1])} "
+                "to test on: give at least one of each (two where a part is held out of them)"
+            )
+        #: Checksum of which image trains and which tests.
+        self.members = content_key({"train": list(names[0]), "test": list(names[1])})
         self._cache = cache
         self._key = ""
         self._published: Sequence[Sample] = ()
@@ -116,6 +125,7 @@ class Bench:
             if isinstance(found, LazySamples) and found is not train:
                 data = {"data": self.split.sha256, "part": self.part}
                 made = {**identity, **data, "task": self.task.settings(), "protocol": VERSION}
+                made["members"] = self.members
                 whole = content_key(made)
                 found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
             if in_memory:
@@ -137,7 +147,7 @@ def configuration(
     return {
         "protocol": VERSION,
         "task": {**task, **bench.task.settings()},
-        "victim": {"name": victim.name, **victim.settings()},
+        "victim": {"name": victim.name, **victim.settings(), **victim.origin},
         "condition": {"name": condition.label, **condition.settings()},
         "defence": {"label": label, "name": defence.name, **defence.settings()},
         "seed": seed,
@@ -185,7 +195,7 @@ def run(
     processes.accelerator(mixed_precision, cpu)
     config = configuration(bench, victim, condition, defence, label or defence.name, seed)
     key = content_key(config)
-    known = None if store is None else processes.from_first(lambda: store.find(key))
+    known = None if store is None else processes.from_first(lambda: store.find(key, bench.members))
     if known is not None:
         return known
     times = [time.perf_counter()]
@@ -210,7 +220,7 @@ def run(
             losses=losses,
             change=vars(change),
             seconds=dict(zip(("condition", "training", "test"), spans, strict=True)),
-            provenance=provenance(seed, bench.split.sha256),
+            provenance={**provenance(seed, bench.split.sha256), "split_sha256": bench.members},
         )
         if store is not None:
             store.save(result)

@@ -72,11 +72,18 @@ class ResultStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, key: str) -> Result | None:
-        """The result with this key, or None."""
+    def find(self, key: str, split: str | None = None) -> Result | None:
+        """The result with this key, or None.
+
+        Args:
+            key: of the configuration.
+            split: checksum of which image trains and which tests. A result with another one is
+                of other parts of the same files; those of earlier versions have none.
+        """
         for path in sorted(self.folder.glob(f"*-{key[:12]}.json")):
             result = read_result(path)
-            if result.key == key:
+            known = result.provenance.get("split_sha256")
+            if result.key == key and (split is None or known in (split, None)):
                 return result
         return None
 
@@ -91,7 +98,9 @@ class ResultStore:
         part = path.with_suffix(f".json.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            )
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -110,9 +119,17 @@ def read_result(path: Path) -> Result:
     try:
         result = Result(**json.loads(path.read_text(encoding="utf-8")))
         matches = content_key(result.config) == result.key
-    except (OSError, ValueError, TypeError) as error:
+        for part in ("task", "victim", "condition", "defence"):
+            result.named(part)
+        for part, name in (("task", "part"), ("defence", "label")):
+            result.config[part][name]
+        result.config["seed"]
+        if not isinstance(result.value, int | float):
+            raise TypeError("its value is no number")
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UnsegError(
-            f"{path} is no result file ({type(error).__name__}): delete it and run again"
+            f"{path} is no result file ({type(error).__name__}): move it out of the folder of "
+            "results"
         ) from error
     if not matches:
         raise UnsegError(f"{path} was edited: its key does not match its config; delete it")

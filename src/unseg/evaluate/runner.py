@@ -36,12 +36,14 @@ class Entry:
         key: of its result, or None where the cell cannot run.
         stored: whether the result is there already.
         reason: why it cannot run, in one line.
+        members: checksum of which image trains and which tests.
     """
 
     cell: Cell
     key: str | None
     stored: bool = False
     reason: str = ""
+    members: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Runner:
                 return
             if entry.stored:
                 assert entry.key is not None
-                result = self.store.find(entry.key)
+                result = self.store.find(entry.key, entry.members)
             elif not reason:
                 result, reason = self._run(entry.cell, progress)
             later = self.entries[index + 1 :]
@@ -168,16 +170,20 @@ class Runner:
                 mixed_precision=self.options.mixed_precision, cpu=self.options.cpu,
             )  # fmt: skip
         except UnsegError as error:
-            if self.options.strict:
+            if self.options.strict and len(self.entries) == 1:
                 raise
+            self.failed += self.options.strict
             if cell.condition == "clean" and cell.defence == "none":
                 self._broken[cell.task, cell.victim] = str(error)
             return None, str(error)
         except Exception as error:
             # A fault in one cell must not cost a night's suite the others; it is told at the end.
             # One process of several that went on alone would wait for the others in the next cell.
-            if self.options.strict or processes.place()[1] > 1:
+            if processes.place()[1] > 1:
                 raise
+            if self.options.strict and len(self.entries) == 1:
+                _log.debug("%s failed", cell, exc_info=True)
+                raise UnsegError(f"{cell} failed: {type(error).__name__}: {error}") from error
             _log.exception("%s failed", cell)
             self.failed += 1
             return None, f"failed: {type(error).__name__}: {error}"
@@ -201,7 +207,8 @@ class Runner:
                 raise
             return Entry(cell, None, reason=str(error))
         key = content_key(config)
-        return Entry(cell, key, self.store.find(key) is not None)
+        stored = self.store.find(key, bench.members) is not None
+        return Entry(cell, key, stored, members=bench.members)
 
     def _build(self, cell: Cell) -> tuple[Bench, Victim, Condition, Defence]:
         task = self.tasks.setdefault(cell.task, build_task(cell.task))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -74,13 +73,19 @@ def view(photo: Photo, regions: Regions) -> View:
     image = model_image(photo)
     height, width = image.shape[1:]
 
-    def shrink(values: NDArray[Any]) -> NDArray[Any]:
-        if values.shape == (height, width):
-            return values
-        return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
+    index = regions.index
+    if index.shape != (height, width):
+        index = np.asarray(cv2.resize(index, (width, height), interpolation=cv2.INTER_NEAREST))
+    foreground = _touched(regions.foreground, height, width)
+    return View(image, foreground, index, regions.codes, photo.grey)
 
-    foreground = shrink(regions.foreground.view(np.uint8)) > 0
-    return View(image, foreground, shrink(regions.index), regions.codes, photo.grey)
+
+def _touched(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """A mask at a smaller size: every pixel in which there is some of it, thin parts too."""
+    if mask.shape == (height, width):
+        return mask
+    full = mask.view(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)) > 0
 
 
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
@@ -98,7 +103,9 @@ def noise_fields(
     """One noise field a view, made as hard to see as is asked.
 
     Region r's pixels get the noise of region r's prompt, all others that of the union's. Images
-    of three channels without colour are tinted instead (:mod:`unseg.protect.tint`).
+    of three channels without colour are tinted instead (:mod:`unseg.protect.tint`). Those of one
+    channel get the sum of the three noise channels, cut to [-1, 1], in each: the mean would leave
+    a third of a coloured texture's strength.
 
     Args:
         source: makes the noise.
@@ -119,10 +126,15 @@ def noise_fields(
         for region, code in enumerate(one.codes, start=1):
             if code == QUIET:
                 field[:, torch.from_numpy(one.index == region)] = 0
+    fields = [_one_channel(f) if v.grey else f for f, v in zip(fields, views, strict=True)]
     return [
         soften(field, one.image, torch.from_numpy(one.foreground), budget, visibility)
         for field, one in zip(fields, views, strict=True)
     ]
+
+
+def _one_channel(field: Tensor) -> Tensor:
+    return field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()
 
 
 def _full_fields(source: NoiseSource, views: Sequence[View]) -> list[Tensor]:
@@ -178,13 +190,13 @@ def add_noise(
 ) -> Pixels:
     """Add a noise field to a photo's pixels.
 
-    Grey images get the sum of the three noise channels, cut to [-1, 1]: their mean would leave a
-    third of a coloured texture's strength. In 16-bit images a change is a whole number of 8-bit
-    steps, 257 sample values each.
+    In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each. Noise that
+    ends at the mask's edge ends there at the photo's size as well.
 
     Args:
         photo: the original.
-        noise: (3, h, w), float, in [-1, 1]; resized bilinearly when smaller than the photo.
+        noise: (3, h, w), float, in [-1, 1], of grey photos the same in all; resized bilinearly when
+            smaller than the photo.
         foreground: (H, W), bool.
         budget: the bound, in 8-bit steps.
         name: what to call the image in messages.
@@ -198,6 +210,8 @@ def add_noise(
     height, width = foreground.shape
     if not torch.isfinite(noise).all():
         raise UnsegError(f"{name}: the model's noise is not finite: use other weights (--model)")
+    outside = ~_touched(foreground, *noise.shape[1:])
+    cut = noise.shape[1:] != foreground.shape and not noise[:, torch.from_numpy(outside)].any()
     whole_height = noise.shape[1] == height
     if noise.shape[2] != width:
         noise = F.interpolate(noise[None], (noise.shape[1], width), mode="bilinear")[0]
@@ -206,16 +220,17 @@ def add_noise(
         part = noise[:, rows] if whole_height else _rows(noise, rows, height)
         image = torch.from_numpy(photo.pixels[rows].astype(np.float32)) / photo.step
         image = image[None] if photo.grey else image.permute(2, 0, 1)
-        part = part.sum(dim=0, keepdim=True).clamp(-1, 1) if photo.grey else part
+        part = part[:1] if photo.grey else part
         mask = torch.from_numpy(foreground[rows]).float()[None, None]
+        part = part * mask[0] if cut else part
         protected = compose(image[None], part[None], mask, budget)
         values = quantise(protected, image[None], mask, budget)[0] * photo.step
         samples = values.round().numpy().astype(photo.pixels.dtype)
         result[rows] = samples[0] if photo.grey else samples.transpose(1, 2, 0)
     if np.array_equal(result, photo.pixels):
         raise UnsegError(
-            f"{name} came out unchanged, so it would be unprotected: raise --eps, or use a larger "
-            "image"
+            f"{name} came out unchanged, so it would be unprotected: raise --eps, try --visibility "
+            "strong, or use a larger image"
         )
     return result
 

@@ -58,7 +58,12 @@ def open_mask(mask: MaskLike) -> LabelMap:
         )
     if values.size and values.min() < 0:
         raise UnsegError("the mask holds negative labels: expected 0 and above")
-    return LabelMap(values.astype(np.int32), wide=bool(values.size and values.max() > 255))
+    highest = int(values.max(initial=0))
+    if highest >= 1 << 31:
+        raise UnsegError(f"the mask holds the label {highest}: expected labels below 2^31")
+    # Arrays of labels are often of 32 or 64 bits for no reason; 16 are chosen.
+    wide = highest > 255 or values.dtype.itemsize == 2
+    return LabelMap(values.astype(np.int32), wide=wide)
 
 
 def _to_pillow(photo: Photo) -> Image.Image:
@@ -96,8 +101,9 @@ def _open_tensor(image: Tensor) -> tuple[Photo, Restore]:
     if image.dtype == torch.uint8:
         photo = Photo(_channels_last(image.detach().cpu()))
         return photo, lambda p: _channels_first(p.pixels).to(image.device)
-    if not image.is_floating_point():
-        raise UnsegError(f"the tensor has dtype {image.dtype}: expected uint8 or floating point")
+    # Half precision cannot hold 8-bit steps: rounding would break the bound.
+    if image.dtype not in {torch.float32, torch.float64}:
+        raise UnsegError(f"the tensor has dtype {image.dtype}: expected uint8, float32 or float64")
     values = image.detach().cpu().double()
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 255):  # NaN fails this too

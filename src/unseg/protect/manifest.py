@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from unseg.data.masks import LabelRules
 from unseg.errors import UnsegError
@@ -29,8 +29,8 @@ MaskSource = Literal["file", "proposal", "whole-image"]
 class BudgetRecord(BaseModel):
     """The bound, in 8-bit steps."""
 
-    foreground: float
-    background: float
+    foreground: float = Field(ge=0, le=255, allow_inf_nan=False)
+    background: float = Field(ge=0, le=255, allow_inf_nan=False)
 
 
 class ChangeRecord(BaseModel):

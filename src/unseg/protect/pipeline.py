@@ -89,7 +89,8 @@ class Pipeline:
         settings: budget, format, label rules.
         source: makes noise.
         proposer: finds a foreground where no mask is given.
-        overwrite: whether existing outputs are replaced (else they are an error).
+        overwrite: whether existing outputs, an earlier run's, are replaced (else they are an
+            error).
     """
 
     out: Path
@@ -131,6 +132,7 @@ class Pipeline:
         job, record = item.job, item.record
         if job.refusal is not None:
             raise UnsegError(job.refusal)
+        self._refuse_taken(job)
         self._make_room(job)
         data = read_bytes(job.path, job.source)
         record.source_sha256 = hashlib.sha256(data).hexdigest()
@@ -255,18 +257,25 @@ class Pipeline:
                 correlation=round(kept.correlation, 4), energy=round(kept.energy, 4)
             )
 
+    def _refuse_taken(self, job: Job) -> None:
+        """Refuse to replace a file unasked, or to write through a link out of the folder."""
+        home = self.out.resolve()
+        for target in (self.out / job.output, self.out / job.mask):
+            if not target.parent.resolve().is_relative_to(home):
+                raise UnsegError(
+                    f"{target} would lie outside {self.out}, as a folder in it is a link: remove "
+                    "the link, or choose another -o"
+                )
+            if target.exists() and not self.overwrite:
+                raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
+
     def _make_room(self, job: Job) -> None:
-        """Refuse to replace a file unasked; remove an earlier result that is to be replaced."""
-        target = self.out / job.output
-        if not target.exists():
-            return
-        if not self.overwrite:
-            raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
-        try:
-            target.unlink()
-            (self.out / job.mask).unlink(missing_ok=True)
-        except OSError as error:
-            raise writers.cannot_write(target, error) from error
+        """Remove an earlier result that is to be replaced."""
+        for target in (self.out / job.output, self.out / job.mask):
+            try:
+                target.unlink(missing_ok=True)
+            except OSError as error:
+                raise writers.cannot_write(target, error) from error
 
     def _noise_one(self, item: Item) -> None:
         assert item.view is not None

@@ -131,18 +131,28 @@ def _walk(inputs: Sequence[Path], skipped: set[Path]) -> Iterator[tuple[Path, st
         if not start.is_dir():
             yield start, start.name
             continue
-        for folder, folders, files in os.walk(start):
+        for folder, folders, files in os.walk(start, onerror=_unreadable, followlinks=True):
             here = Path(folder)
             folders[:] = sorted(
                 name
                 for name in folders
                 if not name.startswith(".")
                 and name != MASKS
-                and (here / name).resolve() not in skipped
+                and not any((here / name).resolve().is_relative_to(one) for one in skipped)
+                # A link to a folder that it lies in would lead round and round.
+                and not here.resolve().is_relative_to((here / name).resolve())
             )
             for name in sorted(files):
                 if not name.startswith("."):
                     yield here / name, (here / name).relative_to(start).as_posix()
+
+
+def _unreadable(error: OSError) -> None:
+    """What lies in a folder that cannot be listed would stay unprotected in silence."""
+    raise UnsegError(
+        f"{error.filename} cannot be read ({error.strerror}): check its permissions, or leave it "
+        "out"
+    ) from error
 
 
 def _job(path: Path, name: str, masks: Path | None, index: dict[str, str], choice: str) -> Job:
@@ -151,6 +161,8 @@ def _job(path: Path, name: str, masks: Path | None, index: dict[str, str], choic
     source = PurePosixPath(printable)
     if printable != name:
         refusal = f"{printable}: the name is not UTF-8, rename the file"
+    if path.exists() and not path.is_file():
+        refusal = refusal or f"{printable} is no file but a pipe or device: remove it"
     suffix = ".png"
     if path.suffix.lower() not in readers.SUFFIXES:
         refusal = refusal or (

@@ -9,7 +9,7 @@ from typing import Generic, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions
+from unseg.data.masks import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
 from unseg.noise import Budget, Change
 from unseg.protect.apply import add_noise, noise_fields, propose, view
@@ -17,7 +17,7 @@ from unseg.protect.kinds import Kind, MaskLike, open_image, open_mask
 from unseg.protect.quality import compare
 from unseg.protect.readers import Photo
 from unseg.protect.sources import MaskProposer, NoiseSource, load_models, pick_device
-from unseg.visibility import DEFAULT, Visibility
+from unseg.visibility import DEFAULT, SIMILARITY, Visibility
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,11 @@ class Protector:
         Raises:
             UnsegError: when image or mask have a wrong shape, dtype or size, or nothing changed.
         """
+        for name, value, known in (
+            ("target", target, TARGETS), ("visibility", visibility, tuple(SIMILARITY)),
+        ):  # fmt: skip
+            if value not in known:
+                raise UnsegError(f"{name}={value!r}: expected one of {', '.join(known)}")
         rules = LabelRules(
             target=target, background=background, silent=None if silent is None else tuple(silent)
         )

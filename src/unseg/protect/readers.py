@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def read_bytes(path: Path, name: str) -> bytes:
 
 def count_pixels(path: Path) -> int:
     """Pixels of an image by its header; 0 when it has none that can be read."""
+    if not path.is_file():
+        return 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -218,12 +221,21 @@ def _check(image: Image.Image, name: str) -> None:
         raise UnsegError(
             f"{name} holds {frames} frames: expected a still image, save each frame as its own file"
         )
+    if image.format == "PPM" and (image.mode == "I" or _ppm_maximum(image) > 255):
+        raise UnsegError(f"{name} is a PPM with more than 8 bits: convert it to a 16-bit PNG")
     if image.format == "TIFF" and image.mode not in {"I;16", "I;16B"}:
         bits = max(getattr(image, "tag_v2", {}).get(258, (8,)))
         if bits > 8:
+            colour = " in colour" if len(image.getbands()) > 1 else ""
             raise UnsegError(
-                f"{name} is a TIFF with {bits} bits a channel in colour: convert it to a 16-bit PNG"
+                f"{name} is a TIFF with {bits} bits a channel{colour}: convert it to a 16-bit PNG"
             )
+
+
+def _ppm_maximum(image: Image.Image) -> int:
+    """Largest sample value of a PPM's header where Pillow rescales to 255; else 255."""
+    arguments = [part for tile in getattr(image, "tile", ()) for part in np.atleast_1d(tile[3])]
+    return max((int(one) for one in arguments if str(one).isdecimal()), default=255)
 
 
 def _is_wide_png(data: bytes) -> bool:
@@ -233,7 +245,10 @@ def _is_wide_png(data: bytes) -> bool:
 def _samples(image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
     """Colour and alpha of everything but 16-bit PNG."""
     if image.mode in {"I;16", "I;16B", "I;16L", "I;16N"}:
-        return np.asarray(image).astype(np.uint16), None
+        values = np.asarray(image).astype(np.uint16)
+        # Photometric interpretation 0 of a TIFF: 0 is white. Pillow turns 8 bits around, not 16.
+        inverted = getattr(image, "tag_v2", {}).get(262) == 0
+        return 65535 - values if inverted else values, None
     if image.mode == "1":
         image = image.convert("L")
     elif image.mode in {"P", "PA"}:
@@ -283,21 +298,36 @@ def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, 
 
 
 def _carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
-    """EXIF to carry over, and the orientation (1 if none); a damaged block is dropped."""
+    """EXIF to carry over, and the orientation (1 if none); what is damaged is dropped."""
     try:
         found = image.getexif()
         orientation = found.get(_ORIENTATION, 1)
-        kept = Image.Exif()
-        for tag in _KEPT_TAGS:
-            if tag in found:
-                kept[tag] = found[tag]
-        for number in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            content = dict(found.get_ifd(number))
-            for tag in _DROPPED_EXIF:
-                content.pop(tag, None)
-            if content:
-                kept.get_ifd(number).update(content)
-        block = kept.tobytes() if len(kept) or kept._ifds else None
     except Exception:  # a damaged block says nothing a viewer could show
         return None, 1
+    kept = Image.Exif()
+    _carry({tag: found[tag] for tag in _KEPT_TAGS if tag in found}, kept)
+    for number in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        try:
+            content = dict(found.get_ifd(number))
+        except Exception:  # as above, of this part alone
+            continue
+        for tag in _DROPPED_EXIF:
+            content.pop(tag, None)
+        if content:
+            _carry(content, kept.get_ifd(number))
+    block = kept.tobytes() if len(kept) or any(kept._ifds.values()) else None
     return block, orientation if orientation in range(1, 9) else 1
+
+
+def _carry(tags: Mapping[int, Any], into: MutableMapping[int, Any]) -> None:
+    """Copy the tags that can be written; one that cannot takes no other with it."""
+    for tag, value in tags.items():
+        # Text is read as Latin-1, whatever it is, and would be written as ASCII: keep its bytes.
+        exact = value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
+        trial = Image.Exif()
+        trial[tag] = exact
+        try:
+            trial.tobytes()
+        except Exception:  # Pillow raises whatever a value of the wrong type leads to
+            continue
+        into[tag] = exact

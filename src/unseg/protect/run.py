@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from unseg.errors import UnsegError
 from unseg.protect import writers
-from unseg.protect.manifest import MANIFEST, Manifest, Record, Settings, write_run
+from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, Settings, write_run
 from unseg.protect.pipeline import Pipeline
 from unseg.protect.plan import Job, Plan
 from unseg.protect.sources import MaskProposer, NoiseSource
@@ -69,8 +69,10 @@ class Run:
     ) -> None:
         self.plan, self.settings, self.source, self.device = plan, settings, source, device
         self.manifest = Manifest(plan.out)
+        # A folder without a run's files is somebody else's: nothing in it is replaced.
+        ours = self.manifest.path.exists() or (plan.out / RUN).exists()
         self.pipeline = Pipeline(
-            plan.out, settings, source, proposer, overwrite=existing != "refuse"
+            plan.out, settings, source, proposer, overwrite=existing != "refuse" and ours
         )
         self._started = time.perf_counter()
         check_output(plan.out, existing)

@@ -151,7 +151,11 @@ def _check_mask(folder: Path, record: Record) -> NDArray[np.bool_]:
 
 
 def _read_listed(folder: Path, name: str, checksum: str | None, what: str) -> bytes:
-    if not (folder / name).is_file():
+    try:
+        there = (folder / name).is_file()
+    except OSError:  # such as a name that is too long
+        there = False
+    if not there:
         raise UnsegError(f"the {what} is missing: protect the image again with --resume")
     data = read_bytes(folder / name, name)
     if hashlib.sha256(data).hexdigest() != checksum:
@@ -210,7 +214,11 @@ def _check_listed(folder: Path, records: list[Record], findings: Findings) -> No
     good = [record for record in records if record.status == "protected"]
     listed = {r.output for r in good} | {r.mask for r in good}
     suffixes = readers.SUFFIXES | readers.UNREAD_SUFFIXES
-    for place, _, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")
+
+    for place, _, files in os.walk(folder, onerror=unreadable):
         for file in sorted(files):
             name = (Path(place) / file).relative_to(folder).as_posix()
             if fnmatch(file, TEMPORARY):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from unseg.provenance import sha256_file
 
 #: Steps averaged for one point of a training curve.
 SMOOTH = 20
+
+LICENCES = {
+    "ccp": "Clothing Co-Parsing (ccp) is under the Apache License 2.0",
+    "bsds500": "the source of BSDS500 states no licence",
+}
+"""By the name of a corpus' folder."""
 
 LIMITS = """\
 - The learned part is class-agnostic: it tells a model *where* the masked object is, not *which*
@@ -78,6 +85,14 @@ def curves(log: list[dict[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
+def _licences(corpora: Mapping[str, int]) -> str:
+    """What is known of the licences of the corpora that the shipped weights learned from."""
+    known = [LICENCES[name] for name in corpora if name in LICENCES]
+    return (
+        f"\n  {'; '.join(known)}.\n  No image of them is part of this repository." if known else ""
+    )
+
+
 def model_card(weights: Path, run: Path, curves_name: str) -> str:
     """Markdown of a model card.
 
@@ -101,6 +116,7 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
         periods = " and ".join(f"{period:g}" for period in book)
         after += f"\n- The codebook was renewed after training: periods of {periods} cells."
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    licences = _licences(training["corpora"])
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
 
@@ -110,9 +126,7 @@ One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a froz
 - File: `{weights.name}`, {size:.1f} MB, sha256 `{sha256_file(weights)}`
 - Command: `{training["command"]}`
 - Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
-- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`. Clothing
-  Co-Parsing is under the Apache License 2.0; BSDS500's source states no licence. No image of
-  either is part of this repository.
+- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{licences}
 - Base weights: see NOTICE.
 - Steps {progress["step"]} (the best validation gap; the run went on to {validation[-1]["step"]}),
   {progress["seconds"] / 3600:.2f} hours.

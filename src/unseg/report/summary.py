@@ -202,7 +202,7 @@ def summarise(results: Sequence[Result], files: Mapping[str, Path] | None = None
     firsts = [group[0] for group in groups.values()]
     tasks = distinguish([r.config["task"] for r in firsts], ("part",))
     victims = distinguish(
-        [r.config["victim"] for r in firsts], within=[content_key(r.config["task"]) for r in firsts]
+        [_attacker(r) for r in firsts], within=[content_key(r.config["task"]) for r in firsts]
     )
     conditions = distinguish([_without_budget(r.config["condition"]) for r in firsts])
     references = _references(results)
@@ -251,8 +251,14 @@ def _without_budget(condition: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _attacker(result: Result) -> dict[str, Any]:
+    """The victim with what else decides how it learns: precision, processes, protocol."""
+    config = result.config
+    return {**config["victim"], **config.get("launch", {}), "protocol": config.get("protocol")}
+
+
 def _bench_key(result: Result) -> str:
-    return content_key({"task": result.config["task"], "victim": result.config["victim"]})
+    return content_key({"task": result.config["task"], "victim": _attacker(result)})
 
 
 def _references(results: Iterable[Result]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from unseg.train.bilevel import Progress, Trainer
 
 STATE = "state.pt"
+PARTS = ("generator", "surrogate", "generator_optimiser", "surrogate_optimiser")
 
 
 def save_state(trainer: Trainer) -> Path:
@@ -56,13 +56,12 @@ def load_state(trainer: Trainer) -> Progress:
         raise UnsegError(f"{path} does not exist: there is nothing to resume, leave out --resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        settings = json.loads(state["config"])
-    except (
-        OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError
-    ) as error:  # fmt: skip
+        settings, progress = json.loads(state["config"]), Progress(**json.loads(state["progress"]))
+        parts = {name: state[name] for name in PARTS}
+    except Exception as error:  # torch and json raise whatever a damaged file leads to
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsegError(
-            f"{path} is not a checkpoint of unseg train ({first}): remove it and start again"
+            f"{path} is not a checkpoint of unseg train ({first}): start again in a new folder"
         ) from error
     now = json.loads(json.dumps(trainer.config.as_dict()))
     if changed := sorted(name for name in now if now[name] != settings.get(name)):
@@ -76,13 +75,13 @@ def load_state(trainer: Trainer) -> Progress:
             "start in a new folder"
         )
     unwrap = trainer.accelerator.unwrap_model
-    unwrap(trainer.generator).load_state_dict(state["generator"], strict=False)
-    unwrap(trainer.surrogate).load_state_dict(state["surrogate"])
-    trainer.generator_optimiser.load_state_dict(state["generator_optimiser"])
-    trainer.surrogate_optimiser.load_state_dict(state["surrogate_optimiser"])
+    unwrap(trainer.generator).load_state_dict(parts["generator"], strict=False)
+    unwrap(trainer.surrogate).load_state_dict(parts["surrogate"])
+    trainer.generator_optimiser.load_state_dict(parts["generator_optimiser"])
+    trainer.surrogate_optimiser.load_state_dict(parts["surrogate_optimiser"])
     if trainer.accelerator.scaler is not None and "scaler" in state:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
-    return Progress(**json.loads(state["progress"]))
+    return progress
 
 
 def save_generator(trainer: Trainer, name: str, card: dict[str, Any] | None) -> Path:

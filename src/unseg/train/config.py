@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -129,12 +130,14 @@ class TrainConfig:
             )
         if self.local_norm % 4:
             raise UnsegError(f"local_norm is {self.local_norm}: use 0 or a multiple of 4")
-        if len(self.textures) not in (0, 1, 2, 4, 8) or any(p < 2 for p in self.textures):
+        if len(self.textures) not in (0, 1, 2, 4, 8) or not all(
+            2 <= p < math.inf for p in self.textures
+        ):
             raise UnsegError(
                 f"textures is {','.join(f'{p:g}' for p in self.textures)}: give 1, 2, 4 or 8 "
                 "periods of at least 2 cells"
             )
-        if any(p < 2 for p in self.codebook):
+        if not all(2 <= p < math.inf for p in self.codebook):
             raise UnsegError(
                 f"codebook is {','.join(f'{p:g}' for p in self.codebook)}: give periods of at "
                 "least 2 cells"
@@ -143,9 +146,17 @@ class TrainConfig:
             raise UnsegError("generator_prompts needs one or more of box, point, mask")
         if not self.surrogate_prompts or set(self.surrogate_prompts) - set(get_args(PromptType)):
             raise UnsegError("surrogate_prompts needs one or more of box, point, mask, none")
-        for name in ("batch_size", "points", "epochs"):
+        for name in ("batch_size", "points", "epochs", "head_width"):
             if getattr(self, name) < 1:
                 raise UnsegError(f"{name} is {getattr(self, name)}: use 1 or more")
+        for name in ("generator_lr", "surrogate_lr", "logit_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UnsegError(f"{name} is {getattr(self, name)}: use a number above 0")
+        for name in ("flip", "robust", "perturb_boundary", "importance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UnsegError(f"{name} is {getattr(self, name)}: use a share, 0 to 1")
+        if self.seed < 0:
+            raise UnsegError(f"seed is {self.seed}: use 0 or more")
         try:
             self.budget  # noqa: B018
         except ValueError as error:

@@ -151,7 +151,7 @@ def explained(annotation: Path, kind: str, layout: str) -> Iterator[None]:
     """Turn what a wrong annotation file leads to into an error that names it."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
         raise UnsegError(
             f"{annotation} is not a COCO {kind} file ({type(error).__name__}: {error}): "
             f"expected images, annotations and categories in {layout}"

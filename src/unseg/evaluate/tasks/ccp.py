@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from unseg.data.masks import read_label_map
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.samples import Sample, Split, read_rgb
@@ -51,10 +49,5 @@ class CcpTask(Task):
 
     @staticmethod
     def _read(root: Path, path: Path) -> Sample:
-        label = root / "gt" / f"{path.stem}.png"
-        try:
-            with Image.open(label) as image:
-                mask = np.asarray(image) != 0
-        except OSError as error:
-            raise UnsegError(f"{label} cannot be read as a label map: {error}") from error
-        return Sample(path.stem, read_rgb(path), mask)
+        labels, image = read_label_map(root / "gt" / f"{path.stem}.png"), read_rgb(path)
+        return Sample(path.stem, image, labels.values != 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -55,6 +56,9 @@ class Victim(Configured):
     """
 
     kinds: ClassVar[frozenset[Kind]]
+
+    origin: Mapping[str, str] = MappingProxyType({})
+    """Where a user's own victim comes from; part of its results' keys."""
 
     @abstractmethod
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:

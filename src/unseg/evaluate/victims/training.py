@@ -96,6 +96,11 @@ class TrainedVictim(Victim):
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise UnsegError(
+                    f"{self.name}: the loss is {losses[-1]} at step {step + 1} of {self.steps}, so "
+                    "the training says nothing: give a lower rate"
+                )
             training.progress((step + 1) / self.steps)
         self._network = accelerator.unwrap_model(network).eval()
         return [float(part.mean()) for part in np.array_split(losses, min(10, len(losses)))]
