@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import build_condition, condition_names
@@ -14,12 +15,14 @@ from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.constant import Constant
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
+from unseg.evaluate.conditions.proposed import Proposed
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.problem import VOID, Problem
 from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
 from unseg.evaluate.samples import LazySamples, Sample
 from unseg.noise import Budget
+from unseg.protect.sources import Proposal
 
 BUDGET = Budget(8, 2)
 STREET = Problem("semantic", ("Sky", "Road", "Car"))
@@ -105,6 +108,30 @@ def test_one_class_of_a_binary_problem_leaves_the_truth() -> None:
     np.testing.assert_array_equal(after.mask, ~mask)
     np.testing.assert_array_equal(after.class_map, mask)
     assert (after.image[mask] == 120).all() and (after.image[~mask] != 120).any()
+
+
+class Halves:
+    """Proposes the left half of wide images, and nothing in others."""
+
+    def propose(self, image: torch.Tensor) -> Proposal:
+        mask = np.zeros(image.shape[1:], bool)
+        mask[:, : mask.shape[1] // 2] = mask.shape[1] > mask.shape[0]
+        return Proposal(mask, 1)
+
+
+def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
+    mask = np.zeros((12, 20), dtype=bool)
+    mask[:, 15:] = True
+    grey = np.full((12, 20, 3), 120, np.uint8)
+    pair = [Sample("a", grey, mask), Sample("b", grey[:, :12], mask[:, :12])]
+    condition = Proposed(Uniform(budget=Budget(8, 0)), Halves())
+    wide, square = condition.publish(pair, BINARY, 0)
+    assert (wide.image[:, 10:] == 120).all() and (wide.image[:, :10] != 120).any()
+    np.testing.assert_array_equal(wide.class_map, mask)
+    assert square.mask.all()  # nothing was proposed: the whole image, as unseg protect does
+    assert condition.label == "random-proposed" and condition.costly
+    change = change_of(pair, [wide, square])
+    assert change.inside == 8 and change.outside == 0
 
 
 def test_one_class_of_instances_takes_their_categories() -> None:

@@ -21,10 +21,12 @@ from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
+from unseg.evaluate.conditions.proposed import Proposed
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import Unseg
 from unseg.noise import Budget
+from unseg.protect.sources import SamProposer
 
 if TYPE_CHECKING:
     from unseg.models.generator import NoiseGenerator
@@ -51,6 +53,9 @@ GENERATED: dict[str, dict[str, Any]] = {
 }
 """Conditions that need a generator: what its mask prompts are, and how visible it may be."""
 
+PROPOSED = "unseg-proposed"
+"""Ours where the owner gives no masks; it needs the generator's base as well."""
+
 CLEAN_ONLY = "clean-only"
 
 _GRAMMAR = re.compile(r"(?P<name>[\w-]+)(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(\.\d+)?)%?)?")
@@ -58,7 +63,7 @@ _GRAMMAR = re.compile(r"(?P<name>[\w-]+)(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(
 
 def condition_names() -> list[str]:
     """Names that :func:`build_condition` knows; ``[CLASS]`` and ``@SHARE`` may follow each."""
-    return [*BASELINES, *GENERATED]
+    return [*BASELINES, *GENERATED, PROPOSED]
 
 
 def build_condition(name: str, *, budget: Budget, model: str = "default") -> Condition:
@@ -104,7 +109,10 @@ def build_condition(name: str, *, budget: Budget, model: str = "default") -> Con
 def _build(name: str, budget: Budget, model: str) -> Condition:
     if name in BASELINES:
         return BASELINES[name](budget=budget)
-    return Unseg(_generator(model), budget=budget, **GENERATED[name])
+    generator = _generator(model)
+    if name == PROPOSED:
+        return Proposed(Unseg(generator, budget=budget), SamProposer(generator.base))
+    return Unseg(generator, budget=budget, **GENERATED[name])
 
 
 @lru_cache(maxsize=1)

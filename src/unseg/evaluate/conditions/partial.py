@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +66,7 @@ class OneClass(Wrapper):
 
     def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         index = class_index(self.klass, problem)
-        narrowed = mapped(samples, lambda sample: self._narrow(sample, index, problem))
+        narrowed = mapped(
+            samples, lambda sample: self.masked(sample, class_mask(sample, index), problem)
+        )
         return self._condition.publish(narrowed, problem, seed)
-
-    @staticmethod
-    def _narrow(sample: Sample, index: int, problem: Problem) -> Sample:
-        # The mask may be the truth itself: write it down as labels before it is replaced.
-        is_truth = sample.labels is None and problem.kind == "semantic"
-        labels = sample.class_map if is_truth else sample.labels
-        return replace(sample, mask=class_mask(sample, index), labels=labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample
 
 HIDDEN = ("budget", "seeded", "costly")
@@ -34,6 +36,20 @@ class Wrapper(Condition):
         inner = {"name": self._condition.name, **self._condition.settings()}
         own = {k: v for k, v in super().settings().items() if k not in HIDDEN}
         return {**own, "condition": inner}
+
+    @staticmethod
+    def masked(sample: Sample, mask: NDArray[np.bool_], problem: Problem) -> Sample:
+        """A sample whose noise goes elsewhere while its truth stays.
+
+        Args:
+            sample: clean.
+            mask: (H, W); where the noise is to be.
+            problem: what the victim learns.
+        """
+        # The mask may be the truth itself: write it down as labels before it is replaced.
+        is_truth = sample.labels is None and problem.kind == "semantic"
+        labels = sample.class_map if is_truth else sample.labels
+        return replace(sample, mask=mask, labels=labels)
 
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         return self._condition.noise(image, sample, rng)
