@@ -201,8 +201,6 @@ def evaluate(
             data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
             plan.minutes if plan else Options.minutes, cache,
         )  # fmt: skip
-        if not (dry_run or stored):
-            _require_places(out, cache, table)
         runner = Runner(cells, ResultStore(out), options)
         if dry_run:
             from unseg.cli.suite_progress import preview
@@ -214,6 +212,8 @@ def evaluate(
             runner.entries = [entry for entry in runner.entries if entry.stored]
             if not runner.entries:
                 raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
+        else:
+            _require_places(out, cache, table)
         _finish(runner, limit_minutes, table, as_json)
 
 
