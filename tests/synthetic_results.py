@@ -34,6 +34,7 @@ def put(
     metric: str = "iou",
     scores: dict[str, float] | None = None,
     settings: dict[str, Any] | None = None,
+    launch: dict[str, Any] | None = None,
     command: str = "unseg evaluate --suite cpu --data data -o results",
 ) -> Result:
     """Write one result file."""
@@ -44,6 +45,7 @@ def put(
         "condition": condition(changed) if isinstance(changed, str) else changed,
         "defence": {"label": defence, "name": defence},
         "seed": seed,
+        **({"launch": launch} if launch else {}),
     }
     provenance = {"seed": seed, "command": command, "versions": {"torch": "2.13.0"}}
     result = Result(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from faster_coco_eval.core import mask as rle
 from PIL import Image
 
 from unseg.errors import UnsegError
+from unseg.evaluate.build import build_victim
 from unseg.evaluate.conditions import BASELINES, Unseg
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.pattern import Pattern
@@ -21,6 +23,7 @@ from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.protocol import Bench, configuration, run
 from unseg.evaluate.results import ResultStore, content_key
 from unseg.evaluate.samples import Sample
+from unseg.evaluate.suites.base import Recipe
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.tasks.base import foreground_scores
 from unseg.evaluate.victims import VICTIMS
@@ -273,3 +276,70 @@ def test_damaged_results_are_named(coco: Path, tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(UnsegError, match="is no result file"):
         store.find(result.key)
+
+
+def test_a_result_of_other_parts_of_the_same_files_is_not_served(
+    coco: Path, tmp_path: Path
+) -> None:
+    store, bench = ResultStore(tmp_path), Bench(TASKS["person"](), coco)
+    result = run(bench, quick(steps=1), BASELINES["clean"](), DEFENCES["none"](), 0, store=store)
+    assert store.find(result.key, bench.members) == result
+    assert store.find(result.key, "0" * 64) is None
+    older = replace(result, provenance={})  # earlier versions did not write it
+    store.save(older)
+    assert store.find(result.key, bench.members) == older
+
+
+def test_a_training_that_diverges_is_no_figure(coco: Path) -> None:
+    bench = Bench(TASKS["person"](), coco)
+    with pytest.raises(UnsegError, match=r"loss is (nan|inf) at step . of 6.* lower rate"):
+        run(bench, quick(rate=1e30), BASELINES["clean"](), DEFENCES["none"](), 0)
+
+
+def test_one_image_is_too_few(tmp_path: Path) -> None:
+    for part in ("im", "gt"):
+        (tmp_path / part).mkdir()
+    grey = np.full((40, 40, 3), 120, np.uint8)
+    Image.fromarray(grey).save(tmp_path / "im" / "a.jpg")
+    Image.fromarray(grey[..., 0]).save(tmp_path / "gt" / "a.png")
+    with pytest.raises(UnsegError, match="0 images to train on and 1 to test on"):
+        Bench(TASKS["ccp"](), tmp_path)
+
+
+VICTIM = """
+from unseg.evaluate.victims.unet import UNetVictim
+
+class Nameless(UNetVictim):
+    pass
+
+class Named(UNetVictim):
+    name = "named"
+"""
+
+
+def test_a_users_own_victim_is_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_victims.py").write_text(VICTIM)
+    (tmp_path / "broken_victims.py").write_text("1 +")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    found = build_victim(Recipe.of("own_victims:Named"))
+    assert found.origin["origin"] == "own_victims:Named" and len(found.origin["sha256"]) == 64
+    for name, message in (
+        ("own_victims:Nameless", "give Nameless a `name` of its own"),
+        ("broken_victims:Any", "cannot be imported \\(SyntaxError"),
+        (":Any", "expected module:Name"),
+    ):
+        with pytest.raises(UnsegError, match=message):
+            build_victim(Recipe.of(name))
+
+
+def test_what_fails_costs_the_other_conditions_nothing(coco: Path, tmp_path: Path) -> None:
+    line = ("person", "--data", coco, "-o", tmp_path / "r", "--steps", 2, "--size", 64, "--seed", 0)
+    done = command(*line, "--conditions", "clean,random[Car],pattern")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "no class Car" in done.stderr and "pattern" in done.stdout
+    (tmp_path / "file").write_text("")
+    refused = command(*line[:4], tmp_path / "file", *line[5:])
+    assert refused.returncode == 2 and "is no folder that can be written" in refused.stderr

@@ -274,3 +274,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(UnsegError, match=r"broken\.json is no result file"):
         find_results([tmp_path])
+
+
+def test_precisions_are_told_apart_and_have_references_of_their_own(tmp_path: Path) -> None:
+    for launch, clean in ((None, 0.6), ({"mixed_precision": "bf16"}, 0.4)):
+        made.put(tmp_path, "person", "unet", "clean", clean, launch=launch)
+        made.put(tmp_path, "person", "unet", "unseg", 0.2, launch=launch)
+    found = {(one.victim, one.condition): one.retention for one in entries_of(tmp_path)}
+    plain, half = "unet (mixed_precision=None)", "unet (mixed_precision=bf16)"
+    assert found[plain, "unseg"] == pytest.approx(0.2 / 0.6)
+    assert found[half, "unseg"] == pytest.approx(0.5)
+    assert found[plain, "clean"] == found[half, "clean"] == 1
