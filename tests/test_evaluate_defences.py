@@ -26,7 +26,6 @@ from unseg.evaluate.samples import Sample
 from unseg.noise import Budget
 
 LEARNED = {"purifier", "remover"}
-BATCHED = {"crop", "augment", "cutout", "cutmix", "mixup", "ueraser", "noise"}
 BINARY = Problem("semantic", ("background", "thing"))
 
 
@@ -63,9 +62,11 @@ def batch_of(kind: str, side: int = 32) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("label", sorted(set(DEFENCES) - LEARNED))
 def test_stored_images_keep_size_and_type(label: str) -> None:
     image = photo().image
-    out = DEFENCES[label]().stored(image)
+    defence = DEFENCES[label]()
+    out = defence.stored(image)
     assert out.shape == image.shape and out.dtype == np.uint8
-    changes = label.startswith(("jpeg", "bits", "grey", "blur", "median", "resize"))
+    # What the residual takes away is the mean of a set that it has not seen here.
+    changes = type(defence).stored is not Defence.stored and label != "residual"
     assert (out != image).any() == changes
 
 
@@ -88,7 +89,7 @@ def test_batches_keep_shapes_types_and_values(label: str, kind: str) -> None:
     assert any(
         not torch.equal(DEFENCES[label]().batch(images, targets, rng(seed))[0], images)
         for seed in range(3)
-    ) == (label in BATCHED)
+    ) == (type(DEFENCES[label]()).batch is not Defence.batch)
 
 
 @pytest.mark.parametrize("label", ["crop", "cutmix"])

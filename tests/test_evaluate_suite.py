@@ -33,6 +33,7 @@ UNET = Recipe.of("unet", **SMALL)
 SMALL_OPTIONS = [f"--victim-set={name}={value}" for name, value in SMALL.items()]
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "evaluate.md"
+REPRODUCE = DOCUMENT.with_name("reproduce.md")
 
 OWN = """
 from unseg.evaluate.victims.unet import UNetVictim
@@ -197,6 +198,9 @@ def test_the_documentation_names_all_there_is() -> None:
     small = {cell.task for name in ("cpu", "smoke") for cell in SUITES[name].cells()}
     for name in (*small, *VICTIMS, *condition_names(), *DEFENCES, *SUITES):
         assert f"`{name}`" in text, name
+    everywhere = text + REPRODUCE.read_text()
+    for name in TASKS:
+        assert f"`{name}`" in everywhere, name
     for name in small:
         task = build_task(name)
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
