@@ -57,7 +57,7 @@ class Mask2FormerVictim(MaskQueryVictim):
             around = Around("model.pixel_level_module.encoder", settings=shape)
             return from_local(
                 Mask2FormerForUniversalSegmentation, self.checkpoint, len(problem.classes),
-                around=around,
+                around=around, train_num_points=self.points,
             )  # fmt: skip
         return Mask2FormerForUniversalSegmentation(
             Mask2FormerConfig(
