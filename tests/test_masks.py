@@ -74,7 +74,9 @@ def test_a_class_has_one_code_in_every_image() -> None:
     assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
     assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
     named = find_regions(labels([[0, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
-    assert named.codes == (QUIET, 5)
+    assert named.codes == (0, 5)  # the same code for 5 where there is no 0
+    other = find_regions(labels([[2, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
+    assert other.codes == (5,)
     first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
     assert first.count == 0  # the union's prompt, and its code
 

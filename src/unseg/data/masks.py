@@ -23,6 +23,8 @@ SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 PROMPT_CELLS = 256
 #: Prompts an image, the union's excepted; the smallest regions beyond it share the union's.
 MAX_REGIONS = 255
+#: By bits of a PNG's grey: what Pillow multiplies its values with to fill eight bits.
+SPREAD = {2: 85, 4: 17}
 #: In a black and white mask with soft edges: the last black, the first white, the least shades.
 NEARLY_BLACK, NEARLY_WHITE, SHADES = 8, 247, 8
 #: Code of a region without noise: what carries none is what a whole clean image looks like to a
@@ -121,10 +123,9 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
             raise UnsegError(
                 f"{name} is a PNG of 16 bits in colour: expected labels of 1, 8 or 16 bits of grey"
             )
-        found = labels_of(image, name)
-    # Pillow spreads the values of two and four bits over those of eight.
-    spread = {2: 85, 4: 17}.get(depth, 1) if not coloured else 1
-    return found if spread == 1 else LabelMap(found.values // spread)
+        if depth in SPREAD and not coloured:
+            return LabelMap(np.asarray(image.convert("L")) // SPREAD[depth])
+        return labels_of(image, name)
 
 
 def read_binary_mask(path: Path) -> NDArray[np.bool_]:
@@ -240,8 +241,10 @@ def find_regions(labels: LabelMap, rules: LabelRules) -> Regions:
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
     # The first class has the code of a single foreground, or is what background is elsewhere.
-    from_one = rules.background == 0 and found[0] > 0  # 0 is a class where the rules name it
-    codes = found - 1 if from_one else np.where(found == 0, QUIET, found)
+    if rules.classes is not None and 0 in rules.classes:
+        codes = found  # asked for by name, 0 has noise as all others have
+    else:
+        codes = found - 1 if rules.background == 0 else np.where(found == 0, QUIET, found)
     return _keep_large(foreground, pieces, codes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -311,23 +311,21 @@ def _carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
             content = dict(found.get_ifd(number))
         except Exception:  # as above, of this part alone
             continue
-        for tag in _DROPPED_EXIF:
-            content.pop(tag, None)
-        if content:
-            _carry(content, kept.get_ifd(number))
-    block = kept.tobytes() if len(kept) or any(kept._ifds.values()) else None
+        _carry({k: v for k, v in content.items() if k not in _DROPPED_EXIF}, kept, number)
+    block = kept.tobytes() if len(kept) or kept._ifds else None
     return block, orientation if orientation in range(1, 9) else 1
 
 
-def _carry(tags: Mapping[int, Any], into: MutableMapping[int, Any]) -> None:
-    """Copy the tags that can be written; one that cannot takes no other with it."""
+def _carry(tags: Mapping[int, Any], kept: Image.Exif, number: int | None = None) -> None:
+    """Copy the tags that can be written, of a part by number; one that cannot costs no other."""
     for tag, value in tags.items():
-        # Text is read as Latin-1, whatever it is, and would be written as ASCII: keep its bytes.
-        exact = value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
-        trial = Image.Exif()
-        trial[tag] = exact
         try:
+            # Text is read as Latin-1, whatever it is, and written as ASCII: keep its bytes.
+            plain = not isinstance(value, str) or value.isascii()
+            exact = value if plain else value.encode("latin-1")
+            trial = Image.Exif()
+            (trial if number is None else trial.get_ifd(number))[tag] = exact
             trial.tobytes()
         except Exception:  # Pillow raises whatever a value of the wrong type leads to
             continue
-        into[tag] = exact
+        (kept if number is None else kept.get_ifd(number))[tag] = exact
