@@ -57,6 +57,12 @@ class BrightProposer:
         mask = (grey > grey.mean() + 1e-3).numpy()
         return Proposal(mask, int(mask.any()))
 
+    def in_boxes(self, image: Tensor, boxes: np.ndarray) -> np.ndarray:
+        found = np.zeros(image.shape[1:], np.int32)
+        for number, (left, top, right, bottom) in enumerate(boxes.round().astype(int), 1):
+            found[top:bottom, left:right] = number
+        return found
+
 
 def install(monkeypatch: pytest.MonkeyPatch | None = None, amplitude: float = 1.0) -> None:
     """Make ``unseg protect`` load the stand-ins."""

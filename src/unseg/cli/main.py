@@ -11,6 +11,7 @@ import typer
 from unseg.cli.card import card
 from unseg.cli.demo import demo
 from unseg.cli.evaluate import evaluate
+from unseg.cli.masks import masks
 from unseg.cli.protect import protect
 from unseg.cli.report import report
 from unseg.cli.train import train
@@ -47,6 +48,7 @@ def root(
 app.command("card")(card)
 app.command("demo")(demo)
 app.command("evaluate")(evaluate)
+app.command("masks")(masks)
 app.command("protect")(protect)
 app.command("report")(report)
 app.command("train")(train)

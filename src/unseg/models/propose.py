@@ -95,6 +95,40 @@ def propose_foreground(
     return Proposal(union.to(image.device), _count_distinct(logits > 0, config.same))
 
 
+@torch.no_grad()
+def masks_of_boxes(base: SamBase, image: Tensor, boxes: Tensor) -> Tensor:
+    """What lies in boxes, as the base's mask decoder sees it.
+
+    Args:
+        base: a SAM with trained weights, at the resolution it is used at.
+        image: (3, H, W), float, RGB, in [0, 255].
+        boxes: (n, 4), float, left, top, right and bottom in pixels.
+
+    Returns:
+        (H, W) int64, on the image's device: 0 is no object, i the one in box i, counted from 1.
+        Where masks meet, a pixel is the one's that is surer of it. Nothing lies outside its box,
+        and a box in which nothing is found is its own mask.
+    """
+    device = next(base.parameters()).device
+    pixels, frame = letterbox(image[None].to(device), base.image_size)
+    features = base.encode(pixels)
+    height, width = image.shape[-2:]
+    index = torch.zeros(height, width, dtype=torch.int64, device=device)
+    best = torch.zeros(height, width, device=device)
+    for number, box in enumerate(boxes.to(device), 1):
+        logits, _ = base.predict_masks(features, boxes=(box * frame.scale)[None, None])
+        found = unletterbox(logits[0], frame)[0, 0]
+        left, top = (int(v) for v in box[:2].floor())
+        right, bottom = (int(v) for v in box[2:].ceil())
+        inside = torch.zeros_like(best, dtype=torch.bool)
+        inside[top:bottom, left:right] = True
+        if not (inside & (found > 0)).any():
+            found = torch.where(inside, 1e-3, found)
+        won = inside & (found > best)
+        index[won], best[won] = number, found[won]
+    return index.to(image.device)
+
+
 def _objects(
     model: SamBase, features: Features, frame: Frame, config: ProposalConfig
 ) -> Iterator[Tensor]:

@@ -68,6 +68,20 @@ class MaskProposer(Protocol):
         ...
 
 
+@runtime_checkable
+class BoxReader(Protocol):
+    """A proposer that can say what lies in boxes."""
+
+    def in_boxes(self, image: Tensor, boxes: NDArray[np.float32]) -> NDArray[np.int32]:
+        """(H, W), 0 or the number of the box, from 1, whose object a pixel is of.
+
+        Args:
+            image: (3, H, W), float, in [0, 255].
+            boxes: (n, 4), left, top, right and bottom in pixels.
+        """
+        ...
+
+
 class SamProposer:
     """The generator's own base SAM as a proposer (:mod:`unseg.models.propose`)."""
 
@@ -81,6 +95,13 @@ class SamProposer:
         found = propose_foreground(self.base, image)
         mask = found.mask.cpu().numpy() if isinstance(found.mask, Tensor) else found.mask
         return Proposal(np.asarray(mask, bool), int(found.count))
+
+    def in_boxes(self, image: Tensor, boxes: NDArray[np.float32]) -> NDArray[np.int32]:
+        """See :meth:`BoxReader.in_boxes`."""
+        from unseg.models.propose import masks_of_boxes
+
+        found = masks_of_boxes(self.base, image, torch.from_numpy(boxes))
+        return np.asarray(found.cpu().numpy(), np.int32)
 
 
 def pick_device(name: str) -> str:
