@@ -15,7 +15,7 @@ from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.constant import Constant
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
-from unseg.evaluate.conditions.proposed import Proposed
+from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.problem import VOID, Problem
 from unseg.evaluate.protocol import change_of
@@ -118,6 +118,12 @@ class Halves:
         mask[:, : mask.shape[1] // 2] = mask.shape[1] > mask.shape[0]
         return Proposal(mask, 1)
 
+    def in_boxes(self, image: torch.Tensor, boxes: np.ndarray) -> np.ndarray:
+        found = np.zeros(image.shape[1:], np.int32)
+        for number, (left, top, right, bottom) in enumerate(boxes.astype(int), 1):
+            found[top:bottom, left:right] = number
+        return found
+
 
 def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
     mask = np.zeros((12, 20), dtype=bool)
@@ -132,6 +138,20 @@ def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
     assert condition.label == "random-proposed" and condition.costly
     change = change_of(pair, [wide, square])
     assert change.inside == 8 and change.outside == 0
+
+
+def test_noise_goes_into_what_lies_in_boxes() -> None:
+    mask = np.zeros((12, 20), dtype=bool)
+    mask[2, 3:6] = mask[2:8, 3] = True  # an angle: its box is larger
+    mask[9:11, 15:18] = True
+    one = Sample("a", np.full((12, 20, 3), 120, np.uint8), mask)
+    condition = Boxed(Uniform(budget=Budget(8, 0)), Halves())
+    [after] = condition.publish([one], BINARY, 0)
+    boxes = np.zeros_like(mask)
+    boxes[2:8, 3:6] = boxes[9:11, 15:18] = True
+    np.testing.assert_array_equal(after.mask, boxes)
+    np.testing.assert_array_equal(after.class_map, mask)
+    assert (after.image[~boxes] == 120).all() and condition.label == "random-boxes"
 
 
 def test_one_class_of_instances_takes_their_categories() -> None:

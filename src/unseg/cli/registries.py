@@ -14,13 +14,13 @@ def echo_registries(as_json: bool) -> None:
     Args:
         as_json: names alone, as lists; else a line of text for each.
     """
-    from unseg.evaluate.conditions import BASELINES, GENERATED, PROPOSED, Proposed, Unseg
+    from unseg.evaluate.conditions import BASELINES, GENERATED, WITHOUT_MASKS, Unseg
     from unseg.evaluate.defences import DEFENCES
     from unseg.evaluate.suites import SUITES
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
 
-    conditions = {**BASELINES, **dict.fromkeys(GENERATED, Unseg), PROPOSED: Proposed}
+    conditions = {**BASELINES, **dict.fromkeys(GENERATED, Unseg), **WITHOUT_MASKS}
     found: dict[str, dict[str, Any]] = {
         "tasks": TASKS,
         "victims": VICTIMS,

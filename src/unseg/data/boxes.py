@@ -41,8 +41,8 @@ class Boxes:
         empty = (corners[:, 2:] - corners[:, :2] < 1).any(axis=1)
         if empty.any():
             raise UnsegError(
-                f"{self.name}: box {int(empty.argmax()) + 1} covers no pixel of the {width}x{height} "
-                "image: correct it or leave it out"
+                f"{self.name}: box {int(empty.argmax()) + 1} covers no pixel of the "
+                f"{width}x{height} image: correct it or leave it out"
             )
         return corners.astype(np.float32)
 

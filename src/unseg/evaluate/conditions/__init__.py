@@ -21,7 +21,7 @@ from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
-from unseg.evaluate.conditions.proposed import Proposed
+from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import Unseg
@@ -53,8 +53,8 @@ GENERATED: dict[str, dict[str, Any]] = {
 }
 """Conditions that need a generator: what its mask prompts are, and how visible it may be."""
 
-PROPOSED = "unseg-proposed"
-"""Ours where the owner gives no masks; it needs the generator's base as well."""
+WITHOUT_MASKS: dict[str, type[Proposed]] = {"unseg-proposed": Proposed, "unseg-boxes": Boxed}
+"""Ours where the owner gives no masks, or boxes; they need the generator's base as well."""
 
 CLEAN_ONLY = "clean-only"
 
@@ -63,7 +63,7 @@ _GRAMMAR = re.compile(r"(?P<name>[\w-]+)(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(
 
 def condition_names() -> list[str]:
     """Names that :func:`build_condition` knows; ``[CLASS]`` and ``@SHARE`` may follow each."""
-    return [*BASELINES, *GENERATED, PROPOSED]
+    return [*BASELINES, *GENERATED, *WITHOUT_MASKS]
 
 
 def build_condition(name: str, *, budget: Budget, model: str = "default") -> Condition:
@@ -110,8 +110,8 @@ def _build(name: str, budget: Budget, model: str) -> Condition:
     if name in BASELINES:
         return BASELINES[name](budget=budget)
     generator = _generator(model)
-    if name == PROPOSED:
-        return Proposed(Unseg(generator, budget=budget), SamProposer(generator.base))
+    if name in WITHOUT_MASKS:
+        return WITHOUT_MASKS[name](Unseg(generator, budget=budget), SamProposer(generator.base))
     return Unseg(generator, budget=budget, **GENERATED[name])
 
 

@@ -1,9 +1,10 @@
-"""Ours without an owner's masks: what ``unseg protect`` does when no ``--masks`` are given."""
+"""Ours without an owner's masks: proposed ones, or drawn from boxes as ``unseg masks`` does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +12,7 @@ from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.samples import Sample, mapped, to_tensor
-from unseg.protect.sources import MaskProposer
+from unseg.protect.sources import BoxReader, MaskProposer
 
 
 class Proposed(Wrapper):
@@ -32,7 +33,7 @@ class Proposed(Wrapper):
 
     @property
     def label(self) -> str:
-        return f"{self._condition.label}-proposed"
+        return f"{self._condition.label}-{self.name}"
 
     def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         masked = mapped(samples, lambda sample: self.masked(sample, self._mask(sample), problem))
@@ -41,3 +42,33 @@ class Proposed(Wrapper):
     def _mask(self, sample: Sample) -> NDArray[np.bool_]:
         found = self._proposer.propose(to_tensor(sample.image)).mask
         return found if found.any() else np.ones_like(found)
+
+
+class Boxed(Proposed):
+    """A condition inside masks that the base SAM draws from boxes around the true objects.
+
+    Where a sample has no instances, every connected piece of its mask has a box.
+
+    Args:
+        condition: what is applied.
+        proposer: finds what lies in boxes.
+    """
+
+    name = "boxes"
+    summary = "NAME-boxes: masks drawn by the base SAM from boxes, as unseg masks does"
+
+    def _mask(self, sample: Sample) -> NDArray[np.bool_]:
+        assert isinstance(self._proposer, BoxReader)
+        boxes = _boxes(sample)
+        if not len(boxes):
+            return np.zeros_like(sample.mask)
+        return self._proposer.in_boxes(to_tensor(sample.image), boxes) > 0
+
+
+def _boxes(sample: Sample) -> NDArray[np.float32]:
+    """(n, 4), left, top, right and bottom in pixels."""
+    if sample.instances is not None:
+        return np.asarray(sample.object_boxes, np.float32).reshape(-1, 4)
+    pieces = cv2.connectedComponentsWithStats(sample.mask.astype(np.uint8))[2][1:]
+    left, top, width, height = pieces[:, :4].astype(np.float32).T
+    return np.stack([left, top, left + width, top + height], axis=1)

@@ -133,7 +133,7 @@ CPU = Plan(
             ["unseg-class-strong"], defences=SINGLE,
         ),
         Grid("visibility", ["person"], OTHERS["person"], ["unseg-strong", "unseg-low"]),
-        Grid("without masks", ["person"], OTHERS["person"], ["unseg-proposed"]),
+        Grid("without masks", ["person"], OTHERS["person"], ["unseg-boxes", "unseg-proposed"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
             defences=STRONGEST,
