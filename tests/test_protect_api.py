@@ -122,6 +122,20 @@ def test_a_pixel_alone_can_be_protected(protector: Protector) -> None:
     assert result.change.inside == 8 and result.ssim is None
 
 
+def test_boxes_become_a_mask_of_the_images_size() -> None:
+    protector = Protector(WaveSource(), BrightProposer())
+    mask = protector.mask_of_boxes(photo(), [(6, 4, 18, 12), (30, 20, 45, 30)])
+    assert mask.shape == (40, 60) and mask.dtype == np.uint16
+    assert (mask[4:12, 6:18] == 1).all() and (mask[20:30, 30:45] == 2).all()
+    result = protector.protect(photo(), mask, target="instance")
+    assert result.mask_source == "given" and result.mask.sum() == 96 + 150
+    for boxes in ([], [(1, 2, 3)], [(0, 0, float("nan"), 4)], [(70, 0, 90, 9)]):
+        with pytest.raises(UnsegError, match="boxes"):
+            protector.mask_of_boxes(photo(), boxes)  # type: ignore[arg-type]
+    with pytest.raises(UnsegError, match="reads boxes"):
+        Protector(WaveSource()).mask_of_boxes(photo(), [(0, 0, 9, 9)])
+
+
 @pytest.mark.parametrize(
     ("image", "mask", "message"),
     [

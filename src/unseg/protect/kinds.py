@@ -16,7 +16,8 @@ from unseg.errors import UnsegError
 from unseg.protect.readers import Photo, Pixels, photo_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
-MaskLike = NDArray[Any] | Image.Image | Tensor
+ImageLike = NDArray[Any] | Image.Image | Tensor
+MaskLike = ImageLike
 
 Restore = Callable[[Photo], Any]
 

@@ -9,14 +9,16 @@ from typing import Generic, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.data.boxes import Boxes
 from unseg.data.masks import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
 from unseg.noise import Budget, Change
 from unseg.protect.apply import add_noise, noise_fields, propose, view
-from unseg.protect.kinds import Kind, MaskLike, open_image, open_mask
+from unseg.protect.draw import draw_boxes
+from unseg.protect.kinds import ImageLike, Kind, MaskLike, open_image, open_mask
 from unseg.protect.quality import compare
 from unseg.protect.readers import Photo
-from unseg.protect.sources import MaskProposer, NoiseSource, load_models, pick_device
+from unseg.protect.sources import BoxReader, MaskProposer, NoiseSource, load_models, pick_device
 from unseg.visibility import DEFAULT, SIMILARITY, Visibility
 
 
@@ -146,6 +148,33 @@ class Protector:
         return Protected(
             restore(after), regions.foreground, origin, quality.change, quality.psnr, quality.ssim
         )
+
+    def mask_of_boxes(
+        self, image: ImageLike, boxes: Sequence[tuple[float, float, float, float]]
+    ) -> NDArray[np.uint16]:
+        """What lies in boxes, for :meth:`protect`'s ``mask``.
+
+        Args:
+            image: as for :meth:`protect`.
+            boxes: left, top, right and bottom of each, in pixels of the image as it is shown.
+
+        Returns:
+            (H, W): 0, or the number of the box, from 1, whose object a pixel is of.
+
+        Raises:
+            UnsegError: when a box covers no pixel, or this protector's proposer cannot read boxes.
+        """
+        if not isinstance(self.proposer, BoxReader):
+            raise UnsegError("there is no proposer that reads boxes: use Protector.from_pretrained")
+        corners = np.asarray(boxes, np.float32)
+        if corners.ndim != 2 or corners.shape[1] != 4 or not np.isfinite(corners).all():
+            raise UnsegError(
+                f"the boxes have shape {corners.shape}: expected one or more of left, top, right, "
+                "bottom, all finite"
+            )
+        labels = np.arange(1, len(corners) + 1, dtype=np.int32)
+        given = Boxes(corners, labels, False, "the boxes")
+        return draw_boxes(open_image(image)[0], given, self.proposer).astype(np.uint16)
 
     def _regions(
         self, photo: Photo, mask: MaskLike | None, rules: LabelRules
