@@ -60,10 +60,7 @@ class Drawer:
         if job.refusal is not None:
             raise UnsegError(job.refusal)
         path = self.plan.out / job.output
-        if not path.parent.resolve().is_relative_to(self.plan.out.resolve()):
-            raise UnsegError(f"{path} would lie outside {self.plan.out}, as a folder is a link")
-        if path.exists() and not self.overwrite:
-            raise UnsegError(f"{path} exists already: use --overwrite, or choose another -o")
+        writers.refuse_taken(self.plan.out, job.output, overwrite=self.overwrite)
         labels = self._labels(decode(read_bytes(job.path, job.source), job.source), job)
         stream = io.BytesIO()
         Image.fromarray(labels).save(stream, "PNG", compress_level=6)

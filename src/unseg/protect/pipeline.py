@@ -259,15 +259,8 @@ class Pipeline:
 
     def _refuse_taken(self, job: Job) -> None:
         """Refuse to replace a file unasked, or to write through a link out of the folder."""
-        home = self.out.resolve()
-        for target in (self.out / job.output, self.out / job.mask):
-            if not target.parent.resolve().is_relative_to(home):
-                raise UnsegError(
-                    f"{target} would lie outside {self.out}, as a folder in it is a link: remove "
-                    "the link, or choose another -o"
-                )
-            if target.exists() and not self.overwrite:
-                raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
+        for name in (job.output, job.mask):
+            writers.refuse_taken(self.out, name, overwrite=self.overwrite)
 
     def _make_room(self, job: Job) -> None:
         """Remove an earlier result that is to be replaced."""

@@ -181,6 +181,27 @@ def write_atomically(target: Path, data: bytes) -> None:
         move(temporary, target)
 
 
+def refuse_taken(out: Path, name: str, *, overwrite: bool) -> None:
+    """Refuse to replace a file unasked, or to write through a link out of a folder.
+
+    Args:
+        out: the output folder.
+        name: of the file, relative to it.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        UnsegError: when the file may not be written.
+    """
+    target = out / name
+    if not target.parent.resolve().is_relative_to(out.resolve()):
+        raise UnsegError(
+            f"{target} would lie outside {out}, as a folder in it is a link: remove the link, or "
+            "choose another -o"
+        )
+    if target.exists() and not overwrite:
+        raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
+
+
 def cannot_write(target: Path, error: OSError) -> UnsegError:
     """The error of a target that cannot be written."""
     return UnsegError(
