@@ -134,6 +134,7 @@ CPU = Plan(
         ),
         Grid("visibility", ["person"], OTHERS["person"], ["unseg-strong", "unseg-low"]),
         Grid("without masks", ["person"], OTHERS["person"], ["unseg-boxes", "unseg-proposed"]),
+        Grid("without masks", ["instance"], [MAIN["instance"]], ["unseg-boxes"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
             defences=STRONGEST,
