@@ -112,6 +112,14 @@ def test_masks_are_drawn_as_the_target_asks(cli: Cli, photos: Path, tmp_path: Pa
     assert code == 0 and json.loads(text)["totals"]["mask_sources"] == {"file": 1}, err
 
 
+def test_a_run_without_masks_says_what_would_help(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    code, text, _ = cli("protect", photos, "-o", tmp_path / "out")
+    assert code == 0 and "3 images have no mask of yours" in text and "unseg masks" in text
+    cli("masks", photos, "-o", tmp_path / "masks")
+    code, text, _ = cli("protect", photos, "-o", tmp_path / "again", "--masks", tmp_path / "masks")
+    assert code == 0 and "no mask of yours" not in text
+
+
 def test_without_boxes_masks_are_proposed(cli: Cli, photos: Path, tmp_path: Path) -> None:
     code, text, _ = cli("masks", photos, "-o", tmp_path / "out")
     assert code == 0 and "3 masks" in text

@@ -28,7 +28,10 @@ def protect(
     ],
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of mask PNGs with the images' stems. Without: proposed."),
+        typer.Option(
+            help="Folder of mask PNGs with the images' stems (unseg masks makes some). Without: "
+            "proposed, which protects less."
+        ),
     ] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the mask, in 8-bit steps.")
@@ -96,7 +99,9 @@ def protect(
 
     Examples:
 
-      unseg protect photos -o protected
+      unseg masks photos -o masks --boxes boxes.json
+
+      unseg protect photos -o protected --masks masks
 
       unseg protect photos -o protected --masks masks --resume
 
@@ -270,3 +275,9 @@ def _print_summary(output: Path, summary: dict[str, Any]) -> None:
         if text:
             table.add_row(name, text)
     Console().print(table)
+    weak = sum(totals["mask_sources"].get(name, 0) for name in ("proposal", "whole-image"))
+    if weak:
+        typer.echo(
+            f"{weak} images have no mask of yours, which protects little: draw masks from boxes "
+            "with unseg masks, or give your own with --masks"
+        )
