@@ -133,8 +133,9 @@ CPU = Plan(
             ["unseg-class-strong"], defences=SINGLE,
         ),
         Grid("visibility", ["person"], OTHERS["person"], ["unseg-strong", "unseg-low"]),
-        Grid("without masks", ["person"], OTHERS["person"], ["unseg-boxes", "unseg-proposed"]),
-        Grid("without masks", ["instance"], [MAIN["instance"]], ["unseg-boxes"]),
+        Grid("masks from boxes", ["person"], OTHERS["person"], ["unseg-boxes"], seeds=[0, 1, 2]),
+        Grid("without masks", ["person"], OTHERS["person"], ["unseg-proposed"]),
+        Grid("masks from boxes", ["instance"], [MAIN["instance"]], ["unseg-boxes"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
             defences=STRONGEST,
