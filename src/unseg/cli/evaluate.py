@@ -244,10 +244,8 @@ def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_
         raise UnsegError(
             "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
         )
-    if not results:
-        raise UnsegError("nothing ran: --limit-minutes ended before the first run began")
     # Under accelerate launch the first process alone writes and speaks.
-    if not processes.is_first():
+    if not results or not processes.is_first():
         return
     text = _tables(results, runner)
     if table is not None:
