@@ -115,8 +115,8 @@ class Entry:
 
     @property
     def standard(self) -> bool:
-        """Whether the whole set is protected by an unchanged condition."""
-        return "condition" not in self._condition
+        """Whether the whole set is protected, and every class of it."""
+        return self.share is None and self._condition.get("klass") is None
 
     @property
     def share(self) -> float | None:
