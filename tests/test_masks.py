@@ -170,6 +170,10 @@ def test_a_map_of_many_labels_and_void_stays_as_it_is(tmp_path: Path) -> None:
     values[:, ::20] = 255
     Image.fromarray(values).save(tmp_path / "labels.png")
     np.testing.assert_array_equal(read_label_map(tmp_path / "labels.png").values, values)
+    crowded = np.where(values < 9, 255, values)  # more void than labels
+    crowded[0, 0] = 0
+    Image.fromarray(crowded).save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "labels.png").values, crowded)
     palette = Image.fromarray(np.where(values < 9, 255, values), mode="P")
     palette.putpalette([0] * 768)
     palette.save(tmp_path / "palette.png")

@@ -25,8 +25,9 @@ PROMPT_CELLS = 256
 MAX_REGIONS = 255
 #: By bits of a PNG's grey: what Pillow multiplies its values with to fill eight bits.
 SPREAD = {2: 85, 4: 17}
-#: In a black and white mask with soft edges: the last black, the first white, the least shades.
-NEARLY_BLACK, NEARLY_WHITE, SHADES = 8, 247, 8
+#: In a black and white mask with soft edges: the last black, the first light shade and the first
+#: white, and the least number of shades.
+NEARLY_BLACK, LIGHT, NEARLY_WHITE, SHADES = 8, 200, 247, 8
 #: Code of a region without noise: what carries none is what a whole clean image looks like to a
 #: victim. Background has it; where every label is a class, some of them do.
 QUIET = -2
@@ -200,13 +201,14 @@ def _hardened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut a black and white mask with soft edges at half of white; label maps stay as they are.
 
     Drawing programs, resizing and JPEG leave shades between, which are no labels. A map is taken
-    for such a mask when it has black, white and eight shades or more, and more of its pixels are
-    white than between: where 255 is void beside eight labels, it covers less than they do.
+    for such a mask when it has black, white and eight shades or more, light ones that no set of
+    labels reaches among them, and more of its pixels are white than between: where 255 is void
+    beside eight labels, it covers less than they do.
     """
     count = np.bincount(grey.ravel(), minlength=256)
     between = count[NEARLY_BLACK + 1 : NEARLY_WHITE]
-    soft = count[0] > 0 and count[255] > 0 and np.count_nonzero(between) >= SHADES
-    if not soft or count[NEARLY_WHITE:].sum() <= between.sum():
+    shades = np.count_nonzero(between) >= SHADES and count[LIGHT:NEARLY_WHITE].any()
+    if not (shades and count[0] and count[255]) or count[NEARLY_WHITE:].sum() <= between.sum():
         return grey
     return np.where(grey > 127, 255, 0).astype(np.uint8)
 
