@@ -15,8 +15,9 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from noise_stub import photo
+from unseg.data import png
 from unseg.errors import UnsegError
-from unseg.protect import png, readers, writers
+from unseg.protect import readers, writers
 from unseg.protect.readers import Photo, decode, read_bytes, turn
 from unseg.protect.writers import alike, encode, write_atomically
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from unseg.protect.draw import Drawer
 
 
 def masks(
@@ -67,13 +70,10 @@ def masks(
         raise typer.Exit(1)
 
 
-def _progress(drawer: object) -> list[str]:
+def _progress(drawer: Drawer) -> list[str]:
     from rich.console import Console
     from rich.progress import track
 
-    from unseg.protect.draw import Drawer
-
-    assert isinstance(drawer, Drawer)
     console, errors = Console(stderr=True), []
     for job in track(drawer.jobs, "drawing", console=console):
         try:

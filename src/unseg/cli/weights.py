@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -95,12 +94,13 @@ def head(
 
 
 def _periods(text: str) -> tuple[float, ...]:
+    from unseg.models.textures import are_periods
+
     try:
         periods = tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
         periods = (0.0,)
-    # Below two cells a wave is another, longer one.
-    if any(not 2 <= period < math.inf for period in periods):
+    if not are_periods(periods):
         raise typer.BadParameter(
             f"{text!r}: give numbers of at least 2, such as 5,9.5", param_hint="--codebook"
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unseg.data import png
 from unseg.errors import UnsegError
 
 Target = Literal["union", "class", "instance"]
@@ -149,9 +150,10 @@ def _png_depth(path: Path) -> tuple[int, bool]:
     """Bits a sample of a PNG and whether it has a palette or colour; (0, False) of other files."""
     with path.open("rb") as file:
         head = file.read(26)
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 26:
+    if not head.startswith(png.SIGNATURE) or len(head) < 26:
         return 0, False
-    return head[24], head[25] not in (0, 4)
+    depth, colour = png.header(head)
+    return depth, colour not in (0, 4)
 
 
 @contextmanager

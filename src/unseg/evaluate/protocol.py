@@ -123,10 +123,10 @@ class Bench:
                 as_lazy(train) if condition.costly else train, self.task.problem, used
             )
             if isinstance(found, LazySamples) and found is not train:
-                data = {"data": self.split.sha256, "part": self.part}
-                made = {**identity, **data, "task": self.task.settings(), "protocol": VERSION}
-                made["members"] = self.members
-                whole = content_key(made)
+                data = {"data": self.split.sha256, "part": self.part, "members": self.members}
+                whole = content_key(
+                    {**identity, **data, "task": self.task.settings(), "protocol": VERSION}
+                )
                 found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
             if in_memory:
                 found = tuple(found)

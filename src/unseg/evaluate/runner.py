@@ -161,6 +161,7 @@ class Runner:
         known = self._broken.get((cell.task, cell.victim))
         if known is not None:
             return None, known
+        single = self.options.strict and len(self.entries) == 1
         try:
             bench, victim, condition, defence = self._build(cell)
             result = run(
@@ -170,7 +171,7 @@ class Runner:
                 mixed_precision=self.options.mixed_precision, cpu=self.options.cpu,
             )  # fmt: skip
         except UnsegError as error:
-            if self.options.strict and len(self.entries) == 1:
+            if single:
                 raise
             self.failed += self.options.strict
             if cell.condition == "clean" and cell.defence == "none":
@@ -181,7 +182,7 @@ class Runner:
             # One process of several that went on alone would wait for the others in the next cell.
             if processes.place()[1] > 1:
                 raise
-            if self.options.strict and len(self.entries) == 1:
+            if single:
                 _log.debug("%s failed", cell, exc_info=True)
                 raise UnsegError(f"{cell} failed: {type(error).__name__}: {error}") from error
             _log.exception("%s failed", cell)

@@ -90,6 +90,11 @@ def constant_projection(embed_dim: int, count: int) -> Tensor:
     return torch.randn(embed_dim, count, generator=rng)
 
 
+def are_periods(values: Sequence[float]) -> bool:
+    """Whether waves of these periods, in cells, can be drawn: below two one is another, longer."""
+    return all(2 <= value < math.inf for value in values)
+
+
 def code_entries(periods: Sequence[float]) -> list[tuple[float, float, tuple[int, ...]]]:
     """Period, direction and colour signs of every code, the first of them as unlike as can be.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,10 +92,14 @@ def _touched(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.boo
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
     """Propose the foreground of a photo, at the photo's size."""
     found = proposer.propose(model_image(photo))
-    if found.mask.shape == photo.pixels.shape[:2]:
-        return found
-    mask = cv2.resize(found.mask.view(np.uint8), photo.size, interpolation=cv2.INTER_NEAREST)
-    return Proposal(np.asarray(mask) > 0, found.count)
+    return Proposal(at_photo_size(found.mask.view(np.uint8), photo) > 0, found.count)
+
+
+def at_photo_size(values: NDArray[Any], photo: Photo) -> NDArray[Any]:
+    """A map (h, w) of :func:`model_image`'s size at the photo's, without mixing values."""
+    if values.shape == photo.pixels.shape[:2]:
+        return values
+    return np.asarray(cv2.resize(values, photo.size, interpolation=cv2.INTER_NEAREST))
 
 
 def noise_fields(
@@ -210,8 +215,7 @@ def add_noise(
     height, width = foreground.shape
     if not torch.isfinite(noise).all():
         raise UnsegError(f"{name}: the model's noise is not finite: use other weights (--model)")
-    outside = ~_touched(foreground, *noise.shape[1:])
-    cut = noise.shape[1:] != foreground.shape and not noise[:, torch.from_numpy(outside)].any()
+    cut = noise.shape[1:] != foreground.shape and _ends_at(noise, foreground)
     whole_height = noise.shape[1] == height
     if noise.shape[2] != width:
         noise = F.interpolate(noise[None], (noise.shape[1], width), mode="bilinear")[0]
@@ -233,6 +237,12 @@ def add_noise(
             "strong, or use a larger image"
         )
     return result
+
+
+def _ends_at(noise: Tensor, foreground: NDArray[np.bool_]) -> bool:
+    """Whether noise of another size is nothing wherever there is no foreground."""
+    outside = torch.from_numpy(~_touched(foreground, noise.shape[1], noise.shape[2]))
+    return not noise[:, outside].any()
 
 
 def _rows(noise: Tensor, rows: slice, height: int) -> Tensor:

@@ -13,7 +13,7 @@ from unseg.data.boxes import Boxes
 from unseg.data.masks import Target
 from unseg.errors import UnsegError
 from unseg.protect import writers
-from unseg.protect.apply import model_image, propose
+from unseg.protect.apply import at_photo_size, model_image, propose
 from unseg.protect.plan import Job, Plan
 from unseg.protect.readers import Photo, decode, read_bytes
 from unseg.protect.sources import BoxReader, MaskProposer
@@ -87,12 +87,7 @@ class Drawer:
 
 def draw_boxes(photo: Photo, boxes: Boxes, reader: BoxReader) -> NDArray[np.int32]:
     """(H, W), at the photo's size: 0, or the number of the box whose object a pixel is of."""
-    import cv2
-
     image = model_image(photo)
     height, width = image.shape[1:]
     scale = np.array([width / photo.size[0], height / photo.size[1]] * 2, np.float32)
-    numbers = reader.in_boxes(image, boxes.in_pixels(*photo.size) * scale)
-    if numbers.shape == photo.pixels.shape[:2]:
-        return numbers
-    return np.asarray(cv2.resize(numbers, photo.size, interpolation=cv2.INTER_NEAREST), np.int32)
+    return at_photo_size(reader.in_boxes(image, boxes.in_pixels(*photo.size) * scale), photo)

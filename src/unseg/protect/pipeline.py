@@ -132,7 +132,6 @@ class Pipeline:
         job, record = item.job, item.record
         if job.refusal is not None:
             raise UnsegError(job.refusal)
-        self._refuse_taken(job)
         self._make_room(job)
         data = read_bytes(job.path, job.source)
         record.source_sha256 = hashlib.sha256(data).hexdigest()
@@ -257,14 +256,12 @@ class Pipeline:
                 correlation=round(kept.correlation, 4), energy=round(kept.energy, 4)
             )
 
-    def _refuse_taken(self, job: Job) -> None:
-        """Refuse to replace a file unasked, or to write through a link out of the folder."""
-        for name in (job.output, job.mask):
-            writers.refuse_taken(self.out, name, overwrite=self.overwrite)
-
     def _make_room(self, job: Job) -> None:
-        """Remove an earlier result that is to be replaced."""
-        for target in (self.out / job.output, self.out / job.mask):
+        """Refuse to write where it may not be; remove an earlier result that is to be replaced."""
+        names = (job.output, job.mask)
+        for name in names:
+            writers.refuse_taken(self.out, name, overwrite=self.overwrite)
+        for target in (self.out / name for name in names):
             try:
                 target.unlink(missing_ok=True)
             except OSError as error:

@@ -136,15 +136,19 @@ def _walk(inputs: Sequence[Path], skipped: set[Path]) -> Iterator[tuple[Path, st
             folders[:] = sorted(
                 name
                 for name in folders
-                if not name.startswith(".")
-                and name != MASKS
-                and not any((here / name).resolve().is_relative_to(one) for one in skipped)
-                # A link to a folder that it lies in would lead round and round.
-                and not here.resolve().is_relative_to((here / name).resolve())
+                if not name.startswith(".") and name != MASKS and _is_entered(here, name, skipped)
             )
             for name in sorted(files):
                 if not name.startswith("."):
                     yield here / name, (here / name).relative_to(start).as_posix()
+
+
+def _is_entered(here: Path, name: str, skipped: set[Path]) -> bool:
+    """Whether a folder is searched: not where that is unwanted, or leads round and round."""
+    target = (here / name).resolve()
+    if any(target.is_relative_to(one) for one in skipped):
+        return False
+    return not here.resolve().is_relative_to(target)  # else a link to a folder that it lies in
 
 
 def _unreadable(error: OSError) -> None:

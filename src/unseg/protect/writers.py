@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unseg.data import png
 from unseg.errors import UnsegError
-from unseg.protect import png
 from unseg.protect.readers import FORMATS, Photo, Pixels
 
 #: Name pattern of files that are being written.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
+from unseg.models.textures import are_periods
 from unseg.noise import Budget
 
 PromptType = Literal["box", "point", "mask", "none"]
@@ -130,14 +131,12 @@ class TrainConfig:
             )
         if self.local_norm % 4:
             raise UnsegError(f"local_norm is {self.local_norm}: use 0 or a multiple of 4")
-        if len(self.textures) not in (0, 1, 2, 4, 8) or not all(
-            2 <= p < math.inf for p in self.textures
-        ):
+        if len(self.textures) not in (0, 1, 2, 4, 8) or not are_periods(self.textures):
             raise UnsegError(
                 f"textures is {','.join(f'{p:g}' for p in self.textures)}: give 1, 2, 4 or 8 "
                 "periods of at least 2 cells"
             )
-        if not all(2 <= p < math.inf for p in self.codebook):
+        if not are_periods(self.codebook):
             raise UnsegError(
                 f"codebook is {','.join(f'{p:g}' for p in self.codebook)}: give periods of at "
                 "least 2 cells"
