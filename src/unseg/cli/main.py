@@ -15,6 +15,7 @@ from unseg.cli.masks import masks
 from unseg.cli.protect import protect
 from unseg.cli.report import report
 from unseg.cli.train import train
+from unseg.cli.train_salience import train_salience
 from unseg.cli.verify import verify
 from unseg.cli.weights import weights
 from unseg.errors import UnsegError
@@ -52,6 +53,7 @@ app.command("masks")(masks)
 app.command("protect")(protect)
 app.command("report")(report)
 app.command("train")(train)
+app.command("train-salience")(train_salience)
 app.command("verify")(verify)
 app.add_typer(weights, name="weights")
 

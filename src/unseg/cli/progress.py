@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -41,12 +42,7 @@ def training_progress(
         f"{trainer.accelerator.num_processes} process(es) on {trainer.device}, "
         f"{total} steps, seed {config.seed}"
     )
-    columns = (
-        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    bar = Progress(*columns, console=console, disable=not (main and console.is_terminal))
+    bar = _bar(console, shown=main)
     with bar:
         task = bar.add_task("train", total=total, note="")
 
@@ -66,3 +62,30 @@ def training_progress(
                     console.print(f"step {step}/{total} {phase}: {shown}", highlight=False)
 
         yield report
+
+
+@contextmanager
+def stages_progress() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """A bar for each stage of a job, one after the other; plain lines when the output is a file."""
+    console = Console()
+    with _bar(console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+            shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total, note="")
+            bar.update(tasks[stage], completed=done, note=shown)
+            if not console.is_terminal and (done % PLAIN_EVERY == 0 or done == total):
+                console.print(f"{stage} {done}/{total} {shown}", highlight=False)
+
+        yield report
+
+
+def _bar(console: Console, *, shown: bool = True) -> Progress:
+    columns = (
+        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    return Progress(*columns, console=console, disable=not (shown and console.is_terminal))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
@@ -14,6 +14,10 @@ from unseg.errors import UnsegError
 if TYPE_CHECKING:
     from unseg.models.sam.base import SamBase
     from unseg.train.config import TrainConfig
+    from unseg.train.salience.fit import SalienceSettings
+
+Settings = TypeVar("Settings", "TrainConfig", "SalienceSettings")
+"""What --set changes."""
 
 RUN_FILES = ("state.pt", "log.jsonl", "best.safetensors", "last.safetensors")
 """What an earlier run leaves in its folder."""
@@ -38,7 +42,7 @@ The paper's setting on four GPUs with SAM ViT-B weights imported before:
 """
 
 
-def parse_overrides(config: TrainConfig, pairs: list[str]) -> TrainConfig:
+def parse_overrides(config: Settings, pairs: list[str]) -> Settings:
     """Apply ``name=value`` pairs; tuples are written with commas.
 
     Raises:

@@ -85,7 +85,7 @@ def curves(log: list[dict[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _licences(corpora: Mapping[str, int]) -> str:
+def licences(corpora: Mapping[str, int]) -> str:
     """What is known of the licences of the corpora that the shipped weights learned from."""
     known = [LICENCES[name] for name in corpora if name in LICENCES]
     return (
@@ -116,7 +116,7 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
         periods = " and ".join(f"{period:g}" for period in book)
         after += f"\n- The codebook was renewed after training: periods of {periods} cells."
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
-    licences = _licences(training["corpora"])
+    known = licences(training["corpora"])
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
 
@@ -126,7 +126,7 @@ One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a froz
 - File: `{weights.name}`, {size:.1f} MB, sha256 `{sha256_file(weights)}`
 - Command: `{training["command"]}`
 - Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
-- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{licences}
+- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{known}
 - Base weights: see NOTICE.
 - Steps {progress["step"]} (the best validation gap; the run went on to {validation[-1]["step"]}),
   {progress["seconds"] / 3600:.2f} hours.

@@ -1,0 +1,81 @@
+"""The model card of a salience head: curves, examples and facts, made from a run's folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unseg.models.weights.io import read_tensors
+from unseg.provenance import sha256_file
+from unseg.report.card import licences
+from unseg.train.salience.fit import LOG, WEIGHTS
+
+SMOOTH = 10
+"""Steps averaged for one point of the loss' curve."""
+
+
+def write_card(run: Path) -> Path:
+    """Write ``README.md`` and ``curves.png`` into a finished run's folder; returns the former."""
+    log = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    _curves(log, run / "curves.png")
+    card = run / "README.md"
+    card.write_text(_text(run / WEIGHTS, log))
+    return card
+
+
+def _curves(log: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+    groups = [log[i : i + SMOOTH] for i in range(0, len(log), SMOOTH)]
+    losses = [sum(line["loss"] for line in group) / len(group) for group in groups]
+    left.plot([group[-1]["step"] for group in groups], losses)
+    points = [(line["step"], line["iou"]) for line in log if "iou" in line]
+    right.plot(*zip(*points, strict=True), marker="o")
+    for axis, title in ((left, "loss"), (right, "IoU, validation pictures")):
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _text(weights: Path, log: list[dict[str, Any]]) -> str:
+    facts = read_tensors(weights)[1]
+    settings, training = json.loads(facts["settings"]), json.loads(facts["training"])
+    corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    known = licences(training["corpora"])
+    rows = "\n".join(f"| {name} | {value} |" for name, value in training["settings"].items())
+    return f"""# Model card: salience head
+
+Finds what stands out in a photograph, for protection without masks: a head of
+{settings["width"]} channels on the frozen encoder of {json.loads(settings["base"])["name"]} at
+{settings["image_size"]} pixels. It learned from cut-outs pasted into scenes.
+
+- File: {weights.stat().st_size / 1e6:.2f} MB, sha256 `{sha256_file(weights)}`
+- Command: `{training["command"]}`
+- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
+- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{known}
+- Steps {log[-1]["step"]}; IoU on whole validation pictures {training["validation_iou"]:.3f}. The
+  weights are those of the last step; nothing was chosen.
+
+![Loss and IoU](curves.png)
+
+## Limits
+
+- What stands out is not always what a trainer labels; look at the masks (`unseg masks`), or give
+  your own.
+- It learned from photographs. On microscopy it finds next to nothing, and the base's own
+  proposals are used there.
+
+## Settings
+
+| setting | value |
+|---|---|
+{rows}
+"""

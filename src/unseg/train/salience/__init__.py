@@ -1,0 +1,1 @@
+"""Training of the salience head: cut-outs pasted into scenes, features of a frozen encoder."""
