@@ -52,6 +52,8 @@ class BatchSource(WaveSource):
 class BrightProposer:
     """Proposes what is brighter than the mean; nothing in an image of one colour."""
 
+    sha256 = ""
+
     def propose(self, image: Tensor) -> Proposal:
         grey = image.mean(dim=0)
         mask = (grey > grey.mean() + 1e-3).numpy()
@@ -67,7 +69,7 @@ class BrightProposer:
 def install(monkeypatch: pytest.MonkeyPatch | None = None, amplitude: float = 1.0) -> None:
     """Make ``unseg protect`` load the stand-ins."""
 
-    def load(name: str, device: str) -> tuple[BatchSource, BrightProposer]:
+    def load(name: str, device: str, salience: str) -> tuple[BatchSource, BrightProposer]:
         return BatchSource(amplitude), BrightProposer()
 
     if monkeypatch is None:

@@ -112,6 +112,19 @@ def test_masks_are_drawn_as_the_target_asks(cli: Cli, photos: Path, tmp_path: Pa
     assert code == 0 and json.loads(text)["totals"]["mask_sources"] == {"file": 1}, err
 
 
+def test_classes_that_eight_bits_cannot_hold_are_written_in_sixteen(
+    cli: Cli, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labels").mkdir()
+    for label in (253, 254, 400):
+        (tmp_path / "labels" / "a.txt").write_text(f"{label} 0.5 0.5 0.5 0.5")
+        line = ("masks", photos, "-o", tmp_path / "out", "--boxes", tmp_path / "labels")
+        code, _, err = cli(*line, "--target", "class", "--overwrite")
+        assert code == 0, err
+        found = read_label_map(tmp_path / "out" / "a.png")
+        assert set(np.unique(found.values)) == {0, label + 1} and found.wide == (label > 253)
+
+
 def test_a_run_without_masks_says_what_would_help(cli: Cli, photos: Path, tmp_path: Path) -> None:
     code, text, _ = cli("protect", photos, "-o", tmp_path / "out")
     assert code == 0 and "3 images have no mask of yours" in text and "unseg masks" in text

@@ -37,7 +37,7 @@ class Stripes:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     stripes = Stripes()
-    monkeypatch.setattr(sources, "load_models", lambda name, device: (stripes, stripes))
+    monkeypatch.setattr(sources, "load_models", lambda *names: (stripes, stripes))
 
 
 def test_the_demo_protects_verifies_and_draws(stand_in: None, tmp_path: Path) -> None:

@@ -208,6 +208,15 @@ def test_images_that_were_not_protected_are_listed(cli: Cli, photos: Path, tmp_p
     assert code == 0 and "not protected: bad.png is not an image that can be read" in text
 
 
+def test_originals_without_a_record_are_named(cli: Cli, out: Path, photos: Path) -> None:
+    Image.fromarray(photo()).save(photos / "sub" / "late.png")
+    code, text, _ = cli("verify", out, "--originals", photos)
+    assert code == 0 and "1 images in --originals are not in the manifest" in text
+    assert "sub/late.png" in text
+    code, text, _ = cli("verify", out, "--originals", photos, "--json")
+    assert code == 0 and json.loads(text)["not_in_manifest"] == ["sub/late.png"]
+
+
 def test_json(cli: Cli, out: Path, photos: Path) -> None:
     code, text, _ = cli("verify", out, "--originals", photos, "--json")
     assert code == 0 and json.loads(text)["problems"] == []

@@ -23,9 +23,10 @@ def card(
     """
     from unseg.report.card import curves, model_card, read_log
 
-    output.mkdir(parents=True, exist_ok=True)
-    curves(read_log(run), output / "curves.png")
+    log = read_log(run)
     text = model_card(weights or run / "best.safetensors", run, "curves.png")
+    output.mkdir(parents=True, exist_ok=True)
+    curves(log, output / "curves.png")
     (output / "README.md").write_text(text)
     (output / "log.jsonl").write_text((run / "log.jsonl").read_text())
     typer.echo(f"wrote {output}/README.md, curves.png and log.jsonl")

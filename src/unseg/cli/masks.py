@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from unseg.cli.protect import SALIENCE_HELP
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def masks(
     ] = "union",
     model: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="The generator whose base SAM is asked.")
+    ] = "default",
+    salience: Annotated[
+        str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks.")] = False,
@@ -58,7 +62,7 @@ def masks(
         raise UnsegError(f"--target {target} needs --boxes: proposals have no classes")
     given = None if boxes is None else read_boxes(boxes)
     plan = make_plan(inputs, output)
-    _, proposer = load_models(model, pick_device(device))
+    _, proposer = load_models(model, pick_device(device), salience)
     drawer = Drawer(plan, proposer, given, target, overwrite=overwrite)
     if not drawer.jobs:
         raise UnsegError(f"--boxes {boxes} has no box for any of the {len(plan.jobs)} images")

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from unseg.protect.run import Run
     from unseg.protect.sources import NoiseSource
 
+SALIENCE_HELP = (
+    "What finds the foreground where no mask is given: the shipped head, none (the base's own "
+    "proposals), or one of unseg train-salience."
+)
+
 
 def protect(
     inputs: Annotated[
@@ -78,6 +83,9 @@ def protect(
     model: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A shipped model, or a .safetensors file.")
     ] = "default",
+    salience: Annotated[
+        str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
+    ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch: Annotated[
         int, typer.Option(min=1, max=256, help="Images in one pass of the model.")
@@ -126,7 +134,8 @@ def protect(
     plan = make_plan(inputs, output, masks, format, batch)
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
     chosen = pick_device(device)
-    source, proposer = load_models(model, chosen)
+    source, proposer = load_models(model, chosen, salience)
+    settings = replace(settings, salience=proposer.sha256)
     if silent == "auto" and target == "class" and background == "none":
         check_output(plan.out, existing)  # the run would say so, but only after half a minute
         found = _chosen_silent(plan, settings.rules, source, resume=resume, quiet=as_json)

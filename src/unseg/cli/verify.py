@@ -44,6 +44,7 @@ def verify(
             "not_protected": [
                 {"source": record.source, "error": record.error} for record in findings.unprotected
             ],
+            "not_in_manifest": findings.unlisted,
             "problems": [asdict(problem) for problem in findings.problems],
         }
         typer.echo(json.dumps(content, indent=2))
@@ -74,6 +75,12 @@ def _print_findings(findings: Findings, with_originals: bool) -> None:
         typer.secho(f"{problem.file}: {problem.text}", fg="red")
     for record in findings.unprotected:
         typer.secho(f"not protected: {record.error}", fg="yellow")
+    if findings.unlisted:
+        typer.secho(
+            f"{len(findings.unlisted)} images in --originals are not in the manifest, the first is "
+            f"{findings.unlisted[0]}: they came later or were left out, and are not protected",
+            fg="yellow",
+        )
     compared = (
         f", {findings.compared} compared with their originals"
         if with_originals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -92,7 +92,7 @@ def _touched(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.boo
 def propose(photo: Photo, proposer: MaskProposer) -> Proposal:
     """Propose the foreground of a photo, at the photo's size."""
     found = proposer.propose(model_image(photo))
-    return Proposal(at_photo_size(found.mask.view(np.uint8), photo) > 0, found.count)
+    return replace(found, mask=at_photo_size(found.mask.view(np.uint8), photo) > 0)
 
 
 def at_photo_size(values: NDArray[Any], photo: Photo) -> NDArray[Any]:

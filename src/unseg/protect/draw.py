@@ -81,7 +81,9 @@ class Drawer:
         if self.target == "instance":
             return numbers.astype(np.uint16)
         if self.target == "class":
-            return np.concatenate([[0], boxes.labels])[numbers].astype(np.uint8)
+            labels = np.concatenate([[0], boxes.labels])[numbers]
+            wide = boxes.labels.max() >= 255
+            return labels.astype(np.uint16) if wide else labels.astype(np.uint8)
         return (numbers > 0).astype(np.uint8) * np.uint8(255)
 
 

@@ -105,6 +105,7 @@ class Settings:
         masks: folder with masks, or None.
         batch: images in one pass of the model.
         visibility: how much of the bound is used where the noise would be seen most.
+        salience: checksum of the weights that propose masks, empty for the generator's base.
     """
 
     budget: Budget = Budget()
@@ -113,6 +114,7 @@ class Settings:
     masks: Path | None = None
     batch: int = 1
     visibility: Visibility = DEFAULT
+    salience: str = ""
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON, for the run's file."""
@@ -123,6 +125,7 @@ class Settings:
             "masks": None if self.masks is None else self.masks.as_posix(),
             "batch": self.batch,
             "visibility": self.visibility,
+            "salience": self.salience,
         }
 
     def digest(self, model_sha256: str, mask_file_sha256: str | None) -> str:
@@ -135,6 +138,7 @@ class Settings:
             "rules": asdict(self.rules),
             "masks": self.masks is not None,
             "mask": mask_file_sha256,
+            "salience": self.salience if mask_file_sha256 is None else "",
             "model": model_sha256,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -162,16 +162,16 @@ class Pipeline:
                 record.mask_note = f"{void:.0%} of the mask file is void and counts as background"
             empty = "the mask file has no foreground"
         else:
-            if self.settings.masks is not None:
-                record.mask_note = "no mask file for this image"
             record.mask_source = "proposal"
             proposal = propose(item.photo, self.proposer)
+            missing = "no mask file for this image" if self.settings.masks is not None else None
+            record.mask_note = _joined(missing, proposal.note)
             labels = LabelMap(proposal.mask.view(np.uint8))
             regions = find_regions(labels, LabelRules(target=rules.target))
             empty = "nothing was proposed"
         if not regions.foreground.any():
             record.mask_source = "whole-image"
-            record.mask_note = empty if record.mask_note is None else f"{record.mask_note}; {empty}"
+            record.mask_note = _joined(record.mask_note, empty)
             regions = Regions.union(np.ones_like(regions.foreground))
         record.target, record.prompts = rules.target, 1 + regions.count
         record.foreground_share = round(float(regions.foreground.mean()), 6)
@@ -347,3 +347,7 @@ def _fail(item: Item, text: str) -> None:
         **item.record.model_dump(include=kept), status="error", error=" ".join(text.split())
     )
     item.release()
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None

@@ -79,7 +79,7 @@ def make_plan(
     index = _index_masks(masks, out) if masks is not None else {}
     jobs: dict[tuple[str, Path], Job] = {}
     ignored: list[str] = []
-    for path, name in _walk(inputs, skipped):
+    for path, name in walk(inputs, skipped):
         suffix = path.suffix.lower()
         if suffix not in readers.SUFFIXES | readers.UNREAD_SUFFIXES and path not in inputs:
             ignored.append(name)
@@ -125,8 +125,16 @@ def _check_folders(inputs: Sequence[Path], out: Path, masks: Path | None) -> Non
             )
 
 
-def _walk(inputs: Sequence[Path], skipped: set[Path]) -> Iterator[tuple[Path, str]]:
-    """Files and their names relative to the input they were found in."""
+def walk(inputs: Sequence[Path], skipped: set[Path]) -> Iterator[tuple[Path, str]]:
+    """Files and their names relative to the input they were found in.
+
+    Args:
+        inputs: files, and folders that are searched recursively.
+        skipped: resolved folders that are left out, as hidden ones are.
+
+    Raises:
+        UnsegError: when a folder cannot be listed.
+    """
     for start in inputs:
         if not start.is_dir():
             yield start, start.name
@@ -192,7 +200,7 @@ def _job(path: Path, name: str, masks: Path | None, index: dict[str, str], choic
 def _index_masks(masks: Path, out: Path) -> dict[str, str]:
     """Mask names by their place in the tree without suffix; PNG goes first."""
     index: dict[str, str] = {}
-    for path, name in _walk([masks], {out.resolve()}):
+    for path, name in walk([masks], {out.resolve()}):
         key = str(PurePosixPath(name).with_suffix(""))
         suffix = path.suffix.lower()
         if suffix in label_maps.SUFFIXES and (key not in index or suffix == ".png"):

@@ -81,17 +81,21 @@ class Protector:
         return f"Protector(model={self.source.model_id!r})"
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str = "default", device: str = "auto") -> Protector:
+    def from_pretrained(
+        cls, name_or_path: str = "default", device: str = "auto", salience: str = "default"
+    ) -> Protector:
         """Load a generator.
 
         Args:
             name_or_path: ``default``, the name of a shipped model or a ``.safetensors`` file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            salience: what finds the foreground where no mask is given: ``default``, ``none`` (the
+                base's own proposals) or a file written by ``unseg train-salience``.
 
         Raises:
             UnsegError: when the model or the device is not there.
         """
-        return cls(*load_models(name_or_path, pick_device(device)))
+        return cls(*load_models(name_or_path, pick_device(device), salience))
 
     def protect(
         self,
@@ -110,8 +114,8 @@ class Protector:
                 EXIF orientation is applied; or torch (3, H, W) or (1, H, W), uint8 in [0, 255] or
                 float in [0, 1] (in [0, 255] when a value is above 1).
             mask: (H, W) numpy, torch or Pillow; bool, or labels with 0 as background and, in 8-bit
-                maps, 255 as void (foreground when there are only 0 and 255). None to let the base
-                SAM propose the foreground.
+                maps, 255 as void (foreground when there are only 0 and 255). None to take what
+                stands out.
             budget: how far a pixel may move, in 8-bit steps.
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.

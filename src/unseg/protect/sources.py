@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from unseg.models.salience import SalienceHead
+    from unseg.models.sam.base import SamBase
 
 
 class NoiseSource(Protocol):
@@ -54,14 +59,22 @@ class Proposal:
     Args:
         mask: (H, W), bool.
         count: number of objects in it; 0 when nothing was found.
+        note: what an owner should know about it.
     """
 
     mask: NDArray[np.bool_]
     count: int
+    note: str | None = None
 
 
 class MaskProposer(Protocol):
-    """Finds the foreground of an image without a mask."""
+    """Finds the foreground of an image without a mask.
+
+    Attributes:
+        sha256: hex checksum of the weights it has beside the generator's; empty for none.
+    """
+
+    sha256: str
 
     def propose(self, image: Tensor) -> Proposal:
         """Foreground of an image (3, H, W), float, in [0, 255]."""
@@ -83,18 +96,31 @@ class BoxReader(Protocol):
 
 
 class SamProposer:
-    """The generator's own base SAM as a proposer (:mod:`unseg.models.propose`)."""
+    """The generator's own base SAM as a proposer.
 
-    def __init__(self, base: Any) -> None:
-        self.base = base
+    Args:
+        base: the SAM.
+        salience: finds what stands out (:mod:`unseg.models.salience`); where nothing does, and
+            without it, the base's own proposals are taken (:mod:`unseg.models.propose`).
+    """
+
+    def __init__(self, base: SamBase, salience: SalienceHead | None = None) -> None:
+        self.base, self.salience = base, salience
+        self.sha256 = "" if salience is None else salience.sha256
 
     def propose(self, image: Tensor) -> Proposal:
         """See :meth:`MaskProposer.propose`."""
         from unseg.models.propose import propose_foreground
+        from unseg.models.salience import salient_mask
 
+        note = None
+        if self.salience is not None:
+            mask, count = salient_mask(self.base, self.salience, image)
+            if count:
+                return Proposal(mask.cpu().numpy(), count)
+            note = "nothing stands out, so what looks like an object was taken"
         found = propose_foreground(self.base, image)
-        mask = found.mask.cpu().numpy() if isinstance(found.mask, Tensor) else found.mask
-        return Proposal(np.asarray(mask, bool), int(found.count))
+        return Proposal(found.mask.cpu().numpy(), found.count, note)
 
     def in_boxes(self, image: Tensor, boxes: NDArray[np.float32]) -> NDArray[np.int32]:
         """See :meth:`BoxReader.in_boxes`."""
@@ -130,14 +156,32 @@ def pick_device(name: str) -> str:
     return name
 
 
-def load_models(name_or_path: str, device: str) -> tuple[NoiseSource, MaskProposer]:
+def load_models(
+    name_or_path: str, device: str, salience: str = "default"
+) -> tuple[NoiseSource, MaskProposer]:
     """Load a generator, and the proposer made of its base SAM.
 
     Args:
         name_or_path: ``default``, a shipped name or a ``.safetensors`` file.
         device: from :func:`pick_device`.
+        salience: ``default`` is the shipped head where it suits the generator's base, ``none`` no
+            head, all else a file written by ``unseg train-salience``.
+
+    Raises:
+        UnsegError: when a model is missing, damaged, or a head was trained on another base.
     """
     from unseg.models.registry import load_generator
+    from unseg.models.salience import load_salience
 
     generator = load_generator(name_or_path, device)
-    return generator, SamProposer(generator.base)
+    if salience == "none":
+        return generator, SamProposer(generator.base)
+    head = load_salience(None if salience == "default" else Path(salience))
+    if head.suits(generator.base):
+        return generator, SamProposer(generator.base, head.to(device))
+    if salience == "default":
+        return generator, SamProposer(generator.base)
+    raise UnsegError(
+        f"{salience} was trained on another base than {name_or_path} has: train one with "
+        "unseg train-salience --base, or give --salience none"
+    )

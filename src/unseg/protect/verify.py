@@ -19,6 +19,7 @@ from unseg.errors import UnsegError
 from unseg.noise import Budget, Change
 from unseg.protect import readers
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run
+from unseg.protect.plan import walk
 from unseg.protect.quality import compare
 from unseg.protect.readers import Photo, decode, read_bytes
 from unseg.protect.writers import TEMPORARY, alike
@@ -47,12 +48,15 @@ class Findings:
         compared: images that were also compared with their originals.
         unprotected: records of images that the run could not protect.
         problems: everything that does not fit.
+        unlisted: images among the originals that have no record: they came later, or were left
+            out. Their sources, as a record would name them.
     """
 
     checked: int = 0
     compared: int = 0
     unprotected: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
     def report(self, file: str, text: str) -> None:
         """Add a problem."""
@@ -96,6 +100,10 @@ def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findi
             _check_image(folder, record, originals, findings)
         yield findings, len(records)
     _check_listed(folder, records, findings)
+    known = {record.source for record in records}
+    for path, name in walk([place for place in originals if place.is_dir()], {folder.resolve()}):
+        if path.suffix.lower() in readers.SUFFIXES and name not in known:
+            findings.unlisted.append(name)
     yield findings, len(records)
 
 

@@ -21,10 +21,11 @@ from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.pattern import Pattern
-from unseg.evaluate.conditions.proposed import Boxed, Proposed
+from unseg.evaluate.conditions.proposed import Boxed, Proposed, Salient
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import Unseg
+from unseg.models.salience import load_salience
 from unseg.noise import Budget
 from unseg.protect.sources import SamProposer
 
@@ -53,7 +54,11 @@ GENERATED: dict[str, dict[str, Any]] = {
 }
 """Conditions that need a generator: what its mask prompts are, and how visible it may be."""
 
-WITHOUT_MASKS: dict[str, type[Proposed]] = {"unseg-proposed": Proposed, "unseg-boxes": Boxed}
+WITHOUT_MASKS: dict[str, type[Proposed]] = {
+    "unseg-salient": Salient,
+    "unseg-proposed": Proposed,
+    "unseg-boxes": Boxed,
+}
 """Ours where the owner gives no masks, or boxes; they need the generator's base as well."""
 
 CLEAN_ONLY = "clean-only"
@@ -111,7 +116,9 @@ def _build(name: str, budget: Budget, model: str) -> Condition:
         return BASELINES[name](budget=budget)
     generator = _generator(model)
     if name in WITHOUT_MASKS:
-        return WITHOUT_MASKS[name](Unseg(generator, budget=budget), SamProposer(generator.base))
+        head = load_salience() if WITHOUT_MASKS[name] is Salient else None
+        proposer = SamProposer(generator.base, head)
+        return WITHOUT_MASKS[name](Unseg(generator, budget=budget), proposer)
     return Unseg(generator, budget=budget, **GENERATED[name])
 
 

@@ -24,7 +24,7 @@ class Proposed(Wrapper):
     """
 
     name = "proposed"
-    summary = "NAME-proposed: masks proposed by the base SAM, as without --masks"
+    summary = "NAME-proposed: masks proposed by the base SAM, as with --salience none"
 
     def __init__(self, condition: Condition, proposer: MaskProposer) -> None:
         super().__init__(condition)
@@ -42,6 +42,22 @@ class Proposed(Wrapper):
     def _mask(self, sample: Sample) -> NDArray[np.bool_]:
         found = self._proposer.propose(to_tensor(sample.image)).mask
         return found if found.any() else np.ones_like(found)
+
+
+class Salient(Proposed):
+    """A condition inside what stands out. The victim still learns the true masks.
+
+    Args:
+        condition: what is applied.
+        proposer: finds the foreground; where it finds none, the whole image is.
+    """
+
+    name = "salient"
+    summary = "NAME-salient: masks of what stands out, as unseg protect does without --masks"
+
+    def __init__(self, condition: Condition, proposer: MaskProposer) -> None:
+        super().__init__(condition, proposer)
+        self.head_id = proposer.sha256
 
 
 class Boxed(Proposed):

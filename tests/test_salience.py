@@ -1,0 +1,246 @@
+"""The salience head: scenes, training, weights, and what it finds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unseg.errors import UnsegError
+from unseg.models.registry import load_generator
+from unseg.models.salience import (
+    SalienceConfig,
+    SalienceHead,
+    load_salience,
+    salient_mask,
+    write_salience,
+)
+from unseg.models.sam.base import Features, SamBase, architecture
+from unseg.models.weights.io import save_base
+from unseg.protect.sources import SamProposer, load_models
+from unseg.train.corpus import scan
+from unseg.train.salience.fit import LOG, SalienceRun, SalienceSettings, salience_loss
+from unseg.train.salience.scenes import BACKGROUND, FOREGROUND, UNKNOWN, SceneMaker
+
+SMALL = SalienceSettings(
+    scenes=6, steps=24, batch=4, width=16, size=64, held=0.25, validation=2, every=8
+)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Red discs on grey as cut-outs, blue pictures as scenery."""
+    folder = tmp_path_factory.mktemp("salience")
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:60, :48]
+    for name, colour in (("discs", (110, 110, 110)), ("blue", (20, 40, 200))):
+        for part in ("im", "gt"):
+            (folder / name / part).mkdir(parents=True)
+        for index in range(8):
+            disc = (rows - 30) ** 2 + (columns - 20 - index) ** 2 < 180
+            image = np.full((60, 48, 3), colour) + rng.integers(-9, 9, (60, 48, 3))
+            if name == "discs":
+                image[disc] = (230, 30, 30)
+            Image.fromarray(image.astype(np.uint8)).save(folder / name / "im" / f"{index}.png")
+            Image.fromarray(disc.astype(np.uint8) * 255).save(folder / name / "gt" / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base() -> SamBase:
+    torch.manual_seed(0)
+    return SamBase(architecture("mobile_sam"), 64).requires_grad_(False).eval()
+
+
+def random_features(count: int = 2) -> Features:
+    rng = torch.Generator().manual_seed(0)
+    return Features(
+        torch.randn(count, 256, 4, 4, generator=rng), torch.randn(count, 128, 8, 8, generator=rng)
+    )
+
+
+def test_scenes_follow_from_their_number_and_know_what_is_pasted(corpora: Path) -> None:
+    maker = SceneMaker(scan([corpora / "discs"]), scan([corpora / "blue"]), 96, seed=1)
+    seen = set()
+    for number in range(30):
+        scene, again = maker.draw(number), maker.draw(number)
+        np.testing.assert_array_equal(scene.image, again.image)
+        np.testing.assert_array_equal(scene.truth, again.truth)
+        assert scene.image.shape == (96, 96, 3) and scene.truth.shape == (96, 96)
+        assert set(np.unique(scene.truth)) <= {BACKGROUND, UNKNOWN, FOREGROUND}
+        seen |= set(np.unique(scene.truth).tolist())
+        red = scene.image.astype(int)
+        red = red[..., 0] > 1.5 * red[..., 1:].max(axis=2)
+        coloured = scene.image.std(axis=2).max() > 5  # some scenes are grey
+        if coloured and (scene.truth == FOREGROUND).any():
+            assert red[scene.truth == FOREGROUND].mean() > 0.8
+        assert not red[scene.truth == UNKNOWN].any()
+    assert seen == {BACKGROUND, UNKNOWN, FOREGROUND}
+    assert not np.array_equal(maker.draw(0).image, maker.draw(1).image)
+
+
+def test_a_whole_picture_stands_as_it_is(corpora: Path) -> None:
+    scene = SceneMaker(scan([corpora / "discs"]), [], 60, seed=0).whole(3)
+    with Image.open(corpora / "discs" / "im" / "3.png") as file:
+        np.testing.assert_array_equal(scene.image[:, :48], np.array(file))
+    assert (scene.truth[:, 48:] == UNKNOWN).all()
+    assert set(np.unique(scene.truth[:, :48])) == {BACKGROUND, FOREGROUND}
+
+
+def test_unknown_cells_teach_nothing() -> None:
+    logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    positive = torch.tensor([[[[1.0, 0], [0, 0]]]])
+    negative = torch.tensor([[[[0.0, 1], [0, 0]]]])
+    salience_loss(logits, positive, negative, dice=0.5).backward()
+    assert logits.grad is not None
+    grad = logits.grad[0, 0]
+    assert grad[0, 0] < 0 < grad[0, 1] and (grad[1] == 0).all()
+    right = salience_loss(torch.tensor([[[[9.0, -9], [0, 0]]]]), positive, negative, 0.5)
+    assert float(right) < 0.01
+
+
+def test_every_weight_of_the_head_learns() -> None:
+    head = SalienceHead(SalienceConfig(width=8))
+    logits = head(random_features())
+    assert logits.shape == (2, 1, 8, 8)
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
+
+
+def test_training_learns_and_an_interrupted_one_ends_the_same(
+    corpora: Path, base: SamBase, tmp_path: Path
+) -> None:
+    discs, blue = scan([corpora / "discs"]), scan([corpora / "blue"])
+
+    def run(folder: Path, stop: int = 0) -> list[dict]:
+        folder.mkdir(exist_ok=True)
+
+        def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+            if stage == "head" and done == stop:
+                raise KeyboardInterrupt
+
+        SalienceRun(base, discs, blue, SMALL, folder).run(report, {})
+        return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+    whole = run(tmp_path / "whole")
+    assert [line["step"] for line in whole] == list(range(1, 25))
+    assert whole[-1]["loss"] < 0.8 * whole[0]["loss"]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop=11)  # after the checkpoint of step 8
+    assert run(tmp_path / "parts") == whole
+    found, other = (
+        load_salience(tmp_path / name / "salience.safetensors") for name in ("whole", "parts")
+    )
+    for name, value in found.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], rtol=0, atol=0)
+    with pytest.raises(UnsegError, match="other settings or files"):
+        SalienceRun(base, discs, [], SMALL, tmp_path / "parts").run(lambda *_: None, {})
+    (tmp_path / "parts" / "state.pt").write_bytes(b"nothing")
+    with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint"):
+        run(tmp_path / "parts")
+
+
+def test_settings_that_cannot_train_are_refused(
+    corpora: Path, base: SamBase, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsegError, match="each must be at least 1"):
+        SalienceRun(
+            base, scan([corpora / "discs"]), [], SalienceSettings(steps=0, size=64), tmp_path
+        )
+
+
+def test_weights_come_back_in_half_precision(base: SamBase, tmp_path: Path) -> None:
+    head = SalienceHead(SalienceConfig(width=8, base=base.architecture.to_json()))
+    write_salience(head, tmp_path / "a.safetensors", {"seed": 0})
+    found = load_salience(tmp_path / "a.safetensors")
+    assert found.config == head.config and len(found.sha256) == 64 and found.suits(base)
+    for name, value in head.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], value.half().float(), rtol=0, atol=0)
+    save_base(base, tmp_path / "base.safetensors")
+    with pytest.raises(UnsegError, match="is no unseg-salience-1 file"):
+        load_salience(tmp_path / "base.safetensors")
+    with pytest.raises(UnsegError, match="is not a file"):
+        load_salience(tmp_path / "none.safetensors")
+
+
+def test_a_head_of_another_base_is_refused(tmp_path: Path) -> None:
+    head = SalienceHead(SalienceConfig(width=8, base="another"))
+    write_salience(head, tmp_path / "a.safetensors", {})
+    with pytest.raises(UnsegError, match="was trained on another base"):
+        load_models("default", "cpu", str(tmp_path / "a.safetensors"))
+
+
+def test_small_pieces_are_left_out(base: SamBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = SalienceHead(SalienceConfig(width=8, image_size=64))
+    logits = torch.full((1, 1, 8, 8), -5.0)
+    logits[..., 2:5, 2:5] = 5.0
+    logits[..., 7, 7] = 5.0
+    monkeypatch.setattr(SalienceHead, "forward", lambda self, features: logits)
+    image = torch.zeros(3, 64, 64)
+    mask, count = salient_mask(base, head, image, smallest=0.04)
+    assert count == 1 and mask[24:32, 24:32].all() and not mask[48:].any()
+    assert salient_mask(base, head, image, smallest=0.0)[1] == 2
+
+
+def test_without_salience_the_base_proposes(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_generator()
+    shipped = load_salience()
+    assert shipped.suits(generator.base)
+    proposer = SamProposer(generator.base, shipped)
+    assert proposer.sha256 == shipped.sha256 and SamProposer(generator.base).sha256 == ""
+    nothing = proposer.propose(torch.full((3, 64, 64), 90.0))
+    assert nothing.note == "nothing stands out, so what looks like an object was taken"
+
+
+def test_a_person_stands_out() -> None:
+    data = pytest.importorskip("skimage.data")
+    image = torch.from_numpy(data.astronaut()).permute(2, 0, 1).float()
+    found = SamProposer(load_generator().base, load_salience()).propose(image)
+    assert found.note is None and found.mask.shape == (512, 512)
+    assert found.mask[60:160, 190:260].mean() > 0.95  # face
+    assert found.mask[330:480, 120:320].mean() > 0.9  # suit
+    assert found.mask[20:200, 330:420].mean() < 0.1  # the dark wall behind
+
+
+def test_train_and_protect_as_a_user(corpora: Path, base: SamBase, tmp_path: Path) -> None:
+    save_base(base, tmp_path / "base.safetensors")
+    settings = {"scenes": 4, "steps": 2, "batch": 2, "width": 8, "size": 64, "every": 1}
+    chosen = [part for pair in settings.items() for part in ("--set", "{}={}".format(*pair))]
+    output = tmp_path / "run"
+    line = [
+        sys.executable, "-m", "unseg", "train-salience", "--cutouts", str(corpora / "discs"),
+        "--scenery", str(corpora / "blue"), "--base", str(tmp_path / "base.safetensors"),
+        "-o", str(output), "--device", "cpu", *chosen,
+    ]  # fmt: skip
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*line, *more], capture_output=True, text=True, timeout=300)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "IoU" in done.stdout and (output / "curves.png").stat().st_size > 5000
+    card = (output / "README.md").read_text()
+    assert "discs (8 images), blue (8 images)" in card and "| scenes | 4 |" in card
+    again = run()
+    assert again.returncode == 2 and "already holds a run" in again.stderr
+    assert run("--resume").returncode == 0
+
+
+def test_masks_and_protect_name_their_salience(
+    cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "flat.png")
+    for name in ("protect", "masks"):
+        code, text, _ = cli(name, "--help")
+        assert code == 0 and "--salience" in text
+    code, _, _ = cli("protect", tmp_path / "flat.png", "-o", tmp_path / "out")
+    assert code == 0
+    run = json.loads((tmp_path / "out" / "unseg-run.json").read_text())
+    assert run["settings"]["salience"] == ""
