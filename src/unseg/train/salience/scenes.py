@@ -19,6 +19,10 @@ from unseg.train.corpus import Entry, load
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """Values of a scene's truth."""
 
+DECOYS = 0.4
+"""Share of what is pasted that is a piece of any picture in a cut-out's shape, with its own
+truth: an edge of pasting must not tell what is foreground."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -104,7 +108,11 @@ class SceneMaker:
             rows, columns = cutout.truth.shape
             top = int(rng.integers(-rows // 4, max(self._size - rows * 3 // 4, 1)))
             left = int(rng.integers(-columns // 2, self._size - columns // 2))
-            _place(scene, cutout, top, left, blend=True)
+            shape = cutout.truth == FOREGROUND
+            if rng.random() < DECOYS:
+                other = _square(self._any(rng, 0.4), max(rows, columns), 1.6, rng)
+                cutout = Scene(other.image[:rows, :columns], other.truth[:rows, :columns])
+            _place(scene, cutout, top, left, shape)
         return scene
 
     def _any(self, rng: np.random.Generator, scenery: float) -> Scene:
@@ -158,8 +166,10 @@ def _square(scene: Scene, side: int, largest: float, rng: np.random.Generator) -
     return Scene(scene.image[rows, columns].copy(), scene.truth[rows, columns].copy())
 
 
-def _place(scene: Scene, part: Scene, top: int, left: int, *, blend: bool = False) -> None:
-    """Put a picture, or with ``blend`` only its foreground with a soft edge, into a scene."""
+def _place(
+    scene: Scene, part: Scene, top: int, left: int, shape: NDArray[np.bool_] | None = None
+) -> None:
+    """Put a picture, or what of it lies in a shape of its size with a soft edge, into a scene."""
     rows, columns = (
         slice(max(start, 0), min(start + length, side))
         for start, length, side in zip(
@@ -173,10 +183,11 @@ def _place(scene: Scene, part: Scene, top: int, left: int, *, blend: bool = Fals
         slice(columns.start - left, columns.stop - left),
     )
     image, truth = part.image[own], part.truth[own]
-    if not blend:
+    if shape is None:
         scene.image[rows, columns], scene.truth[rows, columns] = image, truth
         return
-    soft = cv2.GaussianBlur((truth == FOREGROUND).astype(np.float32), (3, 3), 0)[..., None]
+    soft = cv2.GaussianBlur(shape[own].astype(np.float32), (3, 3), 0)[..., None]
     below = scene.image[rows, columns]
     scene.image[rows, columns] = (below * (1 - soft) + image * soft).astype(np.uint8)
-    scene.truth[rows, columns][soft[..., 0] > 0.5] = FOREGROUND
+    inside = soft[..., 0] > 0.5
+    scene.truth[rows, columns][inside] = truth[inside]
