@@ -22,7 +22,7 @@ from unseg.models.salience import (
     salient_mask,
     write_salience,
 )
-from unseg.models.sam.base import Features, SamBase, architecture
+from unseg.models.sam.base import SamBase, architecture
 from unseg.models.weights.io import save_base
 from unseg.protect.sources import SamProposer, load_models
 from unseg.train.corpus import scan
@@ -59,16 +59,10 @@ def base() -> SamBase:
     return SamBase(architecture("mobile_sam"), 64).requires_grad_(False).eval()
 
 
-def random_features(count: int = 2) -> Features:
-    rng = torch.Generator().manual_seed(0)
-    return Features(
-        torch.randn(count, 256, 4, 4, generator=rng), torch.randn(count, 128, 8, 8, generator=rng)
-    )
-
-
 def test_scenes_follow_from_their_number_and_know_what_is_pasted(corpora: Path) -> None:
     maker = SceneMaker(scan([corpora / "discs"]), scan([corpora / "blue"]), 96, seed=1)
-    seen = set()
+    seen: set[int] = set()
+    shares: dict[int, list[bool]] = {FOREGROUND: [], BACKGROUND: [], UNKNOWN: []}
     for number in range(30):
         scene, again = maker.draw(number), maker.draw(number)
         np.testing.assert_array_equal(scene.image, again.image)
@@ -76,12 +70,12 @@ def test_scenes_follow_from_their_number_and_know_what_is_pasted(corpora: Path) 
         assert scene.image.shape == (96, 96, 3) and scene.truth.shape == (96, 96)
         assert set(np.unique(scene.truth)) <= {BACKGROUND, UNKNOWN, FOREGROUND}
         seen |= set(np.unique(scene.truth).tolist())
-        red = scene.image.astype(int)
-        red = red[..., 0] > 1.5 * red[..., 1:].max(axis=2)
-        coloured = scene.image.std(axis=2).max() > 5  # some scenes are grey
-        if coloured and (scene.truth == FOREGROUND).any():
-            assert red[scene.truth == FOREGROUND].mean() > 0.8
-        assert not red[scene.truth == UNKNOWN].any()
+        if scene.image.std(axis=2).max() > 5:  # some scenes are grey
+            red = scene.image[..., 0] > 1.5 * scene.image[..., 1:].max(axis=2).astype(int)
+            for value, parts in shares.items():
+                parts += red[scene.truth == value].tolist()
+    assert np.mean(shares[FOREGROUND]) > 0.9  # edges are soft
+    assert np.mean(shares[BACKGROUND]) < 0.05 and np.mean(shares[UNKNOWN]) < 0.05
     assert seen == {BACKGROUND, UNKNOWN, FOREGROUND}
     assert not np.array_equal(maker.draw(0).image, maker.draw(1).image)
 
@@ -108,7 +102,8 @@ def test_unknown_cells_teach_nothing() -> None:
 
 def test_every_weight_of_the_head_learns() -> None:
     head = SalienceHead(SalienceConfig(width=8))
-    logits = head(random_features())
+    embedding = torch.randn(2, 256, 4, 4, generator=torch.Generator().manual_seed(0))
+    logits = head(embedding)
     assert logits.shape == (2, 1, 8, 8)
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
@@ -182,7 +177,7 @@ def test_small_pieces_are_left_out(base: SamBase, monkeypatch: pytest.MonkeyPatc
     logits = torch.full((1, 1, 8, 8), -5.0)
     logits[..., 2:5, 2:5] = 5.0
     logits[..., 7, 7] = 5.0
-    monkeypatch.setattr(SalienceHead, "forward", lambda self, features: logits)
+    monkeypatch.setattr(SalienceHead, "forward", lambda self, embedding: logits)
     image = torch.zeros(3, 64, 64)
     mask, count = salient_mask(base, head, image, smallest=0.04)
     assert count == 1 and mask[24:32, 24:32].all() and not mask[48:].any()

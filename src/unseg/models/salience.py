@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 from unseg.models.geometry import letterbox, unletterbox
-from unseg.models.sam.base import EMBED_DIM, Features, SamBase
+from unseg.models.sam.base import EMBED_DIM, SamBase
 from unseg.models.weights.io import read_tensors, save_tensors
 from unseg.provenance import sha256_file
 
@@ -36,19 +36,20 @@ class SalienceConfig:
 
     Args:
         width: channels of its hidden layers.
-        early_channels: of the encoder's early feature.
         image_size: side of the encoder's input in pixels.
         base: the base's :meth:`~unseg.models.sam.base.Architecture.to_json`; it reads no other.
     """
 
     width: int = 48
-    early_channels: int = 128
     image_size: int = 512
     base: str = ""
 
 
 class SalienceHead(nn.Module):
-    """Logits of "foreground" from a frozen encoder's features.
+    """Logits of "foreground" from a frozen encoder's embedding.
+
+    The encoder's early feature would sharpen outlines, but with it the head learns to see the edges
+    of what was pasted, and finds less in photographs (docs/experiments.md).
 
     Args:
         config: its shape.
@@ -61,19 +62,15 @@ class SalienceHead(nn.Module):
         width = config.width
         self.deep = nn.Sequential(nn.GroupNorm(1, EMBED_DIM), nn.Conv2d(EMBED_DIM, width, 3, 1, 1))
         self.around = nn.Conv2d(width, width, 3, padding=1)
-        self.early = nn.Sequential(
-            nn.GroupNorm(1, config.early_channels), nn.Conv2d(config.early_channels, width, 1)
-        )
+        self.finer = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.fine = nn.Conv2d(width, width, 3, padding=1)
         self.logits = nn.Conv2d(width, 1, 1)
 
-    def forward(self, features: Features) -> Tensor:
-        """Features of B images to (B, 1, e, e) logits, e the side of the early feature."""
-        x = F.gelu(self.deep(features.embedding))
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Embeddings (B, 256, g, g) to logits (B, 1, 2g, 2g)."""
+        x = F.gelu(self.deep(embedding))
         x = x + F.gelu(self.around(x))
-        early = self.early(features.early)
-        x = F.interpolate(x, early.shape[-2:], mode="bilinear", align_corners=False)
-        x = F.gelu(x + early)
+        x = F.gelu(self.finer(x))
         return self.logits(x + F.gelu(self.fine(x)))
 
     def suits(self, base: SamBase) -> bool:
@@ -101,7 +98,7 @@ def salient_mask(
     model = base.at_size(head.config.image_size)
     device = next(model.parameters()).device
     pixels, frame = letterbox(image[None].to(device), model.image_size)
-    found = unletterbox(head(model.encode(pixels)), frame)[0, 0] > 0
+    found = unletterbox(head(model.encode(pixels).embedding), frame)[0, 0] > 0
     _, labels, stats, _ = cv2.connectedComponentsWithStats(found.cpu().numpy().astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] >= smallest * labels.size
     large[0] = False

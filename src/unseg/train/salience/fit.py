@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unseg.errors import UnsegError
 from unseg.models.salience import SalienceConfig, SalienceHead, write_salience
-from unseg.models.sam.base import Features, SamBase
+from unseg.models.sam.base import SamBase
 from unseg.seed import seed_everything
 from unseg.train.cache import FeatureCache
 from unseg.train.corpus import Entry, files_sha256, split
@@ -48,8 +48,8 @@ class SalienceSettings:
         seed: of everything.
     """
 
-    scenes: int = 2000
-    steps: int = 900
+    scenes: int = 1400
+    steps: int = 300
     batch: int = 12
     rate: float = 2e-3
     decay: float = 0.05
@@ -67,12 +67,12 @@ class Item:
     """A scene as the head sees it.
 
     Args:
-        features: of one scene, float16, on the CPU.
-        positive: (1, e, e) float16, the share of each cell that is foreground.
+        embedding: (1, 256, g, g) float16, on the CPU.
+        positive: (1, 2g, 2g) float16, the share of each cell that is foreground.
         negative: the same of background; what is left is unknown.
     """
 
-    features: Features
+    embedding: Tensor
     positive: Tensor
     negative: Tensor
 
@@ -133,10 +133,11 @@ class SalienceRun:
             report("features", number + 1, total, {})
         head = SalienceHead(
             SalienceConfig(
-                width=self.settings.width, early_channels=self.base.early_channels,
-                image_size=self.settings.size, base=self.base.architecture.to_json(),
+                width=self.settings.width,
+                image_size=self.settings.size,
+                base=self.base.architecture.to_json(),
             )
-        )  # fmt: skip
+        )
         iou = self._fit(head, training, held, report)
         write_salience(
             head, self.folder / WEIGHTS,
@@ -156,8 +157,8 @@ class SalienceRun:
         for step in range(first, chosen.steps):
             rng = np.random.default_rng([chosen.seed, step])
             picked = [training[i] for i in rng.integers(len(training), size=chosen.batch)]
-            features, positive, negative = _batch(picked, bool(rng.random() < 0.5), device)
-            loss = salience_loss(head(features), positive, negative, chosen.dice)
+            embedding, positive, negative = _batch(picked, bool(rng.random() < 0.5), device)
+            loss = salience_loss(head(embedding), positive, negative, chosen.dice)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -178,9 +179,9 @@ class SalienceRun:
         head.eval()
         both = either = 0.0
         for item in held:
-            features, positive, negative = _batch([item], False, device)
+            embedding, positive, negative = _batch([item], False, device)
             known, truth = positive + negative > 0.5, positive > 0.5
-            found = (head(features) > 0) & known
+            found = (head(embedding) > 0) & known
             both += float((found & truth).sum())
             either += float((found | truth).sum())
         head.train()
@@ -237,8 +238,8 @@ def salience_loss(logits: Tensor, positive: Tensor, negative: Tensor, dice: floa
     """Cross entropy plus soft dice, where something is known.
 
     Args:
-        logits: (B, 1, e, e).
-        positive: (B, 1, e, e), the share of each cell that is foreground.
+        logits: (B, 1, s, s).
+        positive: (B, 1, s, s), the share of each cell that is foreground.
         negative: the share that is background.
         dice: weight of the dice loss.
     """
@@ -255,28 +256,22 @@ def _prepared(cache: FeatureCache, scene: Scene) -> Item:
     image = torch.from_numpy(scene.image).permute(2, 0, 1)
     found = cache.features(image)
     truth = torch.from_numpy(scene.truth)[None, None]
-    cell = truth.shape[-1] // found.early.shape[-1]
+    cell = truth.shape[-1] // (2 * found.embedding.shape[-1])
     shares = [
         F.avg_pool2d((truth == value).float(), cell)[0].half() for value in (FOREGROUND, BACKGROUND)
     ]
-    return Item(Features(found.embedding.half(), found.early.half()), *shares)
+    return Item(found.embedding.half(), *shares)
 
 
-def _batch(
-    items: Sequence[Item], mirror: bool, device: torch.device
-) -> tuple[Features, Tensor, Tensor]:
-    """Features, foreground and background of several scenes, float32 on the device."""
+def _batch(items: Sequence[Item], mirror: bool, device: torch.device) -> tuple[Tensor, ...]:
+    """Embeddings, foreground and background of several scenes, float32 on the device."""
 
     def joined(parts: list[Tensor]) -> Tensor:
         whole = torch.cat(parts).to(device).float()
         return whole.flip(-1) if mirror else whole
 
-    features = Features(
-        joined([one.features.embedding for one in items]),
-        joined([one.features.early for one in items]),
-    )
-    positive, negative = (
+    return (
+        joined([one.embedding for one in items]),
         joined([one.positive[None] for one in items]),
         joined([one.negative[None] for one in items]),
     )
-    return features, positive, negative
