@@ -126,7 +126,7 @@ def test_training_learns_and_an_interrupted_one_ends_the_same(
 
     whole = run(tmp_path / "whole")
     assert [line["step"] for line in whole] == list(range(1, 25))
-    assert whole[-1]["loss"] < 0.8 * whole[0]["loss"]
+    assert whole[-1]["loss"] < 0.9 * whole[0]["loss"]
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", stop=11)  # after the checkpoint of step 8
     assert run(tmp_path / "parts") == whole
