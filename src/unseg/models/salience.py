@@ -37,11 +37,13 @@ class SalienceConfig:
     Args:
         width: channels of its hidden layers.
         image_size: side of the encoder's input in pixels.
+        threshold: a pixel is foreground where its probability is larger.
         base: the base's :meth:`~unseg.models.sam.base.Architecture.to_json`; it reads no other.
     """
 
     width: int = 48
     image_size: int = 512
+    threshold: float = 0.7
     base: str = ""
 
 
@@ -98,7 +100,8 @@ def salient_mask(
     model = base.at_size(head.config.image_size)
     device = next(model.parameters()).device
     pixels, frame = letterbox(image[None].to(device), model.image_size)
-    found = unletterbox(head(model.encode(pixels).embedding), frame)[0, 0] > 0
+    logits = unletterbox(head(model.encode(pixels).embedding), frame)[0, 0]
+    found = logits.sigmoid() > head.config.threshold
     _, labels, stats, _ = cv2.connectedComponentsWithStats(found.cpu().numpy().astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] >= smallest * labels.size
     large[0] = False

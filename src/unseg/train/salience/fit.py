@@ -42,6 +42,8 @@ class SalienceSettings:
         dice: weight of the soft dice loss beside cross entropy.
         width: channels of the head's hidden layers.
         size: side of the encoder's input, in pixels.
+        threshold: a pixel is foreground where its probability is larger, in use. The default was
+            chosen on Penn-Fudan's training images, where one half covers more of other things.
         held: share of the cut-outs that only validate.
         validation: most pictures to validate on.
         every: steps between validations and checkpoints.
@@ -56,6 +58,7 @@ class SalienceSettings:
     dice: float = 0.5
     width: int = 48
     size: int = 512
+    threshold: float = 0.7
     held: float = 0.05
     validation: int = 48
     every: int = 50
@@ -135,6 +138,7 @@ class SalienceRun:
             SalienceConfig(
                 width=self.settings.width,
                 image_size=self.settings.size,
+                threshold=self.settings.threshold,
                 base=self.base.architecture.to_json(),
             )
         )
