@@ -82,7 +82,11 @@ class SalienceHead(nn.Module):
 
 @torch.no_grad()
 def salient_mask(
-    base: SamBase, head: SalienceHead, image: Tensor, smallest: float = 0.002
+    base: SamBase,
+    head: SalienceHead,
+    image: Tensor,
+    smallest: float = 0.002,
+    least: float = 0.005,
 ) -> tuple[Tensor, int]:
     """What stands out in an image.
 
@@ -91,6 +95,7 @@ def salient_mask(
         head: trained.
         image: (3, H, W), float, RGB, in [0, 255]; any height and width.
         smallest: connected pieces of a smaller share of the image are left out.
+        least: where all pieces together cover a smaller share, nothing stands out.
 
     Returns:
         (H, W) bool on the image's device, and its number of connected pieces, 0 for nothing.
@@ -105,6 +110,8 @@ def salient_mask(
     _, labels, stats, _ = cv2.connectedComponentsWithStats(found.cpu().numpy().astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] >= smallest * labels.size
     large[0] = False
+    if stats[large, cv2.CC_STAT_AREA].sum() < least * labels.size:
+        large[:] = False
     return torch.from_numpy(large[labels]).to(image.device), int(large.sum())
 
 

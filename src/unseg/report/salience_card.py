@@ -62,7 +62,7 @@ Finds what stands out in a photograph, for protection without masks: a head of
 - Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
 - Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{known}
 - Steps {log[-1]["step"]}; IoU on whole validation pictures {training["validation_iou"]:.3f}. The
-  weights are those of the last step; nothing was chosen.
+  weights are those of the last step.
 
 ![Loss and IoU](curves.png)
 
