@@ -1,4 +1,4 @@
-"""``unseg masks``: draw masks from boxes, or write the proposed ones, to look at and correct."""
+"""``unseg masks``: draw masks from boxes, or of what stands out, to look at and correct."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def masks(
     ],
     boxes: Annotated[
         Path | None,
-        typer.Option(help="COCO file (.json), or folder of YOLO files (.txt). Without: proposed."),
+        typer.Option(
+            help="COCO file (.json), or folder of YOLO files (.txt). Without: what stands out."
+        ),
     ] = None,
     target: Annotated[
         Literal["union", "class", "instance"],
@@ -39,7 +41,7 @@ def masks(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks.")] = False,
 ) -> None:
-    """Draw masks for unseg protect: from boxes, or proposed.
+    """Draw masks for unseg protect: from boxes, or of what stands out.
 
     A box a person (or car, or nucleus) is enough: the base SAM finds the outline inside it.
     Correct what is wrong in any drawing program, and give the folder to unseg protect --masks.

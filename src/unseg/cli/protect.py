@@ -35,7 +35,7 @@ def protect(
         Path | None,
         typer.Option(
             help="Folder of mask PNGs with the images' stems (unseg masks makes some). Without: "
-            "proposed, which protects less."
+            "what stands out, which protects less."
         ),
     ] = None,
     eps: Annotated[
@@ -107,9 +107,9 @@ def protect(
 
     Examples:
 
-      unseg masks photos -o masks --boxes boxes.json
+      unseg protect photos -o protected
 
-      unseg protect photos -o protected --masks masks
+      unseg masks photos -o masks --boxes boxes.json
 
       unseg protect photos -o protected --masks masks --resume
 
@@ -287,6 +287,7 @@ def _print_summary(output: Path, summary: dict[str, Any]) -> None:
     weak = sum(totals["mask_sources"].get(name, 0) for name in ("proposal", "whole-image"))
     if weak:
         typer.echo(
-            f"{weak} images have no mask of yours, which protects little: draw masks from boxes "
-            "with unseg masks, or give your own with --masks"
+            f"{weak} images have no mask of yours: what stands out was protected, which is less "
+            f"than masks do. Look at {output}/unseg-masks; unseg masks draws them from boxes or "
+            "writes what was found to be corrected, and --masks takes them"
         )
