@@ -136,7 +136,10 @@ CPU = Plan(
         Grid("masks from boxes", ["person"], OTHERS["person"], ["unseg-boxes"], seeds=[0, 1, 2]),
         Grid("without masks", ["person"], OTHERS["person"], ["unseg-salient"], seeds=[0, 1, 2]),
         Grid("without masks", ["instance"], [MAIN["instance"]], ["unseg-salient"]),
-        Grid("the base's own proposals", ["person"], OTHERS["person"], ["unseg-proposed"]),
+        Grid(
+            "the base's own proposals", ["person"], OTHERS["person"], ["unseg-proposed"],
+            seeds=[0, 1, 2],
+        ),
         Grid("masks from boxes", ["instance"], [MAIN["instance"]], ["unseg-boxes"]),
         Grid(
             "defences of an object's shape", ["person"], ["deeplabv3"], ["unseg"],
