@@ -76,6 +76,8 @@ MIXED = (
 """Each share of protected images, and the clean rest alone."""
 STRONGEST = ("jpeg50", "blur", "grey", "resize50", "residual", "purifier", "remover")
 """Defences that say most where an object has a shape."""
+STRONG_DEFENCES = ("grey", "augment", "ueraser", "adversarial")
+"""Those after which most is left on streets."""
 SINGLE = (
     "grey", "jpeg50", "jpeg75", "jpeg90", "blur", "median", "resize50", "bits4", "augment",
     "adversarial", "residual",
@@ -179,6 +181,7 @@ CPU = Plan(
             OTHERS["semantic"], ["unseg-class", "texture"], seeds=[0, 1, 2],
         ),
         Grid("what defences cost", ["medical"], ["unet"], ["clean"], ALL_DEFENCES),
+        Grid("what defences cost", ["semantic"], [MAIN["semantic"]], ["clean"], STRONG_DEFENCES),
     ),
     minutes=1.5,
     defaults={recipe.name: recipe for recipe in SCHEDULES},
