@@ -23,7 +23,7 @@ from unseg.models.salience import (
     write_salience,
 )
 from unseg.models.sam.base import SamBase, architecture
-from unseg.models.weights.io import save_base
+from unseg.models.weights.io import save_base, save_tensors
 from unseg.protect.sources import SamProposer, load_models
 from unseg.train.corpus import scan
 from unseg.train.salience.fit import LOG, SalienceRun, SalienceSettings, salience_loss
@@ -135,7 +135,7 @@ def test_training_learns_and_an_interrupted_one_ends_the_same(
     )
     for name, value in found.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], rtol=0, atol=0)
-    with pytest.raises(UnsegError, match="other settings or files"):
+    with pytest.raises(UnsegError, match="other settings, files or"):
         SalienceRun(base, discs, [], SMALL, tmp_path / "parts").run(lambda *_: None, {})
     (tmp_path / "parts" / "state.pt").write_bytes(b"nothing")
     with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint"):
@@ -161,6 +161,9 @@ def test_weights_come_back_in_half_precision(base: SamBase, tmp_path: Path) -> N
     save_base(base, tmp_path / "base.safetensors")
     with pytest.raises(UnsegError, match="is no unseg-salience-1 file"):
         load_salience(tmp_path / "base.safetensors")
+    save_tensors({}, tmp_path / "b.safetensors", {"format": "unseg-salience-1", "settings": "{}"})
+    with pytest.raises(UnsegError, match="does not fit the head it describes"):
+        load_salience(tmp_path / "b.safetensors")
     with pytest.raises(UnsegError, match="is not a file"):
         load_salience(tmp_path / "none.safetensors")
 

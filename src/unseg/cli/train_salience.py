@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,11 +46,12 @@ def train_salience(
     import torch
 
     from unseg.cli.progress import stages_progress
-    from unseg.cli.train import corpora_of, load_frozen_base, parse_overrides
+    from unseg.cli.train import corpora_of, parse_overrides
+    from unseg.models.registry import load_generator
+    from unseg.models.weights.io import load_base
     from unseg.protect.sources import pick_device
     from unseg.provenance import provenance, sha256_files
     from unseg.report.salience_card import write_card
-    from unseg.train.config import preset
     from unseg.train.corpus import scan
     from unseg.train.salience.fit import STATE, WEIGHTS, SalienceRun, SalienceSettings
 
@@ -67,7 +67,7 @@ def train_salience(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
-    frozen = load_frozen_base(base, replace(preset("cpu"), generator_size=settings.size))
+    frozen = load_generator().base if base == "default" else load_base(base, settings.size)
     run = SalienceRun(frozen.to(pick_device(device)), people, others, settings, output)
     entries = [*people, *others]
     files = [path for entry in entries for path in (entry.image, entry.truth)]

@@ -76,8 +76,9 @@ class SalienceHead(nn.Module):
         return self.logits(x + F.gelu(self.fine(x)))
 
     def suits(self, base: SamBase) -> bool:
-        """Whether a base is of the kind that this head was trained on."""
-        return self.config.base == base.architecture.to_json()
+        """Whether a base is of the kind that this head was trained on, and takes its input size."""
+        resizable = base.name == "mobile_sam" or base.image_size == self.config.image_size
+        return resizable and self.config.base == base.architecture.to_json()
 
 
 @torch.no_grad()
@@ -142,7 +143,10 @@ def load_salience(path: Path | None = None) -> SalienceHead:
     tensors, found = read_tensors(path, REMEDY)
     if found.get("format") != FORMAT:
         raise UnsegError(f"{path} is no {FORMAT} file: {REMEDY}")
-    head = SalienceHead(SalienceConfig(**json.loads(found["settings"])))
-    head.load_state_dict({name: value.float() for name, value in tensors.items()})
+    try:
+        head = SalienceHead(SalienceConfig(**json.loads(found["settings"])))
+        head.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UnsegError(f"{path} does not fit the head it describes: {REMEDY}") from error
     head.sha256 = sha256_file(path)
     return head.requires_grad_(False).eval()

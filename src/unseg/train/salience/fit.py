@@ -16,6 +16,7 @@ from torch import Tensor
 from unseg.errors import UnsegError
 from unseg.models.salience import SalienceConfig, SalienceHead, write_salience
 from unseg.models.sam.base import SamBase
+from unseg.models.weights.io import module_sha256
 from unseg.seed import seed_everything
 from unseg.train.cache import FeatureCache
 from unseg.train.corpus import Entry, files_sha256, split
@@ -106,7 +107,7 @@ class SalienceRun:
             )
         self.base = base.at_size(settings.size)
         self.settings, self.folder = settings, folder
-        self.files = files_sha256([*cutouts, *scenery])
+        self.origin = files_sha256([*cutouts, *scenery]) + module_sha256(base.encoder)
         training, held = split(cutouts, settings.held, settings.seed)
         self._maker = SceneMaker(training, scenery, settings.size, settings.seed)
         self._held = SceneMaker(held, [], settings.size, settings.seed)
@@ -120,7 +121,7 @@ class SalienceRun:
             card: where the run came from, for the weights' record.
 
         Returns:
-            IoU on the validation pictures, of the last step.
+            IoU on the validation pictures, of the last step, at a probability of one half.
         """
         seed_everything(self.settings.seed)
         cache = FeatureCache(self.folder / "cache", self.base)
@@ -200,7 +201,7 @@ class SalienceRun:
         self, head: SalienceHead, optimiser: Any, schedule: Any, step: int, iou: float
     ) -> None:
         state = {
-            "settings": json.dumps(asdict(self.settings)), "files": self.files, "step": step,
+            "settings": json.dumps(asdict(self.settings)), "origin": self.origin, "step": step,
             "iou": iou, "head": head.state_dict(), "optimiser": optimiser.state_dict(),
             "schedule": schedule.state_dict(),
         }  # fmt: skip
@@ -216,7 +217,7 @@ class SalienceRun:
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 same = json.loads(state["settings"]) == asdict(self.settings)
-                same = same and state["files"] == self.files
+                same = same and state["origin"] == self.origin
                 iou, step = float(state["iou"]), int(state["step"])
             except Exception as error:  # torch and json raise whatever a damaged file leads to
                 first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -226,8 +227,8 @@ class SalienceRun:
                 ) from error
             if not same:
                 raise UnsegError(
-                    f"{path} was trained with other settings or files: resume with the same ones "
-                    "or start in a new folder"
+                    f"{path} was trained with other settings, files or another base: resume with "
+                    "the same ones or start in a new folder"
                 )
             head.load_state_dict(state["head"])
             optimiser.load_state_dict(state["optimiser"])
