@@ -74,6 +74,27 @@ def parse_overrides(config: Settings, pairs: list[str]) -> Settings:
     return replace(config, **changes)
 
 
+def open_run(output: Path, files: Sequence[str], *, resume: bool) -> None:
+    """Make a run's folder.
+
+    Args:
+        output: the folder.
+        files: what an earlier run would have left in it.
+        resume: whether an earlier run is to be continued.
+
+    Raises:
+        UnsegError: when it holds a run that is not, or cannot be written.
+    """
+    if not resume and any((output / name).exists() for name in files):
+        raise UnsegError(
+            f"{output} already holds a run: add --resume to continue it, or choose another folder"
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
+
+
 def corpora_of(folders: Sequence[Path]) -> dict[str, int]:
     """How many images each corpus has, by its folder's name, or more of the path."""
     from unseg.train.corpus import scan
@@ -160,14 +181,7 @@ def train(
         torch.set_num_threads(threads)
     config = parse_overrides(named(preset), override or [])
     entries = scan(corpus)
-    if not resume and any((output / name).exists() for name in RUN_FILES):
-        raise UnsegError(
-            f"{output} already holds a run: add --resume to continue it, or choose another folder"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
+    open_run(output, RUN_FILES, resume=resume)
     trainer = Trainer(
         load_frozen_base(base, config), entries, config, output,
         cache_folder=cache or output / "cache", mixed_precision=mixed_precision, cpu=cpu,

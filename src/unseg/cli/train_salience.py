@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from unseg.errors import UnsegError
-
 
 def train_salience(
     cutouts: Annotated[
@@ -46,7 +44,7 @@ def train_salience(
     import torch
 
     from unseg.cli.progress import stages_progress
-    from unseg.cli.train import corpora_of, parse_overrides
+    from unseg.cli.train import corpora_of, open_run, parse_overrides
     from unseg.models.registry import load_generator
     from unseg.models.weights.io import load_base
     from unseg.protect.sources import pick_device
@@ -59,14 +57,7 @@ def train_salience(
         torch.set_num_threads(threads)
     settings = parse_overrides(SalienceSettings(), override or [])
     people, others = scan(cutouts), scan(scenery) if scenery else []
-    if not resume and any((output / name).exists() for name in (STATE, WEIGHTS)):
-        raise UnsegError(
-            f"{output} already holds a run: add --resume to continue it, or choose another folder"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
+    open_run(output, (STATE, WEIGHTS), resume=resume)
     frozen = load_generator().base if base == "default" else load_base(base, settings.size)
     run = SalienceRun(frozen.to(pick_device(device)), people, others, settings, output)
     entries = [*people, *others]
