@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from noise_stub import photo
-from unseg.data.boxes import read_boxes
-from unseg.data.masks import read_label_map
 from unseg.errors import UnsegError
+from unseg.masks.boxes import read_boxes
+from unseg.masks.labels import read_label_map
 from unseg.models.propose import masks_of_boxes
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import BASELINES, Unseg
 from unseg.evaluate.conditions.ar import Autoregressive
@@ -16,9 +17,8 @@ from unseg.evaluate.conditions.em import ErrorMinimising, descend, loss_of, make
 from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.texture import Texture
-from unseg.evaluate.problem import VOID, Problem
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
-from unseg.evaluate.samples import Sample
 from unseg.noise import Budget
 
 

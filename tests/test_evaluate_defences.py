@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.pattern import Pattern
@@ -21,8 +22,7 @@ from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.defences.bits import BitDepth
 from unseg.evaluate.defences.median import Median
 from unseg.evaluate.defences.residual import Residual
-from unseg.evaluate.problem import VOID, Problem
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.problem import Problem
 from unseg.noise import Budget
 
 LEARNED = {"purifier", "remover"}

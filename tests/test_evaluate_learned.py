@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.unseg import Unseg
 from unseg.evaluate.defences import DEFENCES
@@ -19,7 +20,6 @@ from unseg.evaluate.defences.learned import restore
 from unseg.evaluate.defences.purifier import Purifier, draw_noise
 from unseg.evaluate.defences.remover import Remover
 from unseg.evaluate.results import content_key
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.noise import Budget
 
 QUICK = {"images": 6, "steps": 40, "batch": 4, "crop": 32, "width": 8, "rate": 1e-2}

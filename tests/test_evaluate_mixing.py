@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import build_condition, condition_names
 from unseg.evaluate.conditions.base import Condition
@@ -17,10 +18,9 @@ from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.uniform import Uniform
-from unseg.evaluate.problem import VOID, Problem
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
-from unseg.evaluate.samples import LazySamples, Sample
 from unseg.noise import Budget
 from unseg.protect.sources import Proposal
 

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.clicks import boundary, boundary_iou, centre, core, iou, next_click
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import Instances, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.clicked import ClickedTask
 from unseg.evaluate.tasks.interactive import InteractiveTask, targets_of
 from unseg.evaluate.victims import rsprompter, sam, sam_hq

@@ -14,6 +14,7 @@ import torch
 from faster_coco_eval.core import mask as rle
 from PIL import Image
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_victim
 from unseg.evaluate.conditions import BASELINES, Unseg
@@ -22,7 +23,6 @@ from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.protocol import Bench, configuration, run
 from unseg.evaluate.results import ResultStore, content_key
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.suites.base import Recipe
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.tasks.base import foreground_scores

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import layouts
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import build_condition
 from unseg.evaluate.defences.base import Defence
-from unseg.evaluate.problem import VOID, Instances, Panoptic, Problem
+from unseg.evaluate.problem import Instances, Panoptic, Problem
 from unseg.evaluate.protocol import Bench
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, read_rgb
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.defences.base import NoDefence
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import Bench, configuration
-from unseg.evaluate.samples import Sample, read_rgb
 from unseg.evaluate.tasks.base import evenly
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.medical import MedicalTask

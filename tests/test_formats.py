@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 import layouts
-from unseg.data.formats.ade20k import read_ade20k
-from unseg.data.formats.cityscapes import read_cityscapes
-from unseg.data.formats.coco import read_instances, read_panoptic
-from unseg.data.formats.pairs import pieces, read_pairs
-from unseg.data.formats.voc import CLASSES, read_voc
+from unseg.datasets.ade20k import read_ade20k
+from unseg.datasets.cityscapes import read_cityscapes
+from unseg.datasets.coco import read_instances, read_panoptic
+from unseg.datasets.pairs import pieces, read_pairs
+from unseg.datasets.samples import LazySamples, Sample
+from unseg.datasets.voc import CLASSES, read_voc
 from unseg.errors import UnsegError
-from unseg.evaluate.samples import LazySamples, Sample
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.tasks.base import hold_out
 

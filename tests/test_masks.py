@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from unseg.data.masks import (
+from unseg.errors import UnsegError
+from unseg.masks.labels import (
     LOUD,
     MAX_REGIONS,
     QUIET,
@@ -21,7 +22,6 @@ from unseg.data.masks import (
     read_label_map,
     void_share,
 )
-from unseg.errors import UnsegError
 
 
 def labels(values: object, wide: bool = False) -> LabelMap:

@@ -32,11 +32,11 @@ from transformers import (
 )
 
 import layouts
+from unseg.datasets.samples import LazySamples, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import BASELINES
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.protocol import Bench, run
-from unseg.evaluate.samples import LazySamples, Split
 from unseg.evaluate.suites import SUITES, Grid, Plan, Recipe
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.victims import VICTIMS

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noise_stub import BatchSource, WaveSource, photo
-from unseg.data.masks import LabelMap, LabelRules, Regions, find_regions
 from unseg.errors import UnsegError
+from unseg.images.reader import Photo
+from unseg.masks.labels import LabelMap, LabelRules, Regions, find_regions
 from unseg.noise import Budget, Change
 from unseg.protect import apply, quality
 from unseg.protect.apply import add_noise, model_image, noise_fields, propose, view
 from unseg.protect.quality import largest_change
-from unseg.protect.readers import Photo
 from unseg.protect.sources import Proposal
 
 DISC = (photo()[..., 0] > 140).astype(np.int32)

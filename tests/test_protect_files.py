@@ -15,11 +15,12 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from noise_stub import photo
-from unseg.data import png
 from unseg.errors import UnsegError
-from unseg.protect import readers, writers
-from unseg.protect.readers import Photo, decode, read_bytes, turn
-from unseg.protect.writers import alike, encode, write_atomically
+from unseg.images import png
+from unseg.images import reader as readers
+from unseg.images import writer as writers
+from unseg.images.reader import Photo, decode, read_bytes, turn
+from unseg.images.writer import alike, encode, write_atomically
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -9,10 +9,10 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from noise_stub import photo
+from unseg.images.reader import Photo
 from unseg.noise import Change
 from unseg.protect import quality
 from unseg.protect.quality import compare, psnr, ssim, survival
-from unseg.protect.readers import Photo
 
 
 def pair(shape: tuple[int, ...], amount: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noise_stub import WaveSource
-from unseg.data.masks import Regions
+from unseg.images.reader import Photo
+from unseg.masks.labels import Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.apply import noise_fields, view
 from unseg.protect.quality import ssim
-from unseg.protect.readers import Photo
-from unseg.visibility import SIMILARITY, Visibility, soften
+from unseg.protect.visibility import SIMILARITY, Visibility, soften
 
 
 def scene(seed: int = 0, height: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

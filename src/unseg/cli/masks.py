@@ -55,7 +55,7 @@ def masks(
 
       unseg masks photos -o masks
     """
-    from unseg.data.boxes import read_boxes
+    from unseg.masks.boxes import read_boxes
     from unseg.protect.draw import Drawer
     from unseg.protect.plan import make_plan
     from unseg.protect.sources import load_models, pick_device

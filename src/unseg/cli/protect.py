@@ -12,7 +12,7 @@ import typer
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
-    from unseg.data.masks import LabelRules
+    from unseg.masks.labels import LabelRules
     from unseg.protect.manifest import Settings
     from unseg.protect.plan import Plan
     from unseg.protect.run import Run
@@ -158,7 +158,7 @@ def _settings(
     visibility: Any,
 ) -> Settings:  # fmt: skip
     """Check the options that need no image."""
-    from unseg.data.masks import LabelRules
+    from unseg.masks.labels import LabelRules
     from unseg.noise import Budget
     from unseg.protect.manifest import Settings
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unseg.datasets.samples import LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.samples import LazySamples, Sample
 
 ARRAYS = tuple(field.name for field in fields(Sample) if field.name != "name")
 

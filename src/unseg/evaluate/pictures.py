@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unseg.evaluate.problem import VOID, Instances, Panoptic, Prediction, Problem
+from unseg.datasets.samples import VOID, Sample
+from unseg.evaluate.problem import Instances, Panoptic, Prediction, Problem
 from unseg.evaluate.protocol import Bench
 from unseg.evaluate.results import Result
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims import Victim
 
 Pictures = Literal["allowed", "all", "none"]

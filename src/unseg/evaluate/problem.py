@@ -10,9 +10,6 @@ from torch import Tensor
 Kind = Literal["semantic", "instance", "panoptic", "interactive", "detection"]
 KINDS: tuple[Kind, ...] = ("semantic", "instance", "panoptic", "interactive", "detection")
 
-VOID = 255
-"""Label of pixels that are neither trained on nor scored."""
-
 
 @dataclass(frozen=True)
 class Problem:

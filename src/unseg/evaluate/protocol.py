@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from unseg.datasets.samples import LazySamples, Sample, Split, as_lazy, mapped, names_of
 from unseg.errors import UnsegError
 from unseg.evaluate import processes
 from unseg.evaluate.conditions import Condition
 from unseg.evaluate.defences import Defence
 from unseg.evaluate.kept import kept
 from unseg.evaluate.results import Result, ResultStore, content_key
-from unseg.evaluate.samples import LazySamples, Sample, Split, as_lazy, mapped, names_of
 from unseg.evaluate.tasks import Part, Task
 from unseg.evaluate.victims import Victim
 from unseg.evaluate.victims.base import Progress, Training, silent

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.data.masks import QUIET, Regions
 from unseg.errors import UnsegError
+from unseg.images.reader import Photo, Pixels
+from unseg.masks.labels import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.quality import row_blocks
-from unseg.protect.readers import Photo, Pixels
 from unseg.protect.sources import BatchedNoiseSource, MaskProposer, NoiseSource, Proposal
 from unseg.protect.tint import is_colourless, tint
-from unseg.visibility import Visibility, soften
+from unseg.protect.visibility import Visibility, soften
 
 #: Long side, in pixels, above which the model sees a smaller copy. The noise itself lives on a
 #: grid a quarter of the model's input (256 for 1024), so nothing is lost; memory is saved.
@@ -36,7 +36,7 @@ class View:
     Args:
         image: (3, h, w), float, in [0, 255].
         foreground: (h, w), bool.
-        index: (h, w), uint8; see :class:`~unseg.data.masks.Regions`.
+        index: (h, w), uint8; see :class:`~unseg.masks.labels.Regions`.
         codes: of the regions; see there.
         grey: whether the image has one channel, shown as three.
     """
@@ -116,7 +116,7 @@ def noise_fields(
         source: makes the noise.
         views: of the images.
         budget: the bound that the noise will be scaled to, in 8-bit steps.
-        visibility: see :func:`unseg.visibility.soften`.
+        visibility: see :func:`unseg.protect.visibility.soften`.
 
     Returns:
         (3, h, w) each, float, in [-1, 1], on the CPU.

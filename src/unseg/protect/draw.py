@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unseg.data.boxes import Boxes
-from unseg.data.masks import Target
 from unseg.errors import UnsegError
-from unseg.protect import writers
+from unseg.images import writer as writers
+from unseg.images.reader import Photo, decode, read_bytes
+from unseg.masks.boxes import Boxes
+from unseg.masks.labels import Target
 from unseg.protect.apply import at_photo_size, model_image, propose
 from unseg.protect.plan import Job, Plan
-from unseg.protect.readers import Photo, decode, read_bytes
 from unseg.protect.sources import BoxReader, MaskProposer
 
 

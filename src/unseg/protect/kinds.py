@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from unseg.data.masks import LabelMap, labels_of
 from unseg.errors import UnsegError
-from unseg.protect.readers import Photo, Pixels, photo_of
+from unseg.images.reader import Photo, Pixels, photo_of
+from unseg.masks.labels import LabelMap, labels_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
 ImageLike = NDArray[Any] | Image.Image | Tensor

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from unseg.data.masks import LabelRules
 from unseg.errors import UnsegError
+from unseg.images.writer import cannot_write, write_atomically
+from unseg.masks.labels import LabelRules
 from unseg.noise import Budget
-from unseg.protect.writers import cannot_write, write_atomically
-from unseg.visibility import DEFAULT, Visibility
+from unseg.protect.visibility import DEFAULT, Visibility
 
 MANIFEST = "unseg-manifest.jsonl"
 RUN = "unseg-run.json"

@@ -20,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.data.masks import (
+from unseg.errors import UnsegError
+from unseg.images import writer as writers
+from unseg.images.reader import Photo, Pixels, count_pixels, decode, read_bytes
+from unseg.masks.labels import (
     LabelMap,
     LabelRules,
     Regions,
@@ -28,8 +31,6 @@ from unseg.data.masks import (
     read_label_map,
     void_share,
 )
-from unseg.errors import UnsegError
-from unseg.protect import writers
 from unseg.protect.apply import View, add_noise, noise_fields, propose, view
 from unseg.protect.manifest import (
     BudgetRecord,
@@ -40,7 +41,6 @@ from unseg.protect.manifest import (
 )
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
-from unseg.protect.readers import Photo, Pixels, count_pixels, decode, read_bytes
 from unseg.protect.sources import MaskProposer, NoiseSource
 
 Given = TypeVar("Given")

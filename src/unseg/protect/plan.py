@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from unseg.data import masks as label_maps
 from unseg.errors import UnsegError
-from unseg.protect import readers
+from unseg.images import reader as readers
+from unseg.images.writer import output_suffix
+from unseg.masks import labels as label_maps
 from unseg.protect.manifest import MASKS
-from unseg.protect.writers import output_suffix
 
 
 @dataclass(frozen=True)

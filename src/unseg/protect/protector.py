@@ -9,17 +9,17 @@ from typing import Generic, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.boxes import Boxes
-from unseg.data.masks import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.errors import UnsegError
+from unseg.images.reader import Photo
+from unseg.masks.boxes import Boxes
+from unseg.masks.labels import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.noise import Budget, Change
 from unseg.protect.apply import add_noise, noise_fields, propose, view
 from unseg.protect.draw import draw_boxes
 from unseg.protect.kinds import ImageLike, Kind, MaskLike, open_image, open_mask
 from unseg.protect.quality import compare
-from unseg.protect.readers import Photo
 from unseg.protect.sources import BoxReader, MaskProposer, NoiseSource, load_models, pick_device
-from unseg.visibility import DEFAULT, SIMILARITY, Visibility
+from unseg.protect.visibility import DEFAULT, SIMILARITY, Visibility
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Protector:
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.
             visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-                noise would be seen most (:func:`unseg.visibility.soften`).
+                noise would be seen most (:func:`unseg.protect.visibility.soften`).
             background: the label that is background; None when every label is a class.
             silent: with ``class``, the labels that carry no noise, while the others share one
                 texture. None gives every class a texture of its own, and label 0 none where

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unseg.images.reader import Photo, Pixels
 from unseg.noise import Change, measure
-from unseg.protect.readers import Photo, Pixels
 
 #: Pixels worked on at a time, so that memory does not grow with the photograph.
 BLOCK_PIXELS = 1 << 18

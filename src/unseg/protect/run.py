@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from unseg.errors import UnsegError
-from unseg.protect import writers
+from unseg.images import writer as writers
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, Settings, write_run
 from unseg.protect.pipeline import Pipeline
 from unseg.protect.plan import Job, Plan

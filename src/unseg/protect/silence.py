@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.data.masks import LabelRules, foreground_labels, read_label_map
 from unseg.errors import UnsegError
+from unseg.images.reader import decode, read_bytes
+from unseg.masks.labels import LabelRules, foreground_labels, read_label_map
 from unseg.protect.apply import model_image
 from unseg.protect.plan import Plan
-from unseg.protect.readers import decode, read_bytes
 
 #: Images looked at, evenly spaced, and cells of them that the simulated trainer learns from.
 IMAGES, CELLS = 64, 4000

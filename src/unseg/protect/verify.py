@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.masks import read_label_map
 from unseg.errors import UnsegError
+from unseg.images import reader as readers
+from unseg.images.reader import Photo, decode, read_bytes
+from unseg.images.writer import TEMPORARY, alike
+from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
-from unseg.protect import readers
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run
 from unseg.protect.plan import walk
 from unseg.protect.quality import compare
-from unseg.protect.readers import Photo, decode, read_bytes
-from unseg.protect.writers import TEMPORARY, alike
 from unseg.provenance import sha256_file
 
 #: Manifests hold PSNR and SSIM rounded to 3 and 5 places; different builds of OpenCV may differ

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import Sample, mapped, to_array, to_tensor
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, mapped, to_array, to_tensor
 from unseg.evaluate.settings import Configured
 from unseg.noise import Budget, compose, quantise
 

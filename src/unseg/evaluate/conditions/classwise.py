@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import VOID, Sample
 from unseg.evaluate.conditions.base import Condition
-from unseg.evaluate.problem import VOID, Kind, Problem
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.problem import Kind, Problem
 
 NOTHING = -1
 """Number of pixels that no class claims."""

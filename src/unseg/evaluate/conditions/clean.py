@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
 
 
 class Clean(Condition):

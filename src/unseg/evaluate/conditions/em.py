@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, names_of
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.classwise import NOTHING, number_map
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, names_of
 from unseg.noise import Budget
 
 

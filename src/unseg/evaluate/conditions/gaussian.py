@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.evaluate.conditions.base import Condition
-from unseg.evaluate.samples import Sample
 from unseg.noise import Budget
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from unseg.datasets.samples import LazySamples, Sample, names_of, selected
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import LazySamples, Sample, names_of, selected
 
 
 def chosen(names: Sequence[str], share: float, draw: int) -> list[int]:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.datasets.samples import Sample, mapped
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, mapped
 from unseg.noise import Budget
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
-from unseg.evaluate.samples import Sample
 from unseg.noise import Budget
 
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.datasets.samples import Sample, mapped, to_tensor
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, mapped, to_tensor
 from unseg.protect.sources import BoxReader, MaskProposer
 
 

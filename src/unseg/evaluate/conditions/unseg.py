@@ -10,19 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unseg.data.masks import LabelMap, LabelRules, Regions, Target, find_regions, foreground_labels
+from unseg.datasets.samples import VOID, Sample, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition
-from unseg.evaluate.problem import VOID, Problem
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.results import content_key
-from unseg.evaluate.samples import Sample, to_tensor
+from unseg.masks.labels import (
+    LabelMap,
+    LabelRules,
+    Regions,
+    Target,
+    find_regions,
+    foreground_labels,
+)
 from unseg.models.generator import NoiseGenerator
 from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
 from unseg.protect.apply import View, noise_fields
 from unseg.protect.silence import Embedder, cells_of, choose_silent, spread
 from unseg.protect.sources import NoiseSource
-from unseg.visibility import DEFAULT, Visibility
+from unseg.protect.visibility import DEFAULT, Visibility
 
 BACKGROUND = "background"
 """Name of the first class where it is what no object covers."""

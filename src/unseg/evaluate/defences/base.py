@@ -13,7 +13,7 @@ from torch import Tensor
 from unseg.evaluate.settings import Configured
 
 if TYPE_CHECKING:
-    from unseg.evaluate.samples import Sample
+    from unseg.datasets.samples import Sample
 
 
 class Defence(Configured):

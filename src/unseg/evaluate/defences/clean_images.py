@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unseg.datasets.samples import Sample, names_of
 from unseg.errors import UnsegError
-from unseg.evaluate.samples import Sample, names_of
 from unseg.provenance import sha256_files
 from unseg.train.corpus import Entry, load, scan
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, to_array, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.defences.clean_images import CleanImages, clean_folder
 from unseg.evaluate.results import content_key
-from unseg.evaluate.samples import Sample, to_array, to_tensor
 
 REACH = 16.0
 """Largest correction of a pixel, in 8-bit steps: twice the usual bound."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.evaluate.conditions.unseg import Target, Unseg
 from unseg.evaluate.defences.learned import Restoring
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.models.registry import load_generator, resolve
 from unseg.noise import Budget
 from unseg.protect.sources import NoiseSource

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unseg.evaluate.defences.base import Defence
 
 if TYPE_CHECKING:
-    from unseg.evaluate.samples import Sample
+    from unseg.datasets.samples import Sample
 
 Field = NDArray[np.float32]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 import torch
 from torch import Tensor
 
+from unseg.datasets.samples import LazySamples, Sample, Split, names_of, selected
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import LazySamples, Sample, Split, names_of, selected
 from unseg.evaluate.settings import Configured
 
 if TYPE_CHECKING:

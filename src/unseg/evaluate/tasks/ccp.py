@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.data.masks import read_label_map
+from unseg.datasets.samples import Sample, Split, read_rgb
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split, read_rgb
 from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
+from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 
 

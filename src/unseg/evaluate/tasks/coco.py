@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Instances, Prediction
-from unseg.evaluate.samples import Sample
 
 
 def average_precision(

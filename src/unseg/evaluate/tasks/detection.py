@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unseg.datasets.samples import Sample
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.instance import InstanceTask
 

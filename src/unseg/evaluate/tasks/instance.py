@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.data.formats import Reading
-from unseg.data.formats.coco import read_instances
+from unseg.datasets import Reading
+from unseg.datasets.coco import read_instances
+from unseg.datasets.samples import Sample
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.pedestrians import PedestriansTask
 

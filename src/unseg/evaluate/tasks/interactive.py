@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from unseg.data.masks import read_label_map
+from unseg.datasets.samples import Sample, Split, box_around, read_rgb
 from unseg.errors import UnsegError
 from unseg.evaluate.clicks import (
     Mask,
@@ -20,9 +20,9 @@ from unseg.evaluate.clicks import (
     next_click,
 )
 from unseg.evaluate.problem import Instances, Prediction, Problem
-from unseg.evaluate.samples import Sample, Split, box_around, read_rgb
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.victims.base import InteractiveVictim
+from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 
 if TYPE_CHECKING:

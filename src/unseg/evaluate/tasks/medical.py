@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from unseg.data.formats.base import IMAGES, MASKS, expect_files, partner
-from unseg.data.masks import read_label_map
+from unseg.datasets.base import IMAGES, MASKS, expect_files, partner
+from unseg.datasets.samples import Sample, Split, read_rgb
 from unseg.evaluate.problem import Instances, Prediction, Problem
-from unseg.evaluate.samples import Sample, Split, read_rgb
 from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.scores import components
+from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 
 LAYOUT = "{train,test}/images/NAME.png and {train,test}/masks/NAME.png with nuclei 1..n"

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.data.formats import Reading
-from unseg.data.formats.coco import read_panoptic
+from unseg.datasets import Reading
+from unseg.datasets.coco import read_panoptic
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Panoptic, Prediction, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.pedestrians import PedestriansTask
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.formats import Reading
+from unseg.datasets import Reading
+from unseg.datasets.samples import Sample, Split
 from unseg.errors import UnsegError
-from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.provenance import sha256_files
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.data.formats.coco import read_instances
+from unseg.datasets.coco import read_instances
+from unseg.datasets.samples import Sample, Split
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores, hold_out
 from unseg.provenance import sha256_files
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.datasets.samples import Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores
 from unseg.evaluate.tasks.tiles import checksum, decode, tiles
 from unseg.evaluate.wheels import open_member

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unseg.evaluate.problem import VOID, Instances, Prediction
-from unseg.evaluate.samples import Sample
+from unseg.datasets.samples import VOID, Sample
+from unseg.evaluate.problem import Instances, Prediction
 
 
 def class_iou(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.data.formats.voc import read_voc
+from unseg.datasets.samples import Sample, Split
+from unseg.datasets.voc import read_voc
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, evenly
 from unseg.evaluate.tasks.scores import class_iou
 from unseg.provenance import sha256_files

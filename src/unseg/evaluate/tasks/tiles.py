@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.samples import Sample
 
 
 @dataclass(frozen=True)

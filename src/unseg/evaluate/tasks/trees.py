@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.datasets.samples import Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.tiles import Tile, checksum, decode, tiles

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import Sample
 from unseg.evaluate.defences.base import Defence, NoDefence
 from unseg.evaluate.problem import Kind, Prediction, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.settings import Configured
 
 Progress = Callable[[float], None]

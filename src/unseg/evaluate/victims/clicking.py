@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.evaluate.clicks import core, next_click
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.evaluate.victims.base import InteractiveVictim, Training
 from unseg.evaluate.victims.training import TrainedVictim
 from unseg.models.geometry import letterbox, unletterbox

@@ -8,9 +8,9 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.defences.base import Defence
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.evaluate.victims.base import Training
 from unseg.models.geometry import letterbox
 from unseg.models.sam.base import Features, SamBase

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.evaluate.samples import Sample
+from unseg.datasets.samples import Sample
 from unseg.evaluate.victims.shuffled import Shuffled
 
 # ImageNet statistics, in [0, 1]: what nearly every public recipe normalises with.

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID, Problem
-from unseg.evaluate.samples import Sample
+from unseg.evaluate.problem import Problem
 from unseg.evaluate.victims.loader import MEAN, Augmentation, crop_matrix
 from unseg.evaluate.victims.shuffled import Shuffled
 

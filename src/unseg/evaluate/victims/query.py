@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import Augmentation, normalise
 from unseg.evaluate.victims.objects import ObjectLoader, Objects

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample
 from unseg.evaluate.clicks import largest_component
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.backbones import BACKBONES, check_backbone
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.clicking import ClickNetwork, ClickVictim

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Instances, Kind, Prediction, Problem
-from unseg.evaluate.samples import Sample, to_tensor
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.frozen import look, moved, refuse, shipped_base, stacked, train_decoder
 from unseg.evaluate.victims.loader import Augmentation, normalise

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.clicks import largest_component
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.clicking import ClickNetwork, ClickVictim
 from unseg.evaluate.victims.frozen import Seen, moved, refuse, stacked

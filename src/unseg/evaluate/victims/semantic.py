@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unseg.datasets.samples import VOID, Sample, to_tensor
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID, Kind, Prediction, Problem
-from unseg.evaluate.samples import Sample, to_tensor
+from unseg.evaluate.problem import Kind, Prediction, Problem
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import Augmentation, CropLoader, normalise, shrink
 from unseg.evaluate.victims.training import TrainedVictim

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from unseg.evaluate.samples import LazySamples, Sample
+from unseg.datasets.samples import LazySamples, Sample
 
 T = TypeVar("T")
 

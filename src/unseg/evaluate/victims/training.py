@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate import processes
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.victims.base import Training, Victim
 from unseg.evaluate.victims.checkpoint import identity
 from unseg.seed import seed_everything

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unseg.data.formats import Reading
-from unseg.data.formats.ade20k import read_ade20k
+from unseg.datasets import Reading
+from unseg.datasets.ade20k import read_ade20k
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.tasks.paper.base import SemanticScores
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from unseg.data.formats import Reading
+from unseg.datasets import Reading
+from unseg.datasets.samples import LazySamples, Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction
-from unseg.evaluate.samples import LazySamples, Sample, Split
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores, hold_out
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.panoptic import panoptic_quality

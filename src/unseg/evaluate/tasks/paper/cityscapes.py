@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unseg.data.formats import Reading
-from unseg.data.formats.cityscapes import read_cityscapes
+from unseg.datasets import Reading
+from unseg.datasets.cityscapes import read_cityscapes
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.tasks.paper.base import InstanceScores, PanopticScores, SemanticScores
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.data.formats import Reading
-from unseg.data.formats.coco import image_folder, read_instances, read_panoptic
+from unseg.datasets import Reading
+from unseg.datasets.coco import image_folder, read_instances, read_panoptic
+from unseg.datasets.samples import Sample
 from unseg.evaluate.problem import Prediction, Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.paper.base import InstanceScores, PanopticScores
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from unseg.data.formats import Reading
-from unseg.data.formats.base import joined
-from unseg.data.formats.pairs import read_pairs
+from unseg.datasets import Reading
+from unseg.datasets.base import joined
+from unseg.datasets.pairs import read_pairs
+from unseg.datasets.samples import Sample
 from unseg.evaluate.clicks import Mask
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.samples import Sample
 from unseg.evaluate.tasks.interactive import InteractiveTask
 from unseg.evaluate.tasks.paper.base import PaperTask
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from unseg.data.formats import Reading
-from unseg.data.formats.pairs import read_pairs
+from unseg.datasets import Reading
+from unseg.datasets.pairs import read_pairs
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.tasks.base import hold_out
 from unseg.evaluate.tasks.paper.base import ForegroundScores

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from unseg.data.formats import Reading
-from unseg.data.formats.coco import read_instances
-from unseg.data.formats.pairs import pieces, read_pairs
+from unseg.datasets import Reading
+from unseg.datasets.coco import read_instances
+from unseg.datasets.pairs import pieces, read_pairs
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.tasks.paper.base import InstanceScores
 

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from unseg.errors import UnsegError
 
+VOID = 255
+"""Label of pixels that are neither trained on nor scored."""
+
 
 @dataclass(frozen=True)
 class Sample:

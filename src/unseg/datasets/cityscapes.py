@@ -11,11 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from unseg.data.formats.base import Reading, expect_file
-from unseg.data.masks import read_label_map
+from unseg.datasets.base import Reading, expect_file
+from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples, Sample, read_rgb
+from unseg.masks.labels import read_label_map
 
 IDS: dict[int, str] = {
     7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole",

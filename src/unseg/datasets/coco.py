@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.formats.base import Reading, expect_file
-from unseg.data.masks import read_label_map
+from unseg.datasets.base import Reading, expect_file
+from unseg.datasets.samples import VOID, LazySamples, Sample, box_around, read_rgb
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples, Sample, box_around, read_rgb
+from unseg.masks.labels import read_label_map
 
 LAYOUT = (
     "COCO's layout: images/ (or PART/) with the photographs and annotations/instances_PART.json or "

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unseg.data.formats.base import Reading, class_labels, expect_file, read_lines
-from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples, Sample, read_rgb
+from unseg.datasets.base import Reading, class_labels, expect_file, read_lines
+from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",

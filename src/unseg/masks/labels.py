@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unseg.data import png
 from unseg.errors import UnsegError
+from unseg.images import png
 
 Target = Literal["union", "class", "instance"]
 TARGETS: tuple[str, ...] = get_args(Target)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unseg.data.formats.base import (
+from unseg.datasets.base import (
     Reading,
     class_labels,
     expect_files,
     partner,
     read_lines,
 )
+from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples, Sample, read_rgb
 
 COUNT = 150
 LAYOUT = (

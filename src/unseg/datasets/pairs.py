@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.formats.base import IMAGES, MASKS, Reading, expect_files, partner
-from unseg.data.masks import read_binary_mask
-from unseg.evaluate.samples import LazySamples, Sample, read_rgb
+from unseg.datasets.base import IMAGES, MASKS, Reading, expect_files, partner
+from unseg.datasets.samples import LazySamples, Sample, read_rgb
+from unseg.masks.labels import read_binary_mask
 
 JPEG = (".jpg", ".jpeg")
 

@@ -1,5 +1,5 @@
 """Data sets in their own folder layouts: one small file a layout, each a :class:`Reading`."""
 
-from unseg.data.formats.base import Reading
+from unseg.datasets.base import Reading
 
 __all__ = ["Reading"]

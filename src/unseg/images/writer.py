@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unseg.data import png
 from unseg.errors import UnsegError
-from unseg.protect.readers import FORMATS, Photo, Pixels
+from unseg.images import png
+from unseg.images.reader import FORMATS, Photo, Pixels
 
 #: Name pattern of files that are being written.
 TEMPORARY = ".unseg-*.tmp"

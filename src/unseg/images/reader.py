@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from unseg.data import png
 from unseg.errors import UnsegError
+from unseg.images import png
 
 #: uint8 or uint16 samples.
 Pixels = NDArray[Any]

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.data.masks import read_label_map
+from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.problem import VOID
-from unseg.evaluate.samples import LazySamples, Sample
+from unseg.masks.labels import read_label_map
 
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")

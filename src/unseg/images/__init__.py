@@ -1,0 +1,1 @@
+"""Image files: one table of formats, one reader, one writer."""

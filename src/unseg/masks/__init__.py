@@ -1,0 +1,1 @@
+"""Masks: label maps, boxes and what finds a foreground."""
