@@ -42,10 +42,9 @@ class Registry(Mapping[str, Spec], Generic[T]):
         entries: ``module:Name``, or a :class:`Spec` where the name implies settings.
 
     Example:
-        >>> from collections import OrderedDict
         >>> known = Registry("mapping", dict, {"ordered": "collections:OrderedDict"})
-        >>> known.build("ordered", a=1)
-        OrderedDict({'a': 1})
+        >>> dict(known.build("ordered", a=1))
+        {'a': 1}
         >>> list(known), "counter" in known
         (['ordered'], False)
         >>> known.build("collections:Counter", a=2)
