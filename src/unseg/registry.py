@@ -124,7 +124,9 @@ class Registry(Mapping[str, Spec], Generic[T]):
             made = factory(**{**implied, **settings})
         except UnsegError:
             raise
-        except Exception if own else TypeError as error:
+        except Exception as error:  # of a user's own thing it may be any
+            if not own and not isinstance(error, TypeError):
+                raise
             given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
             raise UnsegError(
                 f"{self.kind} {name} cannot be made with {given or 'no settings'} ({error})"
