@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from unseg.datasets.samples import Sample, read_rgb
+from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.defences.base import NoDefence
@@ -32,6 +32,7 @@ from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import normalise, shrink
 from unseg.evaluate.victims.pyramid import PyramidNetwork
 from unseg.evaluate.victims.semantic import SemanticVictim
+from unseg.images.reader import read_rgb
 from unseg.seed import seed_everything
 
 TWO = Problem("semantic", ("background", "cell"))

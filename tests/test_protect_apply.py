@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noise_stub import BatchSource, WaveSource, photo
 from unseg.errors import UnsegError
-from unseg.images.reader import Photo
+from unseg.images.photo import Photo
 from unseg.masks.labels import LabelMap, LabelRules, Regions, find_regions
 from unseg.noise import Budget, Change
 from unseg.protect import apply, quality

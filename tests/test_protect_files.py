@@ -15,12 +15,13 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from noise_stub import photo
+from unseg import files
 from unseg.errors import UnsegError
+from unseg.files import read_bytes, write_atomically
 from unseg.images import png
-from unseg.images import reader as readers
-from unseg.images import writer as writers
-from unseg.images.reader import Photo, decode, read_bytes, turn
-from unseg.images.writer import alike, encode, write_atomically
+from unseg.images.photo import Photo, turn
+from unseg.images.reader import decode
+from unseg.images.writer import alike, encode
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -204,7 +205,7 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UnsegError, match=r"b.jpg cannot be read \(No such file"):
         read_bytes(tmp_path / "b.jpg", "b.jpg")
     path.write_bytes(b"12345")
-    monkeypatch.setattr(readers, "MAX_BYTES", 4)
+    monkeypatch.setattr(files, "MAX_BYTES", 4)
     with pytest.raises(UnsegError, match=r"a\.jpg has 5 bytes: expected at most 4"):
         read_bytes(path, "a.jpg")
 
@@ -266,7 +267,7 @@ def test_stale_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in (".unseg-1-ab.tmp", "sub/.unseg-2-cd.tmp", "sub/keep.tmp"):
         (tmp_path / name).touch()
-    assert writers.remove_stale(tmp_path) == 2
+    assert files.remove_stale(tmp_path) == 2
     assert [p.name for p in tmp_path.rglob("*.tmp")] == ["keep.tmp"]
 
 

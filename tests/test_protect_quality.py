@@ -9,7 +9,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from noise_stub import photo
-from unseg.images.reader import Photo
+from unseg.images.photo import Photo
 from unseg.noise import Change
 from unseg.protect import quality
 from unseg.protect.quality import compare, psnr, ssim, survival

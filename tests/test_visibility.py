@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noise_stub import WaveSource
-from unseg.images.reader import Photo
+from unseg.images.photo import Photo
 from unseg.masks.labels import Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.apply import noise_fields, view

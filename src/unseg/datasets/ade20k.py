@@ -12,11 +12,12 @@ from unseg.datasets.base import (
     Reading,
     class_labels,
     expect_files,
-    partner,
     read_lines,
 )
-from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
+from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
+from unseg.images.reader import read_rgb
+from unseg.masks.pairing import pair
 
 COUNT = 150
 LAYOUT = (
@@ -39,7 +40,7 @@ def read_ade20k(root: Path, part: str) -> Reading:
         UnsegError: when a file is missing or is not what the layout says.
     """
     images = expect_files(root / "images" / part, (".jpg",), LAYOUT)
-    maps = [partner(path, root / "annotations" / part, (".png",), LAYOUT) for path in images]
+    maps = pair(images, root / "annotations" / part, LAYOUT, (".png",))
 
     def read(i: int) -> Sample:
         labels = class_labels(maps[i], COUNT, void=(0,), shift=1)

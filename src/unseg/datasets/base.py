@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
+from unseg.images.formats import FORMATS, MASK_SUFFIXES
 from unseg.masks.labels import read_label_map
 
-IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-MASKS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+MASKS = (*MASK_SUFFIXES, *FORMATS["JPEG"].suffixes)
+"""Of the masks of published sets, which are JPEG files in some."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,6 @@ def expect_files(folder: Path, suffixes: Sequence[str], layout: str) -> list[Pat
         what = "holds no " + ", ".join(known) if folder.is_dir() else "is missing"
         raise UnsegError(f"{folder} {what}: expected {layout}")
     return found
-
-
-def partner(image: Path, folder: Path, suffixes: Sequence[str], layout: str) -> Path:
-    """The file of the image's stem in another folder.
-
-    Raises:
-        UnsegError: when there is none.
-    """
-    for suffix in suffixes:
-        if (path := folder / (image.stem + suffix)).is_file():
-            return path
-    raise UnsegError(
-        f"{folder}/{image.stem}{suffixes[0]} is missing, {image} needs it: expected {layout}"
-    )
 
 
 def read_lines(path: Path, layout: str) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from unseg.datasets.base import Reading, expect_file
-from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
+from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 
 IDS: dict[int, str] = {

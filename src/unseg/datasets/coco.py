@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, expect_file
-from unseg.datasets.samples import VOID, LazySamples, Sample, box_around, read_rgb
+from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 
 LAYOUT = (

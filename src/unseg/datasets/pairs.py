@@ -14,11 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.datasets.base import IMAGES, MASKS, Reading, expect_files, partner
-from unseg.datasets.samples import LazySamples, Sample, read_rgb
+from unseg.datasets.base import MASKS, Reading, expect_files
+from unseg.datasets.samples import LazySamples, Sample
+from unseg.images.formats import FORMATS, IMAGE_SUFFIXES
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_binary_mask
+from unseg.masks.pairing import pair
 
-JPEG = (".jpg", ".jpeg")
+JPEG = FORMATS["JPEG"].suffixes
 
 Objects = Callable[[NDArray[np.bool_]], NDArray[np.int32]]
 
@@ -54,9 +57,9 @@ def read_pairs(
     """
     # In one folder the photographs are the JPEG files and nothing else is.
     together = images == masks
-    found = expect_files(images, JPEG if together else IMAGES, layout)
+    found = expect_files(images, JPEG if together else IMAGE_SUFFIXES, layout)
     suffixes = [suffix for suffix in MASKS if not together or suffix not in JPEG]
-    truths = [partner(path, masks, suffixes, layout) for path in found]
+    truths = pair(found, masks, layout, suffixes)
     names = [prefix + path.stem for path in found]
 
     def read(i: int) -> Sample:

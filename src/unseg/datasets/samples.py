@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from unseg.errors import UnsegError
@@ -173,19 +171,6 @@ class Split:
     train: Sequence[Sample]
     test: Sequence[Sample]
     sha256: str
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read a photograph as (H, W, 3) uint8 RGB, EXIF orientation applied.
-
-    Raises:
-        UnsegError: when the file is missing or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except OSError as error:
-        raise UnsegError(f"{path} cannot be read as an image: {error}") from error
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

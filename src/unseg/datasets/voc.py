@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unseg.datasets.base import Reading, class_labels, expect_file, read_lines
-from unseg.datasets.samples import VOID, LazySamples, Sample, read_rgb
+from unseg.datasets.samples import VOID, LazySamples, Sample
+from unseg.images.reader import read_rgb
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",

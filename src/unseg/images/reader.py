@@ -4,119 +4,21 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from unseg.errors import UnsegError
+from unseg.files import read_bytes
 from unseg.images import png
+from unseg.images.exif import carried_exif
+from unseg.images.photo import Photo, Pixels, turn
 
-#: uint8 or uint16 samples.
-Pixels = NDArray[Any]
-
-#: Suffixes of the files that are read, by format.
-FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-    "PPM": (".ppm", ".pgm", ".pbm"),
-}
-SUFFIXES = frozenset(suffix for group in FORMATS.values() for suffix in group)
-#: Image files that are not read: named in an error, so that none is passed over in silence.
-UNREAD_SUFFIXES = frozenset(
-    (
-        *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".exr", ".hdr"),
-        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
-        *(".svg", ".tga", ".ico", ".apng", ".mpo", ".dcm"),
-    )
-)
 #: Largest image, in pixels; it keeps a decompression bomb and the memory bounded.
 MAX_PIXELS = 64_000_000
-#: Largest file, in bytes: its bytes are held in memory once.
-MAX_BYTES = 1 << 30
-
-_ORIENTATION = 0x0112
-#: What is carried over from the EXIF block; thumbnails and maker notes may hold an unprotected
-#: copy of the picture, and a TIFF file's own tags describe another file.
-_KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, *range(0x9C9B, 0x9CA0))
-_DROPPED_EXIF = (0x927C, 0xA002, 0xA003, 0xA005)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """An image's pixels in viewing orientation, and what is carried over to the written file.
-
-    Args:
-        pixels: (H, W) grey or (H, W, 3) RGB, uint8 or uint16.
-        alpha: (H, W) of the same dtype, or None.
-        format: Pillow's name of the file's format.
-        icc: ICC profile, or None.
-        exif: EXIF block without orientation, thumbnail and maker note, or None.
-        chunks: PNG chunks that say how the samples are shown.
-    """
-
-    pixels: Pixels
-    alpha: Pixels | None = None
-    format: str = "PNG"
-    icc: bytes | None = None
-    exif: bytes | None = None
-    chunks: list[png.Chunk] = field(default_factory=list)
-
-    @property
-    def grey(self) -> bool:
-        """Whether there is one channel, alpha not counted."""
-        return self.pixels.ndim == 2
-
-    @property
-    def bits(self) -> int:
-        """Bits a channel, 8 or 16."""
-        return self.pixels.dtype.itemsize * 8
-
-    @property
-    def step(self) -> int:
-        """Sample values in one 8-bit step: 1, or 257 in 16-bit images."""
-        return 257 if self.bits == 16 else 1
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.pixels.shape[1], self.pixels.shape[0]
-
-    @property
-    def mode(self) -> str:
-        """Channels and bits, e.g. ``RGB8``, ``LA8`` or ``L16``."""
-        return f"{'L' if self.grey else 'RGB'}{'' if self.alpha is None else 'A'}{self.bits}"
-
-
-def read_bytes(path: Path, name: str) -> bytes:
-    """A file's bytes.
-
-    Raises:
-        UnsegError: when the file is empty, too large or cannot be read.
-    """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise UnsegError(
-                f"{name} has {size} bytes: expected at most {MAX_BYTES}, split it or shrink it"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnsegError(
-            f"{name} cannot be read ({error.strerror or error}): check its permissions"
-        ) from error
-    if not data:
-        raise UnsegError(f"{name} is empty (0 bytes): expected an image, copy the file again")
-    return data
 
 
 def count_pixels(path: Path) -> int:
@@ -130,6 +32,36 @@ def count_pixels(path: Path) -> int:
                 return image.size[0] * image.size[1]
     except Exception:  # reading it will say why
         return 0
+
+
+def read_photo(path: Path, name: str | None = None) -> Photo:
+    """Read an image file; see :func:`decode`.
+
+    Args:
+        path: of the file.
+        name: what to call it in messages; the path if None.
+    """
+    name = name or str(path)
+    return decode(read_bytes(path, name), name)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a photograph as models are shown it: RGB of 8 bits, EXIF orientation applied.
+
+    Protecting, training and evaluating read through this module, so that all see one image. Grey
+    becomes three equal channels, 16 bits are rounded to 8, and alpha is left out.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        UnsegError: when the file is missing or no image that is read.
+    """
+    photo = read_photo(path)
+    pixels = photo.pixels
+    if photo.bits == 16:
+        pixels = ((pixels.astype(np.uint32) + photo.step // 2) // photo.step).astype(np.uint8)
+    return np.stack([pixels] * 3, axis=2) if photo.grey else pixels
 
 
 def decode(data: bytes, name: str) -> Photo:
@@ -182,7 +114,7 @@ def photo_of(image: Image.Image, name: str = "the image", data: bytes = b"") -> 
     Raises:
         UnsegError: when the mode is another.
     """
-    exif, orientation = _carried_exif(image)
+    exif, orientation = carried_exif(image)
     if _is_wide_png(data):
         pixels, alpha = _decode_16_bit(data, image, name)
     else:
@@ -195,17 +127,6 @@ def photo_of(image: Image.Image, name: str = "the image", data: bytes = b"") -> 
         exif,
         [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING],
     )
-
-
-def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation, 1..8 (EXIF 2.32, tag 0x0112), to (H, W, ...) pixels."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in {3, 4, 7, 8}:
-        pixels = pixels[::-1]
-    if orientation in {2, 3, 6, 7}:
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _check(image: Image.Image, name: str) -> None:
@@ -295,37 +216,3 @@ def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, 
     for row in samples:  # in place: a second copy of a large photograph would count
         row[:] = row[:, ::-1].copy()
     return samples, alpha
-
-
-def _carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
-    """EXIF to carry over, and the orientation (1 if none); what is damaged is dropped."""
-    try:
-        found = image.getexif()
-        orientation = found.get(_ORIENTATION, 1)
-    except Exception:  # a damaged block says nothing a viewer could show
-        return None, 1
-    kept = Image.Exif()
-    _carry({tag: found[tag] for tag in _KEPT_TAGS if tag in found}, kept)
-    for number in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        try:
-            content = dict(found.get_ifd(number))
-        except Exception:  # as above, of this part alone
-            continue
-        _carry({k: v for k, v in content.items() if k not in _DROPPED_EXIF}, kept, number)
-    block = kept.tobytes() if len(kept) or kept._ifds else None
-    return block, orientation if orientation in range(1, 9) else 1
-
-
-def _carry(tags: Mapping[int, Any], kept: Image.Exif, number: int | None = None) -> None:
-    """Copy the tags that can be written, of a part by number; one that cannot costs no other."""
-    for tag, value in tags.items():
-        try:
-            # Text is read as Latin-1, whatever it is, and written as ASCII: keep its bytes.
-            plain = not isinstance(value, str) or value.isascii()
-            exact = value if plain else value.encode("latin-1")
-            trial = Image.Exif()
-            (trial if number is None else trial.get_ifd(number))[tag] = exact
-            trial.tobytes()
-        except Exception:  # Pillow raises whatever a value of the wrong type leads to
-            continue
-        (kept if number is None else kept.get_ifd(number))[tag] = exact

@@ -1,12 +1,8 @@
-"""Pixels to files: encoded, written beside the target, read back, checked, then moved there."""
+"""Pixels to the bytes of image files, and the check of what was read back."""
 
 from __future__ import annotations
 
 import io
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +13,10 @@ from PIL import Image
 
 from unseg.errors import UnsegError
 from unseg.images import png
-from unseg.images.reader import FORMATS, Photo, Pixels
+from unseg.images.formats import FORMATS, format_of
+from unseg.images.photo import Photo, Pixels
 
-#: Name pattern of files that are being written.
-TEMPORARY = ".unseg-*.tmp"
 _CANONICAL = {"png": ("PNG", ".png"), "webp": ("WEBP", ".webp")}
-_SAME = ("JPEG", "PNG", "WEBP")
 #: Run-length coding: on noisy photographs smaller than level 6 and five times as fast.
 _RUN_LENGTH = 3
 _WEBP_SIDE = 16383
@@ -36,10 +30,10 @@ def output_suffix(source: Path, choice: str) -> str:
     """
     if choice != "same":
         return _CANONICAL[choice][1]
-    if source.suffix.lower() not in {s for kind in _SAME for s in FORMATS[kind]}:
-        raise UnsegError(
-            f"{source.name}: --format same writes JPEG, PNG and WebP: use --format png"
-        )
+    kind = format_of(source.suffix)
+    if kind is None or not kind.written:
+        writable = ", ".join(one.name for one in FORMATS.values() if one.written)
+        raise UnsegError(f"{source.name}: --format same writes {writable}: use --format png")
     return source.suffix
 
 
@@ -52,7 +46,8 @@ def output_format(photo: Photo, name: str, choice: str) -> str:
     if choice != "same":
         return _CANONICAL[choice][0]
     suffix = Path(name).suffix.lower()
-    if suffix not in FORMATS.get(photo.format, ()):
+    kind = FORMATS.get(photo.format)
+    if kind is None or suffix not in kind.suffixes:
         raise UnsegError(
             f"{name} is a {photo.format} file named {suffix}: rename it, or use --format png"
         )
@@ -131,91 +126,6 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
     if written.icc != original.icc:
         raise UnsegError(f"{name}: colour profile differs from the original's: protect it again")
     return Photo(pixels, alpha, written.format, written.icc, written.exif)
-
-
-@contextmanager
-def temporary_file(target: Path, data: bytes) -> Iterator[Path]:
-    """Bytes in a file beside their target, on disk; gone afterwards unless it was moved.
-
-    Raises:
-        UnsegError: when the folder cannot be written.
-    """
-    temporary = target.with_name(TEMPORARY.replace("*", f"{os.getpid()}-{secrets.token_hex(6)}"))
-    try:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            del data  # may be large, and the caller reads the file back now
-        except OSError as error:
-            raise cannot_write(target, error) from error
-        yield temporary
-    finally:
-        if temporary.exists():
-            temporary.unlink()
-
-
-def move(temporary: Path, target: Path) -> None:
-    """Move a written file to its place in one step.
-
-    Raises:
-        UnsegError: when the system refuses.
-    """
-    try:
-        temporary.replace(target)
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    with temporary_file(target, data) as temporary:
-        move(temporary, target)
-
-
-def refuse_taken(out: Path, name: str, *, overwrite: bool) -> None:
-    """Refuse to replace a file unasked, or to write through a link out of a folder.
-
-    Args:
-        out: the output folder.
-        name: of the file, relative to it.
-        overwrite: whether a file that is there may be replaced.
-
-    Raises:
-        UnsegError: when the file may not be written.
-    """
-    target = out / name
-    if not target.parent.resolve().is_relative_to(out.resolve()):
-        raise UnsegError(
-            f"{target} would lie outside {out}, as a folder in it is a link: remove the link, or "
-            "choose another -o"
-        )
-    if target.exists() and not overwrite:
-        raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
-
-
-def cannot_write(target: Path, error: OSError) -> UnsegError:
-    """The error of a target that cannot be written."""
-    return UnsegError(
-        f"{target} cannot be written ({error.strerror or error}): check the folder's permissions "
-        "and free space, or choose another with -o"
-    )
-
-
-def remove_stale(folder: Path) -> int:
-    """Remove what killed runs left half-written; returns how many files."""
-    stale = list(folder.rglob(TEMPORARY))
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)
 
 
 def _encode_png(photo: Photo) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
-from unseg.images.reader import Photo, Pixels
+from unseg.images.photo import Photo, Pixels
 from unseg.masks.labels import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect.quality import row_blocks

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unseg import files
 from unseg.errors import UnsegError
-from unseg.images import writer as writers
-from unseg.images.reader import Photo, decode, read_bytes
+from unseg.files import read_bytes
+from unseg.images.photo import Photo
+from unseg.images.reader import decode
 from unseg.masks.boxes import Boxes
 from unseg.masks.labels import Target
 from unseg.protect.apply import at_photo_size, model_image, propose
@@ -60,11 +62,11 @@ class Drawer:
         if job.refusal is not None:
             raise UnsegError(job.refusal)
         path = self.plan.out / job.output
-        writers.refuse_taken(self.plan.out, job.output, overwrite=self.overwrite)
+        files.refuse_taken(self.plan.out, job.output, overwrite=self.overwrite)
         labels = self._labels(decode(read_bytes(job.path, job.source), job.source), job)
         stream = io.BytesIO()
         Image.fromarray(labels).save(stream, "PNG", compress_level=6)
-        writers.write_atomically(path, stream.getvalue())
+        files.write_atomically(path, stream.getvalue())
         self.drawn += 1
 
     def _boxes_of(self, job: Job) -> Boxes | None:

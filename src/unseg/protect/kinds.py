@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from unseg.errors import UnsegError
-from unseg.images.reader import Photo, Pixels, photo_of
+from unseg.images.photo import Photo, Pixels
+from unseg.images.reader import photo_of
 from unseg.masks.labels import LabelMap, labels_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from unseg.errors import UnsegError
-from unseg.images.writer import cannot_write, write_atomically
+from unseg.files import cannot_write, write_atomically
 from unseg.masks.labels import LabelRules
 from unseg.noise import Budget
 from unseg.protect.visibility import DEFAULT, Visibility

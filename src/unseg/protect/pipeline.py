@@ -20,9 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unseg import files
 from unseg.errors import UnsegError
+from unseg.files import read_bytes
 from unseg.images import writer as writers
-from unseg.images.reader import Photo, Pixels, count_pixels, decode, read_bytes
+from unseg.images.photo import Photo, Pixels
+from unseg.images.reader import count_pixels, decode
 from unseg.masks.labels import (
     LabelMap,
     LabelRules,
@@ -206,16 +209,16 @@ class Pipeline:
         record.format = writers.output_format(photo, job.source, self.settings.format)
         record.lossless = record.format != "JPEG"
         target, mask_target = self.out / job.output, self.out / job.mask
-        with writers.temporary_file(target, self._encode(item, record.format)) as temporary:
+        with files.temporary_file(target, self._encode(item, record.format)) as temporary:
             data = read_bytes(temporary, job.output)
             record.output_sha256 = hashlib.sha256(data).hexdigest()
             written = decode(data, job.output)
             del data
             self._measure(item, writers.alike(photo, written, job.output))
             mask = writers.encode_mask(item.foreground)
-            writers.write_atomically(mask_target, mask)
+            files.write_atomically(mask_target, mask)
             try:
-                writers.move(temporary, target)
+                files.move(temporary, target)
             except UnsegError:
                 mask_target.unlink()
                 raise
@@ -260,12 +263,12 @@ class Pipeline:
         """Refuse to write where it may not be; remove an earlier result that is to be replaced."""
         names = (job.output, job.mask)
         for name in names:
-            writers.refuse_taken(self.out, name, overwrite=self.overwrite)
+            files.refuse_taken(self.out, name, overwrite=self.overwrite)
         for target in (self.out / name for name in names):
             try:
                 target.unlink(missing_ok=True)
             except OSError as error:
-                raise writers.cannot_write(target, error) from error
+                raise files.cannot_write(target, error) from error
 
     def _noise_one(self, item: Item) -> None:
         assert item.view is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from unseg.errors import UnsegError
-from unseg.images import reader as readers
+from unseg.images import formats
 from unseg.images.writer import output_suffix
 from unseg.masks import labels as label_maps
 from unseg.protect.manifest import MASKS
@@ -81,7 +81,7 @@ def make_plan(
     ignored: list[str] = []
     for path, name in walk(inputs, skipped):
         suffix = path.suffix.lower()
-        if suffix not in readers.SUFFIXES | readers.UNREAD_SUFFIXES and path not in inputs:
+        if suffix not in (*formats.IMAGE_SUFFIXES, *formats.UNREAD_SUFFIXES) and path not in inputs:
             ignored.append(name)
             continue
         job = _job(path, name, masks, index, choice)
@@ -89,7 +89,7 @@ def make_plan(
     if not jobs:
         raise UnsegError(
             f"no image in {', '.join(map(str, inputs))}: expected files ending in "
-            f"{', '.join(sorted(readers.SUFFIXES))}"
+            f"{', '.join(sorted(formats.IMAGE_SUFFIXES))}"
         )
     ordered = sorted(_refuse_collisions(list(jobs.values())), key=lambda j: (j.output, j.source))
     numbered = [replace(job, group=i // batch) for i, job in enumerate(ordered)]
@@ -176,10 +176,10 @@ def _job(path: Path, name: str, masks: Path | None, index: dict[str, str], choic
     if path.exists() and not path.is_file():
         refusal = refusal or f"{printable} is no file but a pipe or device: remove it"
     suffix = ".png"
-    if path.suffix.lower() not in readers.SUFFIXES:
+    if path.suffix.lower() not in formats.IMAGE_SUFFIXES:
         refusal = refusal or (
             f"{printable} is of a kind that is not read: expected "
-            f"{', '.join(sorted(readers.SUFFIXES))}, convert it to PNG or JPEG"
+            f"{', '.join(sorted(formats.IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
         )
     else:
         try:

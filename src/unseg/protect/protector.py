@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
-from unseg.images.reader import Photo
+from unseg.images.photo import Photo
 from unseg.masks.boxes import Boxes
 from unseg.masks.labels import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
 from unseg.noise import Budget, Change

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unseg.images.reader import Photo, Pixels
+from unseg.images.photo import Photo, Pixels
 from unseg.noise import Change, measure
 
 #: Pixels worked on at a time, so that memory does not grow with the photograph.

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from unseg import files
 from unseg.errors import UnsegError
-from unseg.images import writer as writers
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, Settings, write_run
 from unseg.protect.pipeline import Pipeline
 from unseg.protect.plan import Job, Plan
@@ -32,7 +32,7 @@ def check_output(out: Path, existing: Existing) -> None:
     Raises:
         UnsegError: when it cannot be written, or holds an earlier run that is to be refused.
     """
-    with writers.temporary_file(out / MANIFEST, b""):
+    with files.temporary_file(out / MANIFEST, b""):
         pass  # the folder can be written, or this has said why not
     if existing == "refuse" and (out / MANIFEST).exists():
         raise UnsegError(
@@ -78,7 +78,7 @@ class Run:
         check_output(plan.out, existing)
         earlier: list[Record] = []
         if existing != "refuse":
-            writers.remove_stale(plan.out)
+            files.remove_stale(plan.out)
             if self.manifest.path.exists():
                 earlier, _ = self.manifest.read()
         #: Jobs of this run that an earlier one has done.

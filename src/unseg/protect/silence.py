@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
-from unseg.images.reader import decode, read_bytes
+from unseg.files import read_bytes
+from unseg.images.reader import decode
 from unseg.masks.labels import LabelRules, foreground_labels, read_label_map
 from unseg.protect.apply import model_image
 from unseg.protect.plan import Plan

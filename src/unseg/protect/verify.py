@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
-from unseg.images import reader as readers
-from unseg.images.reader import Photo, decode, read_bytes
-from unseg.images.writer import TEMPORARY, alike
+from unseg.files import TEMPORARY, read_bytes
+from unseg.images import formats
+from unseg.images.photo import Photo
+from unseg.images.reader import decode
+from unseg.images.writer import alike
 from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run
@@ -102,7 +104,7 @@ def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findi
     _check_listed(folder, records, findings)
     known = {record.source for record in records}
     for path, name in walk([place for place in originals if place.is_dir()], {folder.resolve()}):
-        if path.suffix.lower() in readers.SUFFIXES and name not in known:
+        if path.suffix.lower() in formats.IMAGE_SUFFIXES and name not in known:
             findings.unlisted.append(name)
     yield findings, len(records)
 
@@ -221,7 +223,7 @@ def _check_listed(folder: Path, records: list[Record], findings: Findings) -> No
     """Report images that no record lists, and leftovers of a killed run."""
     good = [record for record in records if record.status == "protected"]
     listed = {r.output for r in good} | {r.mask for r in good}
-    suffixes = readers.SUFFIXES | readers.UNREAD_SUFFIXES
+    suffixes = (*formats.IMAGE_SUFFIXES, *formats.UNREAD_SUFFIXES)
 
     def unreadable(error: OSError) -> None:
         findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")

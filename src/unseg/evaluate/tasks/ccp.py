@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unseg.datasets.samples import Sample, Split, read_rgb
+from unseg.datasets.samples import Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from unseg.datasets.samples import Sample, Split, box_around, read_rgb
+from unseg.datasets.samples import Sample, Split, box_around
 from unseg.errors import UnsegError
 from unseg.evaluate.clicks import (
     Mask,
@@ -22,6 +22,7 @@ from unseg.evaluate.clicks import (
 from unseg.evaluate.problem import Instances, Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.victims.base import InteractiveVictim
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 

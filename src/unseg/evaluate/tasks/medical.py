@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from unseg.datasets.base import IMAGES, MASKS, expect_files, partner
-from unseg.datasets.samples import Sample, Split, read_rgb
+from unseg.datasets.base import MASKS, expect_files
+from unseg.datasets.samples import Sample, Split
 from unseg.evaluate.problem import Instances, Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.scores import components
+from unseg.images.formats import IMAGE_SUFFIXES
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
+from unseg.masks.pairing import pair
 from unseg.provenance import sha256_files
 
 LAYOUT = "{train,test}/images/NAME.png and {train,test}/masks/NAME.png with nuclei 1..n"
@@ -71,8 +74,8 @@ def _nuclei(
 
 
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    images = expect_files(folder / "images", IMAGES, LAYOUT)
-    return [(path, partner(path, folder / "masks", MASKS, LAYOUT)) for path in images]
+    images = expect_files(folder / "images", IMAGE_SUFFIXES, LAYOUT)
+    return list(zip(images, pair(images, folder / "masks", LAYOUT, MASKS), strict=True))
 
 
 def _read(image: Path, mask: Path) -> Sample:
