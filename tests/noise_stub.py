@@ -9,8 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from unseg.protect import sources
-from unseg.protect.sources import Proposal
+from unseg.images.photo import Photo
+from unseg.images.view import at_photo_size, model_image
+from unseg.masks.labels import LabelMap
+from unseg.masks.sources import Found, MaskSource
+from unseg.masks.sources import boxes as box_masks
+from unseg.masks.sources.proposed import ProposedMask
+from unseg.masks.sources.salient import SalientMask
+from unseg.models import loaded
+from unseg.protect.noises import NoiseSource
+from unseg.protect.noises.generator import GeneratorNoise
+from unseg.protect.noises.tint import Tint
 
 
 class WaveSource:
@@ -49,33 +58,51 @@ class BatchSource(WaveSource):
         return [self.noise(*one) for one in zip(images, masks, codes, strict=True)]
 
 
-class BrightProposer:
-    """Proposes what is brighter than the mean; nothing in an image of one colour."""
+class BrightMask(MaskSource):
+    """Finds what is brighter than the mean; nothing in an image of one colour."""
 
-    sha256 = ""
+    name, summary, nothing = "salient", "what is bright", "nothing stands out"
 
-    def propose(self, image: Tensor) -> Proposal:
-        grey = image.mean(dim=0)
+    def find(self, photo: Photo, name: str) -> Found | None:
+        grey = model_image(photo).mean(dim=0)
         mask = (grey > grey.mean() + 1e-3).numpy()
-        return Proposal(mask, int(mask.any()))
+        if not mask.any():
+            return None
+        return Found(LabelMap(at_photo_size(mask.view(np.uint8), photo)))
 
-    def in_boxes(self, image: Tensor, boxes: np.ndarray) -> np.ndarray:
-        found = np.zeros(image.shape[1:], np.int32)
-        for number, (left, top, right, bottom) in enumerate(boxes.round().astype(int), 1):
-            found[top:bottom, left:right] = number
-        return found
+
+def fill_boxes(base: object, image: Tensor, boxes: Tensor) -> Tensor:
+    """Every box is its own mask."""
+    found = torch.zeros(image.shape[1:], dtype=torch.int64)
+    for number, (left, top, right, bottom) in enumerate(boxes.round().int().tolist(), 1):
+        found[top:bottom, left:right] = number
+    return found
+
+
+def noises(model: object) -> list[NoiseSource]:
+    """The product's noise sources around a stand-in for the generator."""
+    return [Tint(), GeneratorNoise(model)]  # type: ignore[arg-type]
 
 
 def install(monkeypatch: pytest.MonkeyPatch | None = None, amplitude: float = 1.0) -> None:
-    """Make ``unseg protect`` load the stand-ins."""
+    """Make the package load the stand-ins: the generator, what finds masks, and the base."""
+    source = BatchSource(amplitude)
+    source.base = object()  # type: ignore[attr-defined]
 
-    def load(name: str, device: str, salience: str) -> tuple[BatchSource, BrightProposer]:
-        return BatchSource(amplitude), BrightProposer()
+    def load_generator(name: str = "default", device: str = "cpu") -> BatchSource:
+        return source
 
-    if monkeypatch is None:
-        sources.load_models = load
-    else:
-        monkeypatch.setattr(sources, "load_models", load)
+    changes: list[tuple[object, str, object]] = [
+        (loaded, "load_generator", load_generator),
+        (SalientMask, "load", classmethod(lambda cls, models: BrightMask())),
+        (ProposedMask, "load", classmethod(lambda cls, models: None)),
+        (box_masks, "masks_of_boxes", fill_boxes),
+    ]
+    for owner, name, value in changes:
+        if monkeypatch is None:
+            setattr(owner, name, value)
+        else:
+            monkeypatch.setattr(owner, name, value)
 
 
 def photo(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:

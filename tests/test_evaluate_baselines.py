@@ -25,6 +25,8 @@ from unseg.noise import Budget
 class Blocks(nn.Module):
     """Stands in for a generator: a sign per channel that follows the mask."""
 
+    model_id, sha256 = "blocks", "0" * 64
+
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain))

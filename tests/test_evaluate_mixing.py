@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 
+from noise_stub import fill_boxes
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import build_condition, condition_names
@@ -21,8 +21,12 @@ from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
+from unseg.images.photo import Photo
+from unseg.masks.labels import LabelMap
+from unseg.masks.sources import Found, MaskSource
+from unseg.masks.sources import boxes as box_masks
+from unseg.masks.sources.whole import WholeImage
 from unseg.noise import Budget
-from unseg.protect.sources import Proposal
 
 BUDGET = Budget(8, 2)
 STREET = Problem("semantic", ("Sky", "Road", "Car"))
@@ -110,19 +114,16 @@ def test_one_class_of_a_binary_problem_leaves_the_truth() -> None:
     assert (after.image[mask] == 120).all() and (after.image[~mask] != 120).any()
 
 
-class Halves:
-    """Proposes the left half of wide images, and nothing in others."""
+class Halves(MaskSource):
+    """Finds the left half of wide images, and nothing in others."""
 
-    def propose(self, image: torch.Tensor) -> Proposal:
-        mask = np.zeros(image.shape[1:], bool)
-        mask[:, : mask.shape[1] // 2] = mask.shape[1] > mask.shape[0]
-        return Proposal(mask, 1)
+    name, summary, nothing = "halves", "the left half", "not wide"
 
-    def in_boxes(self, image: torch.Tensor, boxes: np.ndarray) -> np.ndarray:
-        found = np.zeros(image.shape[1:], np.int32)
-        for number, (left, top, right, bottom) in enumerate(boxes.astype(int), 1):
-            found[top:bottom, left:right] = number
-        return found
+    def find(self, photo: Photo, name: str) -> Found | None:
+        width, height = photo.size
+        mask = np.zeros((height, width), np.uint8)
+        mask[:, : width // 2] = width > height
+        return Found(LabelMap(mask))
 
 
 def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
@@ -130,7 +131,7 @@ def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
     mask[:, 15:] = True
     grey = np.full((12, 20, 3), 120, np.uint8)
     pair = [Sample("a", grey, mask), Sample("b", grey[:, :12], mask[:, :12])]
-    condition = Proposed(Uniform(budget=Budget(8, 0)), Halves())
+    condition = Proposed(Uniform(budget=Budget(8, 0)), [Halves(), WholeImage()])
     wide, square = condition.publish(pair, BINARY, 0)
     assert (wide.image[:, 10:] == 120).all() and (wide.image[:, :10] != 120).any()
     np.testing.assert_array_equal(wide.class_map, mask)
@@ -140,12 +141,13 @@ def test_noise_goes_into_proposed_masks_and_the_truth_stays() -> None:
     assert change.inside == 8 and change.outside == 0
 
 
-def test_noise_goes_into_what_lies_in_boxes() -> None:
+def test_noise_goes_into_what_lies_in_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_masks, "masks_of_boxes", fill_boxes)
     mask = np.zeros((12, 20), dtype=bool)
     mask[2, 3:6] = mask[2:8, 3] = True  # an angle: its box is larger
     mask[9:11, 15:18] = True
     one = Sample("a", np.full((12, 20, 3), 120, np.uint8), mask)
-    condition = Boxed(Uniform(budget=Budget(8, 0)), Halves())
+    condition = Boxed(Uniform(budget=Budget(8, 0)), object())  # type: ignore[arg-type]
     [after] = condition.publish([one], BINARY, 0)
     boxes = np.zeros_like(mask)
     boxes[2:8, 3:6] = boxes[9:11, 15:18] = True

@@ -12,16 +12,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from unseg.errors import UnsegError
-from unseg.masks.labels import (
-    LOUD,
-    MAX_REGIONS,
-    QUIET,
-    LabelMap,
-    LabelRules,
-    find_regions,
-    read_label_map,
-    void_share,
-)
+from unseg.masks.labels import LabelMap, read_label_map
+from unseg.masks.regions import LOUD, MAX_REGIONS, QUIET, LabelRules, regions_of, void_share
 
 
 def labels(values: object, wide: bool = False) -> LabelMap:
@@ -29,7 +21,7 @@ def labels(values: object, wide: bool = False) -> LabelMap:
 
 
 def foreground(values: object, rules: LabelRules | None = None, wide: bool = False) -> list:
-    return find_regions(labels(values, wide), rules or LabelRules()).foreground.astype(int).tolist()
+    return regions_of(labels(values, wide), rules or LabelRules()).foreground.astype(int).tolist()
 
 
 @pytest.mark.parametrize(
@@ -60,30 +52,30 @@ def test_255_is_an_instance_in_wide_maps_unless_it_is_named_void() -> None:
 
 
 def test_classes_get_a_region_each() -> None:
-    regions = find_regions(labels([[0, 3, 5], [5, 3, 255]]), LabelRules(target="class"))
+    regions = regions_of(labels([[0, 3, 5], [5, 3, 255]]), LabelRules(target="class"))
     assert regions.count == 2
     assert regions.index.tolist() == [[0, 1, 2], [2, 1, 0]]
     assert regions.codes == (2, 4)
 
 
 def test_a_class_has_one_code_in_every_image() -> None:
-    alone = find_regions(labels([[0, 5], [5, 5]]), LabelRules(target="class"))
+    alone = regions_of(labels([[0, 5], [5, 5]]), LabelRules(target="class"))
     assert alone.codes == (4,) and alone.index.tolist() == [[0, 1], [1, 1]]
     rules = LabelRules(target="class", background=None)
     # Where every label is a class, the first is told by the noise it lacks, as background is.
-    assert find_regions(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
-    assert find_regions(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
-    named = find_regions(labels([[0, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
+    assert regions_of(labels([[0, 5], [5, 255]]), rules).codes == (QUIET, 5)
+    assert regions_of(labels([[0, 0], [0, 0]]), rules).count == 0  # alone it is protected
+    named = regions_of(labels([[0, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
     assert named.codes == (0, 5)  # the same code for 5 where there is no 0
-    other = find_regions(labels([[2, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
+    other = regions_of(labels([[2, 5], [3, 3]]), LabelRules(target="class", classes=(0, 5)))
     assert other.codes == (5,)
-    first = find_regions(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
+    first = regions_of(labels([[0, 1], [1, 1]]), LabelRules(target="class"))
     assert first.count == 0  # the union's prompt, and its code
 
 
 def test_where_some_labels_are_silent_the_others_share_one_texture() -> None:
     rules = LabelRules(target="class", background=None, silent=(1, 4))
-    found = find_regions(labels([[0, 1, 5], [4, 255, 5]]), rules)
+    found = regions_of(labels([[0, 1, 5], [4, 255, 5]]), rules)
     assert found.codes == (QUIET, LOUD)
     assert found.index.tolist() == [[2, 1, 2], [1, 0, 2]]
     assert not found.foreground[1, 1]
@@ -91,32 +83,32 @@ def test_where_some_labels_are_silent_the_others_share_one_texture() -> None:
 
 def test_every_class_gets_a_region_when_there_is_no_background() -> None:
     rules = LabelRules(target="class", background=None)
-    regions = find_regions(labels([[0, 3], [5, 255]]), rules)
+    regions = regions_of(labels([[0, 3], [5, 255]]), rules)
     assert regions.count == 3 and regions.index.tolist() == [[1, 2], [3, 0]]
 
 
 def test_instances_are_ids_in_wide_maps_and_pieces_in_others() -> None:
     values = [[1, 0, 1], [1, 0, 0], [0, 0, 2]]
     rules = LabelRules(target="instance")
-    wide = find_regions(labels(values, wide=True), rules)
+    wide = regions_of(labels(values, wide=True), rules)
     assert wide.index.tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 2]]
-    pieces = find_regions(labels(values), rules)
+    pieces = regions_of(labels(values), rules)
     assert pieces.count == 3 and len(set(pieces.index[pieces.index > 0])) == 3
     assert pieces.index[0, 0] == pieces.index[1, 0] != pieces.index[0, 2]
 
 
 def test_diagonal_neighbours_are_one_piece() -> None:
-    regions = find_regions(labels([[1, 0, 0], [0, 1, 0], [0, 0, 1]]), LabelRules(target="instance"))
+    regions = regions_of(labels([[1, 0, 0], [0, 1, 0], [0, 0, 1]]), LabelRules(target="instance"))
     assert regions.count == 0 and not regions.index.any()  # one piece is the union itself
 
 
 def test_regions_too_small_or_too_many_share_the_unions_prompt() -> None:
     values = np.zeros((1024, 1024), np.int32)
     values[:3, :3], values[100:104, 100:104], values[500:900, 500:900] = 1, 2, 3
-    regions = find_regions(LabelMap(values), LabelRules(target="class"))
+    regions = regions_of(LabelMap(values), LabelRules(target="class"))
     assert regions.count == 2 and regions.foreground[0, 0] and regions.index[0, 0] == 0
     many = np.arange(1, 401).reshape(20, 20)
-    assert find_regions(labels(many, wide=True), LabelRules(target="instance")).count == MAX_REGIONS
+    assert regions_of(labels(many, wide=True), LabelRules(target="instance")).count == MAX_REGIONS
 
 
 def test_void_share_counts_only_what_is_taken_for_background() -> None:
@@ -241,11 +233,11 @@ def test_real_data_sets(data_dir: Path) -> None:
     path = next((data_dir / "camvid" / "SegmentationClass").glob("*.png"))
     camvid = read_label_map(path)
     rules = LabelRules(target="class", background=None)
-    regions = find_regions(camvid, rules)
+    regions = regions_of(camvid, rules)
     assert np.array_equal(regions.foreground, camvid.values != 255)
     assert 3 < regions.count <= 11
     path = next((data_dir / "dsb2018" / "test" / "masks").glob("*.png"))
     nuclei = read_label_map(path)
-    regions = find_regions(nuclei, LabelRules(target="instance"))
+    regions = regions_of(nuclei, LabelRules(target="instance"))
     assert nuclei.wide and regions.count <= nuclei.values.max()
     assert np.array_equal(regions.foreground, nuclei.values > 0)

@@ -11,16 +11,18 @@ import torch
 from PIL import ExifTags, Image
 
 import unseg
-from noise_stub import BrightProposer, WaveSource, photo
+from noise_stub import BrightMask, WaveSource, fill_boxes, noises, photo
 from unseg import Budget, Protector
 from unseg.errors import UnsegError
+from unseg.masks.sources import boxes as box_masks
+from unseg.masks.sources.whole import WholeImage
 
 MASK = photo()[..., 0] > 140
 
 
 @pytest.fixture
 def protector() -> Protector:
-    return Protector(WaveSource(), BrightProposer())
+    return Protector(noises(WaveSource()), [BrightMask(), WholeImage()], base=object())
 
 
 def within(
@@ -110,11 +112,12 @@ def test_targets_give_different_noise(protector: Protector) -> None:
 
 def test_without_a_mask_it_is_proposed(protector: Protector) -> None:
     result = protector.protect(photo())
-    assert result.mask_source == "proposal" and 0 < result.mask.mean() < 1
+    assert result.mask_source == "salient" and 0 < result.mask.mean() < 1
     flat = protector.protect(np.full((20, 20, 3), 90, np.uint8))
     assert flat.mask_source == "whole-image" and flat.mask.all()
     empty = protector.protect(photo(), np.zeros_like(MASK))
-    assert empty.mask_source == "whole-image" and empty.change.inside == 8
+    assert empty.mask_source == "given" and empty.noise is None and empty.psnr is None
+    assert np.array_equal(empty.image, photo())
 
 
 def test_a_pixel_alone_can_be_protected(protector: Protector) -> None:
@@ -122,8 +125,9 @@ def test_a_pixel_alone_can_be_protected(protector: Protector) -> None:
     assert result.change.inside == 8 and result.ssim is None
 
 
-def test_boxes_become_a_mask_of_the_images_size() -> None:
-    protector = Protector(WaveSource(), BrightProposer())
+def test_boxes_become_a_mask_of_the_images_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_masks, "masks_of_boxes", fill_boxes)
+    protector = Protector(noises(WaveSource()), [BrightMask(), WholeImage()], base=object())
     mask = protector.mask_of_boxes(photo(), [(6, 4, 18, 12), (30, 20, 45, 30)])
     assert mask.shape == (40, 60) and mask.dtype == np.uint16
     assert (mask[4:12, 6:18] == 1).all() and (mask[20:30, 30:45] == 2).all()
@@ -133,7 +137,7 @@ def test_boxes_become_a_mask_of_the_images_size() -> None:
         with pytest.raises(UnsegError, match="boxes"):
             protector.mask_of_boxes(photo(), boxes)  # type: ignore[arg-type]
     with pytest.raises(UnsegError, match="reads boxes"):
-        Protector(WaveSource()).mask_of_boxes(photo(), [(0, 0, 9, 9)])
+        Protector(noises(WaveSource())).mask_of_boxes(photo(), [(0, 0, 9, 9)])
 
 
 @pytest.mark.parametrize(
@@ -150,8 +154,14 @@ def test_boxes_become_a_mask_of_the_images_size() -> None:
         (torch.full((3, 4, 4), torch.nan), None, "run from nan"),
         (Image.new("CMYK", (4, 4)), None, "mode CMYK"),
         (photo(), MASK[1:], "the mask is 60x39 but the image is 60x40"),
-        (photo(), MASK[..., None], "the mask has shape .* expected .H, W. of bool or integers"),
-        (photo(), MASK.astype(float), "dtype float64: expected .H, W. of bool"),
+        (
+            photo(),
+            MASK[..., None],
+            "the mask has shape .* expected .H, W. of bool, integers or floats",
+        ),
+        (photo(), MASK * 1.5, "floats run from 0 to 1.5 and are not whole: expected a soft mask"),
+        (photo(), MASK * np.nan, "not finite"),
+        (photo(), MASK.astype(complex), "dtype complex128: expected .H, W. of bool"),
         (photo(), -MASK.astype(int), "negative labels"),
     ],
 )
@@ -163,9 +173,9 @@ def test_wrong_inputs_say_what_would_work(
 
 
 def test_without_proposer_a_mask_is_needed() -> None:
-    protector = Protector(WaveSource())
+    protector = Protector(noises(WaveSource()))
     assert repr(protector) == "Protector(model='waves')"
-    with pytest.raises(UnsegError, match="no mask was given and there is no proposer"):
+    with pytest.raises(UnsegError, match="no mask was given and there is nothing to find one"):
         protector.protect(photo())
 
 

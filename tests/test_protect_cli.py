@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from noise_stub import install, photo
-from unseg.protect import pipeline
+from unseg.protect import core, pipeline
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -112,17 +112,21 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     code, text, _ = cli(*line)
     assert code == 0
     found = records(out)
-    assert found["a.jpg"]["mask_source"] == "proposal"
+    assert found["a.jpg"]["mask_source"] == "salient"
     assert found["a.jpg"]["mask_note"] == "no mask file for this image"
-    assert found["b.png"]["mask_source"] == "whole-image"
-    assert found["b.png"]["mask_note"] == "the mask file has no foreground"
-    assert found["b.png"]["foreground_share"] == 1
+    # The owner says that there is nothing in it: a negative image of a data set stays as it is.
+    negative = found.pop("b.png")
+    assert negative["status"] == "unchanged" and negative["mask_source"] == "file"
+    assert negative["mask_note"] == "the mask has no foreground, so there is nothing to protect"
+    assert negative["foreground_share"] == 0 and negative["noise"] is None
+    assert np.array_equal(Image.open(out / "b.png"), Image.open(photos / "b.png"))
     assert found["flat.png"]["mask_source"] == "whole-image"
-    assert found["flat.png"]["mask_note"] == "no mask file for this image; nothing was proposed"
-    assert found["sub/c.webp"]["mask_note"].startswith("93% of the mask file is void")
+    assert found["flat.png"]["mask_note"] == "no mask file for this image; nothing stands out"
+    assert found["sub/c.webp"]["mask_note"].startswith("93% of the mask is void")
     totals = json.loads(text)["totals"]
-    assert totals["mask_sources"] == {"file": 3, "proposal": 1, "whole-image": 2}
+    assert totals["mask_sources"] == {"file": 4, "salient": 1, "whole-image": 1}
     assert totals["without_mask_file"] == 2 and totals["ignored_files"] == 1
+    assert totals["protected"] == 5 and totals["unchanged"] == 1
     for record in found.values():
         assert (
             record["change"]["inside"] == 8 and record["source_sha256"] != record["output_sha256"]
@@ -133,7 +137,7 @@ def test_without_masks_they_are_proposed(cli: Cli, photos: Path, tmp_path: Path)
     assert cli("protect", photos / "a.jpg", photos / "b.png", "-o", tmp_path / "out")[0] == 0
     found = records(tmp_path / "out")
     assert set(found) == {"a.jpg", "b.png"}
-    assert {r["mask_source"] for r in found.values()} == {"proposal"}
+    assert {r["mask_source"] for r in found.values()} == {"salient"}
     assert all(r["mask_note"] is None for r in found.values())
 
 
@@ -273,7 +277,7 @@ def test_a_violated_bound_leaves_no_file(
     def too_much(item_photo: Any, *_: object) -> np.ndarray:
         return item_photo.pixels ^ 16
 
-    monkeypatch.setattr(pipeline, "add_noise", too_much)
+    monkeypatch.setattr(core, "add_noise", too_much)
     out = tmp_path / "out"
     code, _, err = cli("protect", photos, "-o", out)
     assert code == 1 and "changed by 16 inside and 16 outside the mask, over the budget" in err
@@ -295,9 +299,9 @@ def test_a_defect_is_reported_for_its_image(
     def broken(photo: Any, *_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(pipeline, "add_noise", broken)
+    monkeypatch.setattr(core, "add_noise", broken)
     code, _, err = cli("protect", photos / "a.jpg", "-o", tmp_path / "out")
-    assert code == 1 and "a.jpg failed in compose (ZeroDivisionError: oh): report this" in err
+    assert code == 1 and "a.jpg failed in protect (ZeroDivisionError: oh): report this" in err
 
 
 @pytest.mark.parametrize(
@@ -359,7 +363,7 @@ def test_a_full_disk_ends_the_run_in_one_line(
 
     genuine = pipeline.Pipeline.write
 
-    def write(self: pipeline.Pipeline, item: pipeline.Item) -> None:
+    def write(self: pipeline.Pipeline, item: pipeline.ImageInWork) -> None:
         genuine(self, item)
         monkeypatch.setattr(os, "fsync", full)
 

@@ -15,11 +15,16 @@ from typer.testing import CliRunner
 
 from unseg.cli import demo as module
 from unseg.cli.main import app
-from unseg.protect import sources
+from unseg.images.photo import Photo
+from unseg.masks.labels import LabelMap
+from unseg.masks.sources import Found, MaskSource
+from unseg.masks.sources.proposed import ProposedMask
+from unseg.masks.sources.salient import SalientMask
+from unseg.models import loaded
 
 
 class Stripes:
-    """Horizontal stripes, and the middle third of the image as its foreground."""
+    """Horizontal stripes."""
 
     model_id = "stripes"
     sha256 = "0" * 64
@@ -28,16 +33,24 @@ class Stripes:
         rows = torch.arange(image.shape[1]) // 4 % 2 * 2.0 - 1
         return rows[None, None, :, None].expand(len(masks), *image.shape)
 
-    def propose(self, image: Tensor) -> sources.Proposal:
-        mask = np.zeros(image.shape[1:], dtype=bool)
-        mask[:, mask.shape[1] // 3 : 2 * mask.shape[1] // 3] = True
-        return sources.Proposal(mask, 1)
+
+class Middle(MaskSource):
+    """The middle third of every image."""
+
+    name, summary, nothing = "middle", "the middle third", "nothing in the middle"
+
+    def find(self, photo: Photo, name: str) -> Found | None:
+        width, height = photo.size
+        mask = np.zeros((height, width), np.uint8)
+        mask[:, width // 3 : 2 * width // 3] = 1
+        return Found(LabelMap(mask))
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    stripes = Stripes()
-    monkeypatch.setattr(sources, "load_models", lambda *names: (stripes, stripes))
+    monkeypatch.setattr(loaded, "load_generator", lambda *names: Stripes())
+    monkeypatch.setattr(SalientMask, "load", classmethod(lambda cls, models: Middle()))
+    monkeypatch.setattr(ProposedMask, "load", classmethod(lambda cls, models: None))
 
 
 def test_the_demo_protects_verifies_and_draws(stand_in: None, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noise_stub import WaveSource
+from noise_stub import WaveSource, noises
 from unseg.images.photo import Photo
-from unseg.masks.labels import Regions
+from unseg.masks.regions import Regions
 from unseg.noise import Budget, compose, quantise
-from unseg.protect.apply import noise_fields, view
+from unseg.protect.core import noise_fields
 from unseg.protect.quality import ssim
+from unseg.protect.view import view
 from unseg.protect.visibility import SIMILARITY, Visibility, soften
 
 
@@ -83,6 +84,8 @@ def test_fields_are_softened_by_the_budget_they_will_get() -> None:
     choices: list[tuple[Budget, Visibility]] = [
         (Budget(8, 2), "strong"), (Budget(8, 2), "normal"), (Budget(1, 1), "normal"),
     ]  # fmt: skip
-    strong, wide, narrow = (noise_fields(WaveSource(), [shown], *choice)[0] for choice in choices)
+    strong, wide, narrow = (
+        noise_fields(noises(WaveSource()), [shown], *choice)[0][1] for choice in choices
+    )
     assert float(wide.abs().mean()) < 0.5
     assert torch.equal(narrow, strong)  # one step is hidden anyway

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from unseg.errors import UnsegError
 
+AnyPath = str | os.PathLike[str]
+
 #: Name pattern of files that are being written.
 TEMPORARY = ".unseg-*.tmp"
 #: Largest file, in bytes: its bytes are held in memory once.
@@ -119,7 +121,8 @@ def temporary_file(target: Path, data: bytes | Callable[[Path], None] = b"") -> 
             raise cannot_write(target, error) from error
         yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def move(temporary: Path, target: Path) -> None:

@@ -34,6 +34,31 @@ class Budget:
             if not (math.isfinite(value) and 0 <= value <= 255):
                 raise ValueError(f"budget {name} is {value}: expected 8-bit steps in 0..255")
 
+    @classmethod
+    def of(cls, value: Budget | float | tuple[float, float]) -> Budget:
+        """A budget from what a caller gives: itself, a pair, or the foreground's number alone.
+
+        The background then has a quarter of it, as in the paper.
+
+        Raises:
+            TypeError: when it is none of these.
+            ValueError: when a number is out of range.
+
+        Example:
+            >>> Budget.of(4), Budget.of((8, 0))
+            (Budget(foreground=4.0, background=1.0), Budget(foreground=8.0, background=0.0))
+        """
+        if isinstance(value, Budget):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return cls(float(value), value / 4)
+        if isinstance(value, tuple | list) and len(value) == 2:
+            return cls(float(value[0]), float(value[1]))
+        raise TypeError(
+            "expected a Budget, a number of 8-bit steps, or (foreground, background), not "
+            f"{type(value).__name__}"
+        )
+
     def amplitude(self, mask: Tensor) -> Tensor:
         """Largest change at every pixel, in 8-bit steps, for a mask in [0, 1] of any shape."""
         return mask * self.foreground + (1 - mask) * self.background

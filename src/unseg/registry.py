@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from unseg.errors import UnsegError
 from unseg.provenance import sha256_file
@@ -51,7 +51,7 @@ class Registry(Mapping[str, Spec], Generic[T]):
         Counter({'a': 2})
     """
 
-    def __init__(self, kind: str, base: type[T], entries: Mapping[str, str | Spec]) -> None:
+    def __init__(self, kind: str, base: type, entries: Mapping[str, str | Spec]) -> None:
         self.kind, self.base = kind, base
         self._entries = {
             name: Spec(entry) if isinstance(entry, str) else entry
@@ -121,7 +121,7 @@ class Registry(Mapping[str, Spec], Generic[T]):
         implied = self[name].settings if name in self else {}
         own = name not in self
         try:
-            made = factory(**{**implied, **settings})
+            made: Any = factory(**{**implied, **settings})
         except UnsegError:
             raise
         except Exception as error:  # of a user's own thing it may be any
@@ -136,7 +136,7 @@ class Registry(Mapping[str, Spec], Generic[T]):
                 f"{self.kind} {name} gave a {type(made).__name__}: expected a class derived from "
                 f"{self.base.__module__}.{self.base.__qualname__}, or a function that returns one"
             )
-        return made
+        return cast("T", made)
 
     def origin(self, name: str) -> dict[str, str]:
         """What tells a user's own thing from another of the same name: its place and file.

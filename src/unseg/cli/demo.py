@@ -117,22 +117,38 @@ def demo(
 
       unseg demo -o demo-output
     """
-    from unseg.cli.protect import protect
-    from unseg.cli.verify import verify
-    from unseg.protect.manifest import Manifest
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unseg.progress import Update
+    from unseg.protect.folder import protect_folder
+    from unseg.protect.verify import verify_folder
 
     originals, protected = out / "originals", out / "protected"
     try:
         copy_photographs(originals)
     except OSError as error:
         raise UnsegError(f"{out} cannot be written ({error}): give another folder as -o") from error
-    protect([originals], protected, overwrite=True)
-    verify(protected, [originals])
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("protecting")
+
+        def shown(update: Update) -> None:
+            bar.update(task, completed=update.done, total=update.total)
+
+        report = protect_folder(originals, protected, existing="overwrite", progress=shown)
+        findings = verify_folder(protected, originals)
+    for line in [r.error for r in report.errors] + [p.text for p in findings.problems]:
+        typer.secho(f"unseg: {line}", fg="red", err=True)
     sheet = draw_panels(out)
-    records, _ = Manifest(protected).read()
-    seconds = sum(record.seconds for record in records) / len(records)
+    totals = report.totals
     typer.echo(f"photographs:   {originals}")
     typer.echo(f"protected:     {protected}")
     typer.echo(f"panels:        {out / 'panels'}")
     typer.echo(f"contact sheet: {sheet}")
-    typer.echo(f"{seconds:.1f} seconds per image, masks proposed by the model itself")
+    typer.echo(
+        f"{totals['protected']} of {totals['images']} protected, {findings.checked} verified, "
+        f"{len(findings.problems)} problems; {totals['seconds_per_image']} seconds per image, with "
+        "masks that the models found"
+    )
+    if not (report.ok and findings.ok):
+        raise typer.Exit(1)

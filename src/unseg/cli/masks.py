@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from unseg.cli.protect import SALIENCE_HELP
+from unseg.cli.protect import FIND_HELP, SALIENCE_HELP
 from unseg.errors import UnsegError
-
-if TYPE_CHECKING:
-    from unseg.protect.draw import Drawer
 
 
 def masks(
@@ -30,8 +27,11 @@ def masks(
     ] = None,
     target: Annotated[
         Literal["union", "class", "instance"],
-        typer.Option(help="One mask in all, the boxes' classes, or a number a box (16 bits)."),
+        typer.Option(help="One mask for all, the boxes' classes, or a number a box (16 bits)."),
     ] = "union",
+    find: Annotated[
+        str, typer.Option(metavar="NAME,...", help=FIND_HELP)
+    ] = "salient,proposed,whole-image",
     model: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="The generator whose base SAM is asked.")
     ] = "default",
@@ -43,7 +43,7 @@ def masks(
 ) -> None:
     """Draw masks for unseg protect: from boxes, or of what stands out.
 
-    A box a person (or car, or nucleus) is enough: the base SAM finds the outline inside it.
+    One box around each person (or car, or nucleus) is enough: the base SAM finds the outline in it.
     Correct what is wrong in any drawing program, and give the folder to unseg protect --masks.
     Exit codes: 0 done, 1 some images failed, 2 nothing was started.
 
@@ -55,36 +55,32 @@ def masks(
 
       unseg masks photos -o masks
     """
-    from unseg.masks.boxes import read_boxes
-    from unseg.protect.draw import Drawer
-    from unseg.protect.plan import make_plan
-    from unseg.protect.sources import load_models, pick_device
-
     if boxes is None and target != "union":
         raise UnsegError(f"--target {target} needs --boxes: proposals have no classes")
-    given = None if boxes is None else read_boxes(boxes)
-    plan = make_plan(inputs, output)
-    _, proposer = load_models(model, pick_device(device), salience)
-    drawer = Drawer(plan, proposer, given, target, overwrite=overwrite)
-    if not drawer.jobs:
-        raise UnsegError(f"--boxes {boxes} has no box for any of the {len(plan.jobs)} images")
-    errors = _progress(drawer)
-    typer.echo(f"{drawer.drawn} masks in {output}; protect with --masks {output}")
-    if drawer.without:
-        typer.echo(f"{drawer.without} images have no box and got no mask")
-    if errors:
-        raise typer.Exit(1)
-
-
-def _progress(drawer: Drawer) -> list[str]:
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    console, errors = Console(stderr=True), []
-    for job in track(drawer.jobs, "drawing", console=console):
-        try:
-            drawer.draw(job)
-        except UnsegError as error:
-            errors.append(str(error))
-            console.print(f"[red]error[/red] {error}", highlight=False, soft_wrap=True)
-    return errors
+    from unseg.progress import Update
+    from unseg.protect.draw import draw_masks
+    from unseg.protect.settings import Settings
+
+    settings = Settings(
+        target=target, find=tuple(part.strip() for part in find.split(",") if part.strip()),
+        model=model, salience=salience, device=device,
+    )  # fmt: skip
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("drawing")
+
+        def shown(update: Update) -> None:
+            bar.update(task, completed=update.done, total=update.total)
+            if update.item is not None:
+                typer.secho(f"unseg: {update.item}", fg="red", err=True)
+
+        drawn = draw_masks(
+            inputs, output, settings, boxes=boxes, overwrite=overwrite, progress=shown
+        )
+    typer.echo(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
+    if drawn.without:
+        typer.echo(f"{len(drawn.without)} images have no box and got no mask")
+    if drawn.errors:
+        raise typer.Exit(1)

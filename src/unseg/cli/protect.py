@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,15 +11,17 @@ import typer
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
-    from unseg.masks.labels import LabelRules
-    from unseg.protect.manifest import Settings
-    from unseg.protect.plan import Plan
-    from unseg.protect.run import Run
-    from unseg.protect.sources import NoiseSource
+    from unseg.progress import Update
+    from unseg.protect.folder import Existing, FolderReport
+    from unseg.protect.settings import Settings
 
 SALIENCE_HELP = (
-    "What finds the foreground where no mask is given: the shipped head, none (the base's own "
-    "proposals), or one of unseg train-salience."
+    "The head that finds what stands out: the shipped one, none (the base SAM's own proposals "
+    "instead), or a file from unseg train-salience."
+)
+FIND_HELP = (
+    "What finds the objects where you give no mask, in this order: salient (what stands out), "
+    "proposed (what looks like an object), whole-image, or your own module:Name."
 )
 
 
@@ -34,8 +35,14 @@ def protect(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of mask PNGs with the images' stems (unseg masks makes some). Without: "
-            "what stands out, which protects less."
+            help="Folder of masks with the images' names (unseg masks makes some). Images without "
+            "one are protected where --find says, which protects less."
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO file (.json) or folder of YOLO files (.txt); the base SAM draws outlines."
         ),
     ] = None,
     eps: Annotated[
@@ -46,10 +53,11 @@ def protect(
     ] = 2.0,
     target: Annotated[
         Literal["union", "class", "instance"],
-        typer.Option(help="One mask prompt in all, one a class, or one an instance."),
+        typer.Option(help="One mask prompt for all objects, one for each class, or one for each."),
     ] = "union",
     classes: Annotated[
-        str | None, typer.Option(help="Labels that are foreground, e.g. 6,15. Without: all.")
+        str | None,
+        typer.Option(help="Labels to protect, for example 6,15. All of them if not given."),
     ] = None,
     void: Annotated[
         str,
@@ -58,21 +66,21 @@ def protect(
         ),
     ] = "auto",
     background: Annotated[
-        str, typer.Option(help="Background label, 0; or none when 0 is a class.")
+        str, typer.Option(help="Background label: 0, or none when 0 is a class.")
     ] = "0",
     silent: Annotated[
         str,
         typer.Option(
             metavar="auto|first|LABELS",
             help="With --target class --background none: labels that carry no noise, e.g. 0,1,4, "
-            "while the others share one texture; auto chooses them, first gives every class a "
-            "texture of its own and none to label 0.",
+            "while the others share one texture. auto chooses them; first gives every class a "
+            "texture of its own, and label 0 none.",
         ),
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
         typer.Option(
-            help="How much of the bound is used where the noise would be seen most: strong uses "
+            help="How much of the bound is used where the noise would be seen most; strong uses "
             "all of it everywhere."
         ),
     ] = "normal",
@@ -80,6 +88,9 @@ def protect(
         Literal["png", "webp", "same"],
         typer.Option(help="png and webp are lossless; same keeps JPEG, which is not."),
     ] = "png",
+    find: Annotated[
+        str, typer.Option(metavar="NAME,...", help=FIND_HELP)
+    ] = "salient,proposed,whole-image",
     model: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A shipped model, or a .safetensors file.")
     ] = "default",
@@ -87,8 +98,11 @@ def protect(
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    batch: Annotated[
-        int, typer.Option(min=1, max=256, help="Images in one pass of the model.")
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size", "--batch", min=1, max=256, help="Images in one pass of the model."
+        ),
     ] = 1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -100,10 +114,12 @@ def protect(
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
 ) -> None:
-    """Add bounded, nearly invisible noise to images, so that models cannot learn from them.
+    """Add bounded noise to images, so that segmentation models cannot learn from them.
 
     Originals are never touched. What was done to each image is in OUT/unseg-manifest.jsonl.
-    Exit codes: 0 every image is protected, 1 some are not, 2 nothing was started.
+    An image whose mask has no foreground has nothing to protect and is written as it is.
+    Exit codes: 0 all images were dealt with, 1 some failed or none needed protection, 2 nothing
+    was started.
 
     Examples:
 
@@ -121,46 +137,45 @@ def protect(
 
       unseg protect a.jpg b.png -o protected --format same --json
     """
-    settings = _settings(
-        masks, eps, eps_bg, target, classes, void, background, silent, format, batch, visibility
-    )
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume exclude each other: give one of them")
-
-    from unseg.protect.plan import make_plan
-    from unseg.protect.run import Existing, Run, check_output
-    from unseg.protect.sources import load_models, pick_device
-
-    plan = make_plan(inputs, output, masks, format, batch)
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
-    chosen = pick_device(device)
-    source, proposer = load_models(model, chosen, salience)
-    settings = replace(settings, salience=proposer.sha256)
-    if silent == "auto" and target == "class" and background == "none":
-        check_output(plan.out, existing)  # the run would say so, but only after half a minute
-        found = _chosen_silent(plan, settings.rules, source, resume=resume, quiet=as_json)
-        settings = replace(settings, rules=replace(settings.rules, silent=found))
-    run = Run(plan, settings, source, proposer, existing=existing, device=chosen)
-    errors = _progress(run, quiet=as_json)
-    summary = run.finish()
+    settings = _settings(
+        eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
+        target=target, visibility=visibility, format=format, batch_size=batch_size,
+        find=tuple(part.strip() for part in find.split(",") if part.strip()),
+        model=model, salience=salience, device=device,
+    )  # fmt: skip
+
+    from unseg.protect.folder import protect_folder
+
+    with _Shown(quiet=as_json) as shown:
+        report = protect_folder(
+            inputs, output, settings, masks=masks, boxes=boxes, existing=existing,
+            progress=shown.update,
+        )  # fmt: skip
     if as_json:
-        content = {"output": str(output), "errors": errors, **summary}
+        errors = [{"source": one.source, "error": one.error} for one in report.errors]
+        content = {
+            "output": str(output),
+            "errors": errors,
+            "unused_masks": report.unused_masks,
+            **report.description,
+        }
         typer.echo(json.dumps(content, indent=2))
     else:
-        _print_summary(output, summary)
-    if errors:
+        _print_summary(report)
+    if not report.ok:
         raise typer.Exit(1)
 
 
 def _settings(
-    masks: Path | None, eps: float, eps_bg: float, target: Any, classes: str | None, void: str,
-    background: str, silent: str, choice: str, batch: int,
-    visibility: Any,
+    *, eps: float, eps_bg: float, classes: str | None, void: str, background: str, silent: str,
+    **others: Any,
 ) -> Settings:  # fmt: skip
-    """Check the options that need no image."""
-    from unseg.masks.labels import LabelRules
+    """Read the options that are text; what is wrong is named as it was typed."""
     from unseg.noise import Budget
-    from unseg.protect.manifest import Settings
+    from unseg.protect.settings import Settings
 
     for name, value in (("--eps", eps), ("--eps-bg", eps_bg)):
         if not 0 <= value <= 255:
@@ -172,16 +187,17 @@ def _settings(
         )
     if background not in {"0", "none"}:
         raise UnsegError(f"--background {background}: expected 0 or none")
-    rules = LabelRules(
-        target=target,
+    named = silent not in {"auto", "first"}
+    if named and others["target"] != "class":
+        raise UnsegError(f"--silent {silent} needs --target class: a union has no labels")
+    return Settings(
+        budget=Budget(eps, eps_bg),
         classes=None if classes is None else _labels("--classes", classes),
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
-        silent=None if silent in {"auto", "first"} else _labels("--silent", silent),
+        silent=_labels("--silent", silent) if named else silent,  # type: ignore[arg-type]
+        **others,
     )
-    if silent not in {"auto", "first"} and target != "class":
-        raise UnsegError(f"--silent {silent} needs --target class: a union has no labels")
-    return Settings(Budget(eps, eps_bg), choice, rules, masks, batch, visibility)
 
 
 def _labels(option: str, text: str) -> tuple[int, ...]:
@@ -194,100 +210,114 @@ def _label(option: str, text: str) -> int:
     return int(text)
 
 
-def _chosen_silent(
-    plan: Plan, rules: LabelRules, source: NoiseSource, *, resume: bool, quiet: bool
-) -> tuple[int, ...] | None:
-    """Labels that carry no noise: an earlier run's when it is continued, else chosen."""
-    from rich.console import Console
-    from rich.progress import Progress
+class _Shown:
+    """A bar on standard error with a rate and an ETA; errors are printed as they come."""
 
-    from unseg.protect.manifest import RUN, read_run
-    from unseg.protect.silence import Embedder, silent_in_plan
-
-    if resume and (plan.out / RUN).exists():
-        settings = read_run(plan.out).get("settings", {})
-        if (
-            settings.get("target") == rules.target
-            and settings.get("background") == rules.background
-        ):
-            earlier = settings.get("silent")
-            return None if earlier is None else tuple(earlier)
-    if not isinstance(source, Embedder):
-        return None
-    with Progress(console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("choosing silent classes", total=None)
-        return silent_in_plan(
-            plan, rules, source,
-            lambda done, count: progress.update(task, completed=done, total=count),
-        )  # fmt: skip
-
-
-def _progress(run: Run, *, quiet: bool) -> list[dict[str, str]]:
-    """Work through the run with a bar on standard error; returns the errors."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    errors: list[dict[str, str]] = []
-    with Progress(
-        TextColumn("protecting"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(),
-        console=console, disable=quiet,
-    ) as progress:  # fmt: skip
-        task = progress.add_task(
-            "", total=len(run.plan.jobs), completed=len(run.done), rate="-- images/s"
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
         )
-        for count, record in enumerate(run, 1):
-            elapsed = progress.tasks[0].elapsed or 0.0
-            rate = f"{count / elapsed:.2f} images/s" if elapsed else "-- images/s"
-            progress.update(task, advance=1, rate=rate)
-            if record.error is not None:
-                errors.append({"source": record.source, "error": record.error})
-                typer.secho(f"unseg: {record.error}", fg="red", err=True)
-    return errors
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(),
+            console=Console(stderr=True), disable=quiet,
+        )  # fmt: skip
+        self._tasks: dict[str, Any] = {}
+        self._first: dict[str, int] = {}
+
+    def __enter__(self) -> _Shown:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, update: Update) -> None:
+        """Show what was done."""
+        if update.stage not in self._tasks:
+            self._tasks[update.stage] = self._bar.add_task(
+                update.stage, total=update.total, completed=update.done, rate="-- images/s"
+            )
+            self._first[update.stage] = update.done
+            if update.item is None:
+                return
+        task = self._tasks[update.stage]
+        elapsed = self._bar.tasks[task].elapsed or 0.0
+        fresh = update.done - self._first[update.stage]
+        rate = f"{fresh / elapsed:.2f} images/s" if elapsed else "-- images/s"
+        self._bar.update(task, completed=update.done, total=update.total, rate=rate)
+        error = getattr(update.item, "error", None)
+        if error is not None:
+            typer.secho(f"unseg: {error}", fg="red", err=True)
 
 
-def _print_summary(output: Path, summary: dict[str, Any]) -> None:
+def _print_summary(report: FolderReport) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    totals = summary["totals"]
-    table = Table(show_header=False, title=f"unseg protect: {output}")
+    totals, settings = report.totals, report.description["settings"]
+    table = Table(show_header=False, title=Text(f"unseg protect: {report.out}"))
     sources = ", ".join(f"{count} {name}" for name, count in totals["mask_sources"].items())
+    silent = settings["silent"]
 
     def figure(value: float | None, unit: str = "") -> str:
         return "-" if value is None else f"{value:g}{unit}"
 
     rows = {
         "protected": f"{totals['protected']} of {totals['images']}",
+        "left as they are: no foreground": str(totals["unchanged"] or ""),
         "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
         "errors": str(totals["errors"] or ""),
         "masks from": sources,
         "without a file in --masks": str(totals["without_mask_file"] or ""),
+        "masks that fit no image": str(len(report.unused_masks) or ""),
         "files that are no images": str(totals["ignored_files"] or ""),
-        "classes without noise": ", ".join(map(str, summary["settings"]["silent"] or ())),
+        "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
         "over the budget through JPEG": str(totals["over_budget_lossy"] or ""),
         "mean PSNR": figure(totals["mean_psnr"], " dB"),
         "mean SSIM": figure(totals["mean_ssim"]),
         "seconds per image": figure(totals["seconds_per_image"]),
-        "model": summary["model"],
+        "model": report.description["model"],
     }
     for name, text in rows.items():
         if text:
-            table.add_row(name, text)
+            table.add_row(name, Text(text))  # user text is no markup
     Console().print(table)
-    weak = sum(totals["mask_sources"].get(name, 0) for name in ("proposal", "whole-image"))
-    if weak:
-        typer.echo(
-            f"{weak} images have no mask of yours: what stands out was protected, which is less "
-            f"than masks do. Look at {output}/unseg-masks; unseg masks draws them from boxes or "
-            "writes what was found to be corrected, and --masks takes them"
+    for line in _advice(report):
+        typer.echo(line)
+
+
+def _advice(report: FolderReport) -> list[str]:
+    """What the owner should look at, a sentence each."""
+    totals = report.totals
+    lines = []
+    guessed = sum(
+        count
+        for name, count in totals["mask_sources"].items()
+        if name not in {"file", "boxes", "given"}
+    )
+    if guessed:
+        lines.append(
+            f"{guessed} images have no mask of yours: what was found was protected, which is less "
+            f"than masks do. Look at {report.out}/unseg-masks; unseg masks draws them from boxes, "
+            "or writes what was found for you to correct, and --masks takes them"
         )
+    if report.unused_masks:
+        lines.append(
+            f"{len(report.unused_masks)} masks fit no image, the first is {report.unused_masks[0]}"
+        )
+    if totals["unchanged"] and not totals["protected"]:
+        lines.append(
+            "no image was protected: no mask has any foreground; check --classes, --void and "
+            "--background"
+        )
+    return lines

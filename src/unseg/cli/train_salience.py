@@ -45,9 +45,9 @@ def train_salience(
 
     from unseg.cli.progress import stages_progress
     from unseg.cli.train import corpora_of, open_run, parse_overrides
+    from unseg.models.loaded import pick_device
     from unseg.models.registry import load_generator
     from unseg.models.weights.io import load_base
-    from unseg.protect.sources import pick_device
     from unseg.provenance import provenance, sha256_files
     from unseg.report.salience_card import write_card
     from unseg.train.corpus import scan

@@ -35,12 +35,24 @@ def verify(
 
       unseg verify protected --originals photos
     """
-    findings = _progress(folder, originals or [], quiet=as_json)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unseg.protect.verify import verify_folder
+
+    with Progress(console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task("verifying")
+        findings = verify_folder(
+            folder,
+            originals or [],
+            progress=lambda one: bar.update(task, completed=one.done, total=one.total),
+        )
     if as_json:
         content = {
             "output": str(folder),
             "checked": findings.checked,
             "compared_with_originals": findings.compared,
+            "unchanged": [record.source for record in findings.unchanged],
             "not_protected": [
                 {"source": record.source, "error": record.error} for record in findings.unprotected
             ],
@@ -50,24 +62,8 @@ def verify(
         typer.echo(json.dumps(content, indent=2))
     else:
         _print_findings(findings, bool(originals))
-    if findings.problems:
+    if not findings.ok:
         raise typer.Exit(1)
-
-
-def _progress(folder: Path, originals: list[Path], *, quiet: bool) -> Findings:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from unseg.protect.verify import Findings
-    from unseg.protect.verify import verify as steps
-
-    findings = Findings()
-    with Progress(console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("verifying")
-        for found, total in steps(folder, originals):
-            findings = found
-            progress.update(task, total=total, completed=found.checked + len(found.unprotected))
-    return findings
 
 
 def _print_findings(findings: Findings, with_originals: bool) -> None:
@@ -75,6 +71,11 @@ def _print_findings(findings: Findings, with_originals: bool) -> None:
         typer.secho(f"{problem.file}: {problem.text}", fg="red")
     for record in findings.unprotected:
         typer.secho(f"not protected: {record.error}", fg="yellow")
+    if findings.unchanged:
+        typer.echo(
+            f"{len(findings.unchanged)} images were left as they are, as their masks have no "
+            "foreground"
+        )
     if findings.unlisted:
         typer.secho(
             f"{len(findings.unlisted)} images in --originals are not in the manifest, the first is "

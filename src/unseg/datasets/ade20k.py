@@ -16,7 +16,6 @@ from unseg.datasets.base import (
 )
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.images.reader import read_rgb
 from unseg.masks.pairing import pair
 
 COUNT = 150
@@ -44,7 +43,7 @@ def read_ade20k(root: Path, part: str) -> Reading:
 
     def read(i: int) -> Sample:
         labels = class_labels(maps[i], COUNT, void=(0,), shift=1)
-        return Sample(images[i].stem, read_rgb(images[i]), labels != VOID, labels)
+        return Sample.read(images[i].stem, images[i], labels != VOID, labels=labels)
 
     samples = LazySamples([path.stem for path in images], read)
     return Reading(samples, class_names(root), (*images, *maps))

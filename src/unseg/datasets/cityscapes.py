@@ -14,7 +14,6 @@ import numpy as np
 from unseg.datasets.base import Reading, expect_file
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 
 IDS: dict[int, str] = {
@@ -72,17 +71,21 @@ def read_cityscapes(root: Path, part: str, kind: Kind = "semantic") -> Reading:
         if label.max(initial=0) >= len(classes):
             raise UnsegError(f"{truths[i]} holds id {ids.max()}: expected those of {LAYOUT}")
         labels = classes[label]
-        image = read_rgb(images[i])
         if kind == "semantic":
-            return Sample(stems[i], image, labels != VOID, labels)
+            return Sample.read(stems[i], images[i], labels != VOID, labels=labels)
         single = (ids >= 1000) & np.isin(labels, list(THINGS))
         labels[np.isin(labels, list(THINGS)) & ~single] = VOID
         found, flat = np.unique(np.where(single, ids, 0), return_inverse=True)
         instances = flat.reshape(ids.shape).astype(np.int32) + int(found[0] != 0)
         categories = classes[found[found > 0] // 1000].astype(np.int64)
         if kind == "instance":
-            return Sample(stems[i], image, single, None, instances, categories - first)
-        return Sample(stems[i], image, labels != VOID, labels, instances, categories)
+            return Sample.read(
+                stems[i], images[i], single, instances=instances, categories=categories - first
+            )
+        return Sample.read(
+            stems[i], images[i], labels != VOID,
+            labels=labels, instances=instances, categories=categories,
+        )  # fmt: skip
 
     names = tuple(IDS.values())
     samples = LazySamples(stems, read)

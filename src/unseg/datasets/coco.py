@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from unseg.datasets.base import Reading, expect_file
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 
 LAYOUT = (
@@ -68,9 +67,9 @@ def read_instances(annotation: Path, images: Path, *, layout: str = LAYOUT) -> R
             for _, mask in found:
                 whole |= mask
             objects = [(one, mask) for one, mask in found if not one.get("iscrowd")]
-            return Sample(
+            return Sample.read(
                 paths[i].stem,
-                read_rgb(paths[i]),
+                paths[i],
                 whole,
                 instances=paint([mask for _, mask in objects], whole.shape),
                 categories=np.array([number[one["category_id"]] for one, _ in objects], np.int64),
@@ -128,13 +127,13 @@ def read_panoptic(
                 if category in things:
                     categories.append(category)
                     instances[where] = len(categories)
-            return Sample(
+            return Sample.read(
                 paths[i].stem,
-                read_rgb(paths[i]),
+                paths[i],
                 labels != VOID,
-                labels,
-                instances,
-                np.array(categories, dtype=np.int64),
+                labels=labels,
+                instances=instances,
+                categories=np.array(categories, dtype=np.int64),
             )
 
     samples = LazySamples([path.stem for path in paths], read)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from unseg.datasets.base import MASKS, Reading, expect_files
 from unseg.datasets.samples import LazySamples, Sample
 from unseg.images.formats import FORMATS, IMAGE_SUFFIXES
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_binary_mask
 from unseg.masks.pairing import pair
 
@@ -66,8 +65,6 @@ def read_pairs(
         mask = read_binary_mask(truths[i])
         instances = objects(mask)
         categories = np.zeros(int(instances.max(initial=0)), dtype=np.int64)
-        return Sample(
-            names[i], read_rgb(found[i]), mask, instances=instances, categories=categories
-        )
+        return Sample.read(names[i], found[i], mask, instances=instances, categories=categories)
 
     return Reading(LazySamples(names, read), (name,), (*found, *truths), frozenset({0}))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from pathlib import Path
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.images.photo import Photo
+from unseg.images.reader import read_photo, rgb_of
 
 VOID = 255
 """Label of pixels that are neither trained on nor scored."""
@@ -29,6 +32,8 @@ class Sample:
         instances: (H, W) int32, 0 is no object and i is the object with ``categories[i - 1]``.
         categories: (n,) int64 classes of the objects.
         boxes: (n, 4) float32 xyxy of the objects, where the data has boxes only.
+        photo: the file's pixels where it is grey or has 16 bits, so that a condition protects what
+            an owner would; None where ``image`` is the file's.
     """
 
     name: str
@@ -38,6 +43,24 @@ class Sample:
     instances: NDArray[np.int32] | None = None
     categories: NDArray[np.int64] | None = None
     boxes: NDArray[np.float32] | None = None
+    photo: Photo | None = None
+
+    @classmethod
+    def read(cls, name: str, path: Path, mask: NDArray[np.bool_], **truth: Any) -> Self:
+        """A sample of a photograph's file.
+
+        Args:
+            name: unique within a task.
+            path: of the photograph.
+            mask: (H, W) bool, the foreground that a condition protects.
+            truth: ``labels``, ``instances``, ``categories`` and ``boxes``, as the class has them.
+
+        Raises:
+            UnsegError: when the file cannot be read, or a size differs.
+        """
+        photo = read_photo(path)
+        plain = photo.bits == 8 and not photo.grey
+        return cls(name, rgb_of(photo), mask, photo=None if plain else photo, **truth)
 
     def __post_init__(self) -> None:
         for kind, found in (

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from unseg.datasets.base import Reading, class_labels, expect_file, read_lines
 from unseg.datasets.samples import VOID, LazySamples, Sample
-from unseg.images.reader import read_rgb
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -49,6 +48,6 @@ def read_voc(root: Path, part: str, *, background: int | None = 0) -> Reading:
         mask = labels != VOID
         if background is not None:
             mask &= labels != background
-        return Sample(names[i], read_rgb(images[i]), mask, labels)
+        return Sample.read(names[i], images[i], mask, labels=labels)
 
     return Reading(LazySamples(names, read), classes, (index, *own, *images, *maps))

@@ -33,8 +33,8 @@ class Format:
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
-        Format("PNG", (".png",), written=True, masks=True),
         Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), lossless=False, written=True),
+        Format("PNG", (".png",), written=True, masks=True),
         Format("WEBP", (".webp",), written=True),
         Format("TIFF", (".tif", ".tiff"), masks=True),
         Format("BMP", (".bmp",), masks=True),

@@ -48,8 +48,7 @@ def read_photo(path: Path, name: str | None = None) -> Photo:
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read a photograph as models are shown it: RGB of 8 bits, EXIF orientation applied.
 
-    Protecting, training and evaluating read through this module, so that all see one image. Grey
-    becomes three equal channels, 16 bits are rounded to 8, and alpha is left out.
+    Protecting, training and evaluating read through this module, so that all see one image.
 
     Returns:
         (H, W, 3) uint8.
@@ -57,7 +56,11 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         UnsegError: when the file is missing or no image that is read.
     """
-    photo = read_photo(path)
+    return rgb_of(read_photo(path))
+
+
+def rgb_of(photo: Photo) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: grey becomes three equal channels, 16 bits are rounded to 8."""
     pixels = photo.pixels
     if photo.bits == 16:
         pixels = ((pixels.astype(np.uint32) + photo.step // 2) // photo.step).astype(np.uint8)

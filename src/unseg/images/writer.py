@@ -32,8 +32,9 @@ def output_suffix(source: Path, choice: str) -> str:
         return _CANONICAL[choice][1]
     kind = format_of(source.suffix)
     if kind is None or not kind.written:
-        writable = ", ".join(one.name for one in FORMATS.values() if one.written)
-        raise UnsegError(f"{source.name}: --format same writes {writable}: use --format png")
+        raise UnsegError(
+            f"{source.name}: --format same writes JPEG, PNG and WebP: use --format png"
+        )
     return source.suffix
 
 

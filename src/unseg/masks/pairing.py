@@ -18,7 +18,12 @@ def key_of(name: str) -> str:
         >>> key_of("street/a.b.png")
         'street/a.b'
     """
-    return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
+    return nfc(str(PurePosixPath(name).with_suffix("")))
+
+
+def nfc(name: str) -> str:
+    """A name in Unicode's composed form: some systems store accents apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 class MaskIndex:

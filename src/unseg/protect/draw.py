@@ -1,9 +1,13 @@
-"""Masks as files, drawn by the base SAM: from boxes, or proposed."""
+"""Masks as files, to look at and to correct: drawn from boxes, or found by the models."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,87 +15,112 @@ from PIL import Image
 
 from unseg import files
 from unseg.errors import UnsegError
-from unseg.files import read_bytes
-from unseg.images.photo import Photo
-from unseg.images.reader import decode
-from unseg.masks.boxes import Boxes
-from unseg.masks.labels import Target
-from unseg.protect.apply import at_photo_size, model_image, propose
-from unseg.protect.plan import Job, Plan
-from unseg.protect.sources import BoxReader, MaskProposer
+from unseg.files import AnyPath
+from unseg.images.reader import read_photo
+from unseg.masks.find import find_regions
+from unseg.masks.regions import LabelRules, Target
+from unseg.masks.sources import MaskSource, load_sources
+from unseg.masks.sources.boxes import BoxMasks
+from unseg.models.loaded import Models
+from unseg.progress import Progress, Update, silent
+from unseg.protect.folder import box_source
+from unseg.protect.plan import Job, make_plan
+from unseg.protect.settings import Settings
 
 
-class Drawer:
-    """Writes a mask for each image of a plan.
+@dataclass(frozen=True)
+class DrawnMasks:
+    """What :func:`draw_masks` wrote.
 
     Args:
-        plan: its output folder is the masks'.
-        proposer: finds the foreground, or what lies in boxes.
-        boxes: by the images' names without suffix; None to propose.
-        target: ``union`` gives 0 and 255, ``class`` the boxes' labels, ``instance`` their numbers.
-        overwrite: whether masks that are there are replaced.
-
-    Raises:
-        UnsegError: when there are boxes and the proposer cannot read them.
+        out: folder of the masks.
+        drawn: names of the masks that were written, relative to it.
+        without: names of the images without a box, which got no mask.
+        errors: a line on every image that failed.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        proposer: MaskProposer,
-        boxes: Mapping[str, Boxes] | None,
-        target: Target = "union",
-        *,
-        overwrite: bool = False,
-    ) -> None:
-        if boxes is not None and not isinstance(proposer, BoxReader):
-            raise UnsegError("this model's base cannot read boxes: use --model default")
-        self.plan, self.proposer, self.boxes = plan, proposer, boxes
-        self.target, self.overwrite = target, overwrite
-        #: Images that get a mask; those without a box have no object.
-        self.jobs = [job for job in plan.jobs if boxes is None or self._boxes_of(job) is not None]
-        self.without = len(plan.jobs) - len(self.jobs)
-        self.drawn = 0
-
-    def draw(self, job: Job) -> None:
-        """Write the mask of one image.
-
-        Raises:
-            UnsegError: when the image cannot be read, or the mask cannot be written.
-        """
-        if job.refusal is not None:
-            raise UnsegError(job.refusal)
-        path = self.plan.out / job.output
-        files.refuse_taken(self.plan.out, job.output, overwrite=self.overwrite)
-        labels = self._labels(decode(read_bytes(job.path, job.source), job.source), job)
-        stream = io.BytesIO()
-        Image.fromarray(labels).save(stream, "PNG", compress_level=6)
-        files.write_atomically(path, stream.getvalue())
-        self.drawn += 1
-
-    def _boxes_of(self, job: Job) -> Boxes | None:
-        assert self.boxes is not None
-        name = job.source.rpartition(".")[0] or job.source
-        return self.boxes.get(name, self.boxes.get(name.rpartition("/")[2]))
-
-    def _labels(self, photo: Photo, job: Job) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        if self.boxes is None:
-            return propose(photo, self.proposer).mask.astype(np.uint8) * np.uint8(255)
-        boxes = self._boxes_of(job)
-        assert boxes is not None and isinstance(self.proposer, BoxReader)
-        numbers = draw_boxes(photo, boxes, self.proposer)
-        if self.target == "instance":
-            return numbers.astype(np.uint16)
-        if self.target == "class":
-            labels = np.concatenate([[0], boxes.labels])[numbers]
-            wide = boxes.labels.max() >= 255
-            return labels.astype(np.uint16) if wide else labels.astype(np.uint8)
-        return (numbers > 0).astype(np.uint8) * np.uint8(255)
+    out: Path
+    drawn: list[str]
+    without: list[str]
+    errors: list[str]
 
 
-def draw_boxes(photo: Photo, boxes: Boxes, reader: BoxReader) -> NDArray[np.int32]:
-    """(H, W), at the photo's size: 0, or the number of the box whose object a pixel is of."""
-    image = model_image(photo)
-    height, width = image.shape[1:]
-    scale = np.array([width / photo.size[0], height / photo.size[1]] * 2, np.float32)
-    return at_photo_size(reader.in_boxes(image, boxes.in_pixels(*photo.size) * scale), photo)
+def draw_masks(
+    inputs: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
+    settings: Settings | None = None,
+    *,
+    boxes: AnyPath | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> DrawnMasks:
+    """Draw masks for :func:`unseg.protect_folder`; all that ``unseg masks`` does.
+
+    Args:
+        inputs: images, and folders that are searched recursively.
+        out: folder for the masks; it mirrors the tree of each input folder.
+        settings: of them ``target``, ``find``, ``model``, ``salience`` and ``device`` count.
+            Target ``union`` writes 0 and 255, ``class`` the boxes' classes, ``instance`` their
+            numbers in 16 bits.
+        boxes: COCO file or folder of YOLO files. Without, the sources of ``settings.find``.
+        overwrite: whether masks that are there are replaced.
+        progress: told of every image; ``item`` is an error's text or None.
+
+    Raises:
+        UnsegError: when nothing can be started: a path is missing, or no box fits any image.
+
+    Example:
+        drawn = unseg.draw_masks("photos", "masks", boxes="instances.json")
+    """
+    settings = settings or Settings()
+    if boxes is None and settings.target != "union":
+        raise UnsegError(f"--target {settings.target} needs --boxes: proposals have no classes")
+    given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    plan = make_plan([Path(one) for one in given], Path(out))
+    models = Models(settings.model, settings.salience, settings.device)
+    jobs, without = plan.jobs, []
+    if boxes is None:
+        sources: list[MaskSource] = load_sources(settings.find, models)
+    else:
+        source = box_source(Path(boxes), models, settings.target)
+        sources = [source]
+        jobs = [job for job in plan.jobs if source.boxes_of(job.source) is not None]
+        without = [job.source for job in plan.jobs if source.boxes_of(job.source) is None]
+        if not jobs:
+            raise UnsegError(f"--boxes {boxes} has no box for any of the {len(plan.jobs)} images")
+    drawn, errors = [], []
+    progress(Update("drawing", 0, len(jobs)))
+    for number, job in enumerate(jobs, 1):
+        problem = None
+        try:
+            _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
+            drawn.append(job.output)
+        except UnsegError as error:
+            problem = str(error)
+            errors.append(problem)
+        progress(Update("drawing", number, len(jobs), problem))
+    return DrawnMasks(plan.out, drawn, without, errors)
+
+
+def _draw(
+    job: Job, out: Path, sources: Sequence[MaskSource], target: Target, *, overwrite: bool
+) -> None:
+    if job.refusal is not None:
+        raise UnsegError(job.refusal)
+    files.refuse_taken(out, job.output, overwrite=overwrite)
+    photo = read_photo(job.path, job.source)
+    values: NDArray[Any]
+    if target == "union":
+        found = find_regions(photo, sources, LabelRules(), job.source)
+        values = found.regions.foreground.astype(np.uint8) * np.uint8(255)
+    else:
+        boxes = next(source for source in sources if isinstance(source, BoxMasks))
+        labels = boxes.find(photo, job.source)
+        assert labels is not None
+        values = labels.labels.values
+        # 255 would be void in 8 bits.
+        wide = target == "instance" or boxes.highest >= 255
+        values = values.astype(np.uint16 if wide else np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "PNG", compress_level=6)
+    files.write_atomically(out / job.output, stream.getvalue())

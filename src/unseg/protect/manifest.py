@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -15,15 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from unseg.errors import UnsegError
 from unseg.files import cannot_write, write_atomically
-from unseg.masks.labels import LabelRules
-from unseg.noise import Budget
-from unseg.protect.visibility import DEFAULT, Visibility
 
 MANIFEST = "unseg-manifest.jsonl"
 RUN = "unseg-run.json"
 MASKS = "unseg-masks"
 
-MaskSource = Literal["file", "proposal", "whole-image"]
+#: Format of the manifest and the run's file; raised when either changes. Those of unseg 0.10 and
+#: before have none, which is 1.
+FORMAT = 2
 
 
 class BudgetRecord(BaseModel):
@@ -48,13 +44,17 @@ class SurvivalRecord(BaseModel):
 
 
 class Record(BaseModel):
-    """What happened to one image. Names are relative, with ``/``; see docs/protect.md."""
+    """What happened to one image. Names are relative, with ``/``; see docs/protect.md.
+
+    ``unchanged`` is an image whose mask has no foreground: it is published as it is.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
+    manifest_format: int = 1
     source: str
     output: str
-    status: Literal["protected", "error"]
+    status: Literal["protected", "unchanged", "error"]
     error: str | None = None
     source_sha256: str | None = None
     output_sha256: str | None = None
@@ -63,7 +63,7 @@ class Record(BaseModel):
     mode: str | None = None
     format: str | None = None
     lossless: bool | None = None
-    mask_source: MaskSource | None = None
+    mask_source: str | None = None
     mask_note: str | None = None
     mask_file: str | None = None
     mask_file_sha256: str | None = None
@@ -78,10 +78,18 @@ class Record(BaseModel):
     psnr: float | None = None
     ssim: float | None = None
     survival: SurvivalRecord | None = None
+    noise: str | None = None
     model: str
     model_sha256: str
     settings_sha256: str | None = None
     seconds: float = 0.0
+
+    @field_validator("manifest_format")
+    @classmethod
+    def _known(cls, value: int) -> int:
+        if value > FORMAT:
+            raise ValueError(f"format {value} is of a newer unseg, this one reads up to {FORMAT}")
+        return value
 
     @field_validator("source", "output", "mask")
     @classmethod
@@ -92,56 +100,6 @@ class Record(BaseModel):
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise ValueError(f"{value!r} is not a relative name inside the folder")
         return value
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the files a run writes.
-
-    Args:
-        budget: the bound, in 8-bit steps.
-        format: ``png``, ``webp`` or ``same``.
-        rules: what the labels of a mask mean.
-        masks: folder with masks, or None.
-        batch: images in one pass of the model.
-        visibility: how much of the bound is used where the noise would be seen most.
-        salience: checksum of the weights that propose masks, empty for the generator's base.
-    """
-
-    budget: Budget = Budget()
-    format: str = "png"
-    rules: LabelRules = LabelRules()  # noqa: RUF009 (frozen)
-    masks: Path | None = None
-    batch: int = 1
-    visibility: Visibility = DEFAULT
-    salience: str = ""
-
-    def describe(self) -> dict[str, Any]:
-        """The settings as JSON, for the run's file."""
-        return {
-            "budget": asdict(self.budget),
-            "format": self.format,
-            **asdict(self.rules),
-            "masks": None if self.masks is None else self.masks.as_posix(),
-            "batch": self.batch,
-            "visibility": self.visibility,
-            "salience": self.salience,
-        }
-
-    def digest(self, model_sha256: str, mask_file_sha256: str | None) -> str:
-        """Checksum of all that an image's protected form depends on, the image itself excepted."""
-        parts = {
-            "unseg": metadata.version("unseg"),
-            "budget": asdict(self.budget),
-            "format": self.format,
-            "visibility": self.visibility,
-            "rules": asdict(self.rules),
-            "masks": self.masks is not None,
-            "mask": mask_file_sha256,
-            "salience": self.salience if mask_file_sha256 is None else "",
-            "model": model_sha256,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Manifest:
@@ -194,7 +152,8 @@ class Manifest:
 
 
 def write_run(folder: Path, content: dict[str, Any]) -> None:
-    """Write OUT/unseg-run.json."""
+    """Write OUT/unseg-run.json, with its format number."""
+    content = {"format": FORMAT, **content}
     write_atomically(folder / RUN, (json.dumps(content, indent=2) + "\n").encode())
 
 
@@ -202,7 +161,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Read OUT/unseg-run.json.
 
     Raises:
-        UnsegError: when it is missing or no JSON object.
+        UnsegError: when it is missing, no JSON object, or of a newer format than is read here.
     """
     path = folder / RUN
     try:
@@ -213,6 +172,12 @@ def read_run(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise UnsegError(f"{path} is not a JSON object: expected a file that unseg protect wrote")
+    number = content.get("format", 1)
+    if not isinstance(number, int) or number > FORMAT:
+        raise UnsegError(
+            f"{path} has format {number}, this version of unseg reads up to {FORMAT}: install the "
+            "version that wrote it, or a newer one"
+        )
     return content
 
 

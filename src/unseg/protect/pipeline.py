@@ -1,4 +1,4 @@
-"""Protect many images: read -> mask -> noise -> compose -> write, each stage over an iterator.
+"""Protect many images: read -> find -> protect -> write, each stage over an iterator.
 
 Only a few images are in memory at a time. Reading goes ahead and writing lags behind in one
 thread each, so that decoding, encoding and checking overlap with the model.
@@ -10,41 +10,29 @@ import hashlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import read_bytes
-from unseg.images import writer as writers
-from unseg.images.photo import Photo, Pixels
+from unseg.images import writer
+from unseg.images.formats import FORMATS
+from unseg.images.photo import Photo
 from unseg.images.reader import count_pixels, decode
-from unseg.masks.labels import (
-    LabelMap,
-    LabelRules,
-    Regions,
-    find_regions,
-    read_label_map,
-    void_share,
-)
-from unseg.protect.apply import View, add_noise, noise_fields, propose, view
-from unseg.protect.manifest import (
-    BudgetRecord,
-    ChangeRecord,
-    Record,
-    Settings,
-    SurvivalRecord,
-)
+from unseg.masks.find import FoundRegions, find_regions
+from unseg.masks.regions import Regions
+from unseg.masks.sources import MaskSource
+from unseg.protect import manifest
+from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
+from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
+from unseg.protect.noises import NoiseSource
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
-from unseg.protect.sources import MaskProposer, NoiseSource
+from unseg.protect.settings import Settings
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -54,17 +42,14 @@ _WAITING_PIXELS = 8_000_000
 
 
 @dataclass
-class Item:
+class ImageInWork:
     """One image on its way through the stages; what later stages do not need is let go."""
 
     job: Job
     record: Record
     photo: Photo | None = None
-    labels: LabelMap | None = None
-    foreground: NDArray[np.bool_] | None = None
-    view: View | None = None
-    noise: Tensor | None = None
-    protected: Pixels | None = None
+    regions: Regions | None = None
+    protection: Protection | None = None
     seconds: float = 0.0
 
     @property
@@ -79,8 +64,7 @@ class Item:
 
     def release(self) -> None:
         """Let all arrays go."""
-        self.photo = self.labels = self.foreground = self.view = None
-        self.noise = self.protected = None
+        self.photo = self.regions = self.protection = None
 
 
 @dataclass(frozen=True)
@@ -89,17 +73,17 @@ class Pipeline:
 
     Args:
         out: output folder.
-        settings: budget, format, label rules.
-        source: makes noise.
-        proposer: finds a foreground where no mask is given.
+        settings: what decides the written files.
+        sources: find the foreground, asked in order.
+        noises: make the noise, asked in order.
         overwrite: whether existing outputs, an earlier run's, are replaced (else they are an
             error).
     """
 
     out: Path
     settings: Settings
-    source: NoiseSource
-    proposer: MaskProposer
+    sources: Sequence[MaskSource]
+    noises: Sequence[NoiseSource]
     overwrite: bool = False
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
@@ -108,30 +92,30 @@ class Pipeline:
             self._step(self.read), map(self.start, jobs), ahead=1,
             size=lambda item: count_pixels(item.job.path), limit=_WAITING_PIXELS,
         )  # fmt: skip
-        items = map(self._step(self.mask), items)
-        items = self.make_noise(items)
-        items = map(self._step(self.compose), items)
+        items = map(self._step(self.find), items)
+        items = self.protect(items)
         for item in overlapped(
             self._step(self.write), items, ahead=2, size=lambda i: i.pixels, limit=_WAITING_PIXELS
         ):
             item.record.seconds = round(item.seconds, 3)
             yield item.record
 
-    def start(self, job: Job) -> Item:
+    def start(self, job: Job) -> ImageInWork:
         """An item that nothing has happened to yet."""
         budget = self.settings.budget
         record = Record(
+            manifest_format=manifest.FORMAT,
             source=job.source,
             output=job.output,
             status="protected",
             budget=BudgetRecord(foreground=budget.foreground, background=budget.background),
-            model=self.source.model_id,
-            model_sha256=self.source.sha256,
+            model=model_id(self.noises),
+            model_sha256=weights_sha256(self.noises),
         )
-        return Item(job, record)
+        return ImageInWork(job, record)
 
-    def read(self, item: Item) -> None:
-        """Read the image, and its mask's file if there is one."""
+    def read(self, item: ImageInWork) -> None:
+        """Read the image."""
         job, record = item.job, item.record
         if job.refusal is not None:
             raise UnsegError(job.refusal)
@@ -140,82 +124,49 @@ class Pipeline:
         record.source_sha256 = hashlib.sha256(data).hexdigest()
         item.photo = decode(data, job.source)
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
-        if job.mask_file is not None and job.mask_name is not None:
-            record.mask_file = job.mask_name
-            data = read_bytes(job.mask_file, job.mask_name)
-            record.mask_file_sha256 = hashlib.sha256(data).hexdigest()
-            item.labels = read_label_map(job.mask_file, job.mask_name)
 
-    def mask(self, item: Item) -> None:
-        """Find foreground and regions: from the file, else proposed, else the whole image."""
+    def find(self, item: ImageInWork) -> None:
+        """Find foreground and regions."""
         assert item.photo is not None
-        record, rules = item.record, self.settings.rules
-        if item.labels is not None:
-            if item.labels.size != item.photo.size:
-                raise UnsegError(
-                    "{} is {}x{} but {} is {}x{}: masks must have the image's size (EXIF "
-                    "orientation is applied first)".format(
-                        item.job.mask_name, *item.labels.size, item.job.source, *item.photo.size
-                    )
-                )
-            record.mask_source = "file"
-            regions = find_regions(item.labels, rules)
-            void = void_share(item.labels, rules)
-            if void > max(0.5, regions.foreground.mean()):
-                record.mask_note = f"{void:.0%} of the mask file is void and counts as background"
-            empty = "the mask file has no foreground"
-        else:
-            record.mask_source = "proposal"
-            proposal = propose(item.photo, self.proposer)
-            missing = "no mask file for this image" if self.settings.masks is not None else None
-            record.mask_note = _joined(missing, proposal.note)
-            labels = LabelMap(proposal.mask.view(np.uint8))
-            regions = find_regions(labels, LabelRules(target=rules.target))
-            empty = "nothing was proposed"
-        if not regions.foreground.any():
-            record.mask_source = "whole-image"
-            record.mask_note = _joined(record.mask_note, empty)
-            regions = Regions.union(np.ones_like(regions.foreground))
-        record.target, record.prompts = rules.target, 1 + regions.count
-        record.foreground_share = round(float(regions.foreground.mean()), 6)
-        record.settings_sha256 = self.settings.digest(self.source.sha256, record.mask_file_sha256)
-        item.labels = None
-        item.view = view(item.photo, regions)
-        item.foreground = regions.foreground
+        record, settings = item.record, self.settings
+        found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
+        item.regions = found.regions
+        self._describe(record, found)
+        record.target, record.prompts = settings.target, 1 + found.regions.count
+        record.settings_sha256 = settings.digest(
+            record.model_sha256, masks_identity(self.sources, found.source, item.job.source)
+        )
 
-    def make_noise(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Noise fields, a group of images at a time."""
-        single = self._step(self._noise_one)
+    def protect(self, items: Iterable[ImageInWork]) -> Iterator[ImageInWork]:
+        """Publishable pixels, a group of images at a time."""
+        single = self._step(self._protect_one)
         for _, group in itertools.groupby(items, key=lambda item: item.job.group):
             members = list(group)
             live = [item for item in members if not item.failed]
             if len(live) > 1:
-                self._noise_many(live)
+                self._protect_many(live)
             for item in members:
-                yield item if item.noise is not None else single(item)
+                yield item if item.protection is not None else single(item)
 
-    def compose(self, item: Item) -> None:
-        """Add the noise within the budget."""
-        assert item.photo is not None and item.foreground is not None and item.noise is not None
-        item.protected = add_noise(
-            item.photo, item.noise, item.foreground, self.settings.budget, item.job.source
-        )
-        item.noise = item.view = None
-
-    def write(self, item: Item) -> None:
+    def write(self, item: ImageInWork) -> None:
         """Encode, write, read back, check the bound, and only then move the file into place."""
-        assert item.photo is not None and item.foreground is not None
+        assert item.photo is not None and item.regions is not None
+        assert item.protection is not None
         photo, job, record = item.photo, item.job, item.record
-        record.format = writers.output_format(photo, job.source, self.settings.format)
-        record.lossless = record.format != "JPEG"
+        refuse_unchanged(photo, item.protection, job.source)
+        record.noise = item.protection.noise
+        record.status = "protected" if record.noise is not None else "unchanged"
+        record.format = writer.output_format(photo, job.source, self.settings.format)
+        # What is left as it is goes through no encoder again.
+        record.lossless = FORMATS[record.format].lossless or record.noise is None
         target, mask_target = self.out / job.output, self.out / job.mask
         with files.temporary_file(target, self._encode(item, record.format)) as temporary:
             data = read_bytes(temporary, job.output)
             record.output_sha256 = hashlib.sha256(data).hexdigest()
             written = decode(data, job.output)
             del data
-            self._measure(item, writers.alike(photo, written, job.output))
-            mask = writers.encode_mask(item.foreground)
+            self._measure(item, writer.alike(photo, written, job.output))
+            mask = writer.encode_mask(item.regions.foreground)
             files.write_atomically(mask_target, mask)
             try:
                 files.move(temporary, target)
@@ -225,23 +176,31 @@ class Pipeline:
         record.mask, record.mask_sha256 = job.mask, hashlib.sha256(mask).hexdigest()
         item.release()
 
-    def _encode(self, item: Item, kind: str) -> bytes:
-        """The file's bytes; the pixels they were made of are let go unless they are compared."""
-        assert item.photo is not None and item.protected is not None
-        changed = replace(item.photo, pixels=item.protected, format=kind)
-        if item.record.lossless:
-            item.protected = None
-        return writers.encode(changed, kind, item.job.source)
+    @staticmethod
+    def _describe(record: Record, found: FoundRegions) -> None:
+        record.mask_source, record.mask_note = found.source, found.note
+        record.mask_file, record.mask_file_sha256 = found.file, found.file_sha256
+        record.foreground_share = round(float(found.regions.foreground.mean()), 6)
 
-    def _measure(self, item: Item, written: Photo) -> None:
+    def _encode(self, item: ImageInWork, kind: str) -> bytes:
+        """The file's bytes; the pixels they were made of are let go unless they are compared."""
+        assert item.photo is not None and item.protection is not None
+        if item.record.noise is None and self.settings.format == "same":
+            return read_bytes(item.job.path, item.job.source)
+        changed = replace(item.photo, pixels=item.protection.pixels, format=kind)
+        if item.record.lossless:
+            item.protection = None
+        return writer.encode(changed, kind, item.job.source)
+
+    def _measure(self, item: ImageInWork, written: Photo) -> None:
         """Compare what was read back with the original; over the budget is an error.
 
         Raises:
             UnsegError: when a lossless file breaks the bound.
         """
-        assert item.photo is not None and item.foreground is not None
+        assert item.photo is not None and item.regions is not None
         record, budget = item.record, self.settings.budget
-        quality = compare(item.photo, written, item.foreground)
+        quality = compare(item.photo, written, item.regions.foreground)
         change = quality.change
         record.change = ChangeRecord(inside=change.inside, outside=change.outside)
         record.within_budget = change.within(budget)
@@ -253,8 +212,8 @@ class Pipeline:
                 f"outside the mask, over the budget of {budget.foreground:g} and "
                 f"{budget.background:g}: the file was not kept, please report this"
             )
-        if item.protected is not None:
-            kept = survival(item.photo.pixels, item.protected, written.pixels)
+        if item.protection is not None and record.noise is not None:
+            kept = survival(item.photo.pixels, item.protection.pixels, written.pixels)
             record.survival = SurvivalRecord(
                 correlation=round(kept.correlation, 4), energy=round(kept.energy, 4)
             )
@@ -270,31 +229,35 @@ class Pipeline:
             except OSError as error:
                 raise files.cannot_write(target, error) from error
 
-    def _noise_one(self, item: Item) -> None:
-        assert item.view is not None
-        item.noise = noise_fields(
-            self.source, [item.view], self.settings.budget, self.settings.visibility
-        )[0]
+    def _protect_one(self, item: ImageInWork) -> None:
+        assert item.photo is not None and item.regions is not None
+        chosen = self.settings
+        try:
+            item.protection = protect_photo(
+                item.photo, item.regions, self.noises, chosen.budget, chosen.visibility
+            )
+        except UnsegError as error:  # the core knows no names
+            raise UnsegError(f"{item.job.source}: {error}") from error
 
-    def _noise_many(self, items: list[Item]) -> None:
+    def _protect_many(self, items: list[ImageInWork]) -> None:
         """One pass for a group; should it fail, each image is tried alone and says why."""
         started = time.perf_counter()
-        views = [item.view for item in items if item.view is not None]
+        photos = [item.photo for item in items if item.photo is not None]
+        regions = [item.regions for item in items if item.regions is not None]
+        chosen = self.settings
         try:
-            fields = noise_fields(
-                self.source, views, self.settings.budget, self.settings.visibility
-            )
+            made = protect_photos(photos, regions, self.noises, chosen.budget, chosen.visibility)
         except Exception:  # the single passes that follow report the cause by image
             return
         share = (time.perf_counter() - started) / len(items)
-        for item, noise in zip(items, fields, strict=True):
-            item.noise = noise
+        for item, protection in zip(items, made, strict=True):
+            item.protection = protection
             item.seconds += share
 
-    def _step(self, stage: Callable[[Item], None]) -> Callable[[Item], Item]:
+    def _step(self, stage: Callable[[ImageInWork], None]) -> Callable[[ImageInWork], ImageInWork]:
         """A stage that records failures, so that the other images go on."""
 
-        def run(item: Item) -> Item:
+        def run(item: ImageInWork) -> ImageInWork:
             if item.failed:
                 return item
             started = time.perf_counter()
@@ -304,11 +267,33 @@ class Pipeline:
                 _fail(item, str(error))
             except Exception as error:
                 text = f"{type(error).__name__}: {error}".splitlines()[0]
-                _fail(item, f"{item.job.source} failed in {stage.__name__} ({text}): report this")
+                name = stage.__name__.removeprefix("_").removesuffix("_one")
+                _fail(item, f"{item.job.source} failed in {name} ({text}): report this")
             item.seconds += time.perf_counter() - started
             return item
 
         return run
+
+
+def model_id(noises: Sequence[NoiseSource]) -> str:
+    """Names of the weights that noise sources have, for records."""
+    return ", ".join(one.model_id for one in noises if one.model_id) or "none"
+
+
+def weights_sha256(noises: Sequence[NoiseSource]) -> str:
+    """Checksum of the weights that noise sources have; of a single one its own."""
+    found = [one.sha256 for one in noises if one.sha256]
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def masks_identity(sources: Sequence[MaskSource], answered: str, name: str) -> str:
+    """What a mask depends on: the sources that were asked, to the one that answered."""
+    parts = []
+    for source in sources:
+        parts.append(f"{source.name}:{source.identity(name)}")
+        if source.name == answered:
+            break
+    return ",".join(parts)
 
 
 def overlapped(
@@ -343,14 +328,18 @@ def overlapped(
             yield pending.popleft()[1].result()
 
 
-def _fail(item: Item, text: str) -> None:
+def _fail(item: ImageInWork, text: str) -> None:
     """Turn the item's record into an error's; nothing was written."""
-    kept = {"source", "output", "source_sha256", "budget", "model", "model_sha256"}
+    kept = {
+        "manifest_format",
+        "source",
+        "output",
+        "source_sha256",
+        "budget",
+        "model",
+        "model_sha256",
+    }
     item.record = Record(
         **item.record.model_dump(include=kept), status="error", error=" ".join(text.split())
     )
     item.release()
-
-
-def _joined(*notes: str | None) -> str | None:
-    return "; ".join(note for note in notes if note) or None

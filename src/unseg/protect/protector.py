@@ -4,66 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Literal
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
+from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
-from unseg.masks.labels import TARGETS, LabelMap, LabelRules, Regions, Target, find_regions
-from unseg.noise import Budget, Change
-from unseg.protect.apply import add_noise, noise_fields, propose, view
-from unseg.protect.draw import draw_boxes
-from unseg.protect.kinds import ImageLike, Kind, MaskLike, open_image, open_mask
+from unseg.masks.find import FoundRegions, find_regions
+from unseg.masks.labels import LabelMap
+from unseg.masks.regions import Target
+from unseg.masks.sources import DEFAULT_FIND, MaskSource, load_sources
+from unseg.masks.sources.boxes import draw_boxes
+from unseg.masks.sources.given import GivenMask
+from unseg.models.loaded import Models
+from unseg.models.sam.base import SamBase
+from unseg.noise import Budget
+from unseg.protect.core import Protection, protect_photo, refuse_unchanged
+from unseg.protect.noises import DEFAULT_NOISES, NoiseSource, load_noises
+from unseg.protect.pipeline import model_id
 from unseg.protect.quality import compare
-from unseg.protect.sources import BoxReader, MaskProposer, NoiseSource, load_models, pick_device
-from unseg.protect.visibility import DEFAULT, SIMILARITY, Visibility
+from unseg.protect.result import Protected, ProtectedBatch
+from unseg.protect.settings import Settings, Silent
+from unseg.protect.silence import cells_of_photo, choose_silent, embedder_of, spread
+from unseg.protect.visibility import Visibility
+
+DEFAULTS = Settings()
+"""The defaults that the command line has as well."""
 
 
 @dataclass(frozen=True)
-class Protected(Generic[Kind]):
-    """A protected image and what was done to it.
+class _Opened:
+    """An image of a call, ready to be protected."""
 
-    Args:
-        image: the protected image, of the kind, size and dtype that was given.
-        mask: (H, W), bool; the foreground that was used.
-        mask_source: ``given``, ``proposal`` or ``whole-image`` (when the others were empty).
-        change: largest change inside and outside the mask, in 8-bit steps.
-        psnr: in dB; None when nothing changed.
-        ssim: structural similarity; None when a side is below 11 pixels.
-    """
-
-    image: Kind
-    mask: NDArray[np.bool_]
-    mask_source: str
-    change: Change
-    psnr: float | None
-    ssim: float | None
+    photo: Photo
+    restore: Restore
+    labels: LabelMap | None
+    name: str
 
 
 class Protector:
     """Protects images that are in memory.
 
     Args:
-        source: makes noise, e.g. a :class:`~unseg.models.generator.NoiseGenerator`.
-        proposer: finds the foreground of images without a mask.
+        noises: what makes the noise, asked in order, e.g. :class:`~unseg.protect.noises.tint.Tint`
+            and :class:`~unseg.protect.noises.generator.GeneratorNoise`.
+        sources: what finds the foreground of images without a mask, asked in order.
+        base: the SAM that :meth:`mask_of_boxes` asks.
 
     Example:
         Any source of noise will do; this one alternates the sign from column to column.
 
         >>> import torch
-        >>> class Stripes:
-        ...     model_id, sha256 = "stripes", "0" * 64
-        ...     def noise(self, image, masks):
-        ...         sign = torch.arange(image.shape[-1]) % 2 * 2.0 - 1
-        ...         return sign.expand(len(masks), *image.shape)
-        >>> protector = Protector(Stripes())
+        >>> class Stripes(NoiseSource):
+        ...     name, summary = "stripes", "upright stripes"
+        ...     def fields(self, views):
+        ...         signs = [torch.arange(v.image.shape[-1]) % 2 * 2.0 - 1 for v in views]
+        ...         return [s.expand(v.image.shape) for s, v in zip(signs, views)]
+        >>> protector = Protector([Stripes()])
         >>> image = np.full((32, 32, 3), (100, 94, 90), np.uint8)
         >>> mask = np.zeros((32, 32), bool)
         >>> mask[8:24, 8:24] = True
-        >>> result = protector.protect(image, mask, Budget(8, 2), visibility="strong")
+        >>> result = protector.protect(image, mask, visibility="strong")
         >>> result.image[16, 7:11, 0].tolist(), result.change
         ([102, 92, 108, 92], Change(inside=8.0, outside=2.0))
 
@@ -74,84 +81,114 @@ class Protector:
             result.image.save("photo.png")
     """
 
-    def __init__(self, source: NoiseSource, proposer: MaskProposer | None = None) -> None:
-        self.source, self.proposer = source, proposer
+    def __init__(
+        self,
+        noises: Sequence[NoiseSource],
+        sources: Sequence[MaskSource] = (),
+        base: SamBase | None = None,
+    ) -> None:
+        self.noises, self.sources, self.base = list(noises), list(sources), base
 
     def __repr__(self) -> str:
-        return f"Protector(model={self.source.model_id!r})"
+        return f"Protector(model={model_id(self.noises)!r})"
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str = "default", device: str = "auto", salience: str = "default"
-    ) -> Protector:
+        cls,
+        model: str = DEFAULTS.model,
+        device: str = DEFAULTS.device,
+        salience: str = DEFAULTS.salience,
+        find: Sequence[str] = DEFAULT_FIND,
+        noises: Sequence[str] = DEFAULT_NOISES,
+    ) -> Self:
         """Load a generator.
 
         Args:
-            name_or_path: ``default``, the name of a shipped model or a ``.safetensors`` file.
+            model: ``default``, the name of a shipped model or a ``.safetensors`` file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            salience: what finds the foreground where no mask is given: ``default``, ``none`` (the
-                base's own proposals) or a file written by ``unseg train-salience``.
+            salience: the head that finds what stands out: ``default``, ``none`` or a file written
+                by ``unseg train-salience``.
+            find: what finds the foreground where no mask is given, in this order.
+            noises: what makes the noise, the first that suits an image.
 
         Raises:
             UnsegError: when the model or the device is not there.
         """
-        return cls(*load_models(name_or_path, pick_device(device), salience))
+        loaded = Models(model, salience, device)
+        return cls(load_noises(noises, loaded), load_sources(find, loaded), loaded.base)
 
+    @overload
     def protect(
+        self, image: list[Kind], mask: Sequence[MaskLike | None] | None = ..., **settings: Any
+    ) -> ProtectedBatch: ...
+    @overload
+    def protect(
+        self, image: Kind, mask: MaskLike | None = ..., **settings: Any
+    ) -> Protected[Kind]: ...
+    def protect(  # type: ignore[misc]  # the overloads leave the settings to this signature
         self,
-        image: Kind,
-        mask: MaskLike | None = None,
-        budget: Budget = Budget(),
-        target: Target = "union",
-        visibility: Visibility = DEFAULT,
-        background: Literal[0] | None = 0,
-        silent: Sequence[int] | None = None,
-    ) -> Protected[Kind]:
-        """Protect one image.
+        image: Any,
+        mask: Any = None,
+        budget: Budget | float | tuple[float, float] = DEFAULTS.budget,
+        target: Target = DEFAULTS.target,
+        visibility: Visibility = DEFAULTS.visibility,
+        background: Literal[0] | None = DEFAULTS.background,
+        silent: Silent = DEFAULTS.silent,
+        *,
+        classes: Sequence[int] | None = DEFAULTS.classes,
+        void: int | Literal["auto"] | None = DEFAULTS.void,
+    ) -> Any:
+        """Protect an image, or several.
 
         Args:
-            image: numpy (H, W, 3), (H, W, 4) or (H, W) of uint8 or uint16; a Pillow image, whose
-                EXIF orientation is applied; or torch (3, H, W) or (1, H, W), uint8 in [0, 255] or
-                float in [0, 1] (in [0, 255] when a value is above 1).
-            mask: (H, W) numpy, torch or Pillow; bool, or labels with 0 as background and, in 8-bit
-                maps, 255 as void (foreground when there are only 0 and 255). None to take what
-                stands out.
-            budget: how far a pixel may move, in 8-bit steps.
+            image: RGB or grey. numpy (H, W, 3), (H, W, 4) or (H, W) of uint8 or uint16; a Pillow
+                image, whose EXIF orientation is applied; or torch (3, H, W) or (1, H, W), uint8 in
+                [0, 255] or float in [0, 1] (in [0, 255] when a value is above 1). Several: a list,
+                torch (N, 3, H, W), or numpy (N, H, W, 3).
+            mask: (H, W) numpy, torch or Pillow; bool, a soft mask of floats in [0, 1], or labels
+                with 0 as background and, in 8-bit maps, 255 as void (foreground when there are
+                only 0 and 255). A mask without foreground leaves the image as it is. None to let
+                the sources find what stands out. Several: a list, or (N, H, W) or (N, 1, H, W).
+            budget: how far a pixel may move, in 8-bit steps; see :meth:`unseg.Budget.of`.
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.
             visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-                noise would be seen most (:func:`unseg.protect.visibility.soften`).
+                noise would be seen most.
             background: the label that is background; None when every label is a class.
-            silent: with ``class``, the labels that carry no noise, while the others share one
-                texture. None gives every class a texture of its own, and label 0 none where
-                every label is a class: one image is too few to choose from.
+            silent: with ``class`` and without background, the labels that carry no noise; see
+                :class:`Settings`. ``auto`` chooses them from the images of this call, so give
+                all images of a set at once, or name the labels.
+            classes: labels that are foreground; None is all.
+            void: the label to ignore.
 
         Returns:
-            The image, of the same kind, with mask and figures. Saving it in a lossy format breaks
-            the bound.
+            The image, of the same kind, with mask and figures; of several a list of them. Saving
+            it in a lossy format breaks the bound.
 
         Raises:
             UnsegError: when image or mask have a wrong shape, dtype or size, or nothing changed.
         """
-        for name, value, known in (
-            ("target", target, TARGETS), ("visibility", visibility, tuple(SIMILARITY)),
-        ):  # fmt: skip
-            if value not in known:
-                raise UnsegError(f"{name}={value!r}: expected one of {', '.join(known)}")
-        rules = LabelRules(
-            target=target, background=background, silent=None if silent is None else tuple(silent)
+        chosen = Settings(
+            budget=budget,  # type: ignore[arg-type]
+            target=target,
+            visibility=visibility,
+            background=background,
+            silent=silent if isinstance(silent, str) else tuple(silent),
+            classes=None if classes is None else tuple(classes),
+            void=void,
         )
-        photo, restore = open_image(image)
-        regions, origin = self._regions(photo, mask, rules)
-        if not regions.foreground.any():
-            regions = Regions.union(np.ones(regions.foreground.shape, bool))
-            origin = "whole-image"
-        noise = noise_fields(self.source, [view(photo, regions)], budget, visibility)[0]
-        after = replace(photo, pixels=add_noise(photo, noise, regions.foreground, budget))
-        quality = compare(photo, after, regions.foreground)
-        return Protected(
-            restore(after), regions.foreground, origin, quality.change, quality.psnr, quality.ssim
-        )
+        several = is_batch(image)
+        images = list(image) if several else [image]
+        masks = _masks(mask, images, several)
+        opened = [
+            _opened(one, given, f"image {number}" if several else "the image")
+            for number, (one, given) in enumerate(zip(images, masks, strict=True))
+        ]
+        chosen = self._resolved(chosen, opened)
+        results = [self._protect(one, chosen) for one in opened]
+        if not several:
+            return results[0]
+        return ProtectedBatch(results, stacked=not isinstance(image, list | tuple))
 
     def mask_of_boxes(
         self, image: ImageLike, boxes: Sequence[tuple[float, float, float, float]]
@@ -166,10 +203,10 @@ class Protector:
             (H, W): 0, or the number of the box, from 1, whose object a pixel is of.
 
         Raises:
-            UnsegError: when a box covers no pixel, or this protector's proposer cannot read boxes.
+            UnsegError: when a box covers no pixel, or this protector has no base to ask.
         """
-        if not isinstance(self.proposer, BoxReader):
-            raise UnsegError("there is no proposer that reads boxes: use Protector.from_pretrained")
+        if self.base is None:
+            raise UnsegError("there is no SAM that reads boxes: use Protector.from_pretrained")
         corners = np.asarray(boxes, np.float32)
         if corners.ndim != 2 or corners.shape[1] != 4 or not np.isfinite(corners).all():
             raise UnsegError(
@@ -178,22 +215,69 @@ class Protector:
             )
         labels = np.arange(1, len(corners) + 1, dtype=np.int32)
         given = Boxes(corners, labels, False, "the boxes")
-        return draw_boxes(open_image(image)[0], given, self.proposer).astype(np.uint16)
+        return draw_boxes(open_image(image)[0], given, self.base).astype(np.uint16)
 
-    def _regions(
-        self, photo: Photo, mask: MaskLike | None, rules: LabelRules
-    ) -> tuple[Regions, str]:
-        if mask is not None:
-            labels = open_mask(mask)
-            if labels.size != photo.size:
-                raise UnsegError(
-                    "the mask is {}x{} but the image is {}x{}: masks must have the image's "
-                    "size".format(*labels.size, *photo.size)
-                )
-            return find_regions(labels, rules), "given"
-        if self.proposer is None:
-            raise UnsegError("no mask was given and there is no proposer: pass mask=...")
-        found = propose(photo, self.proposer).mask
-        return find_regions(
-            LabelMap(found.astype(np.int32)), LabelRules(target=rules.target)
-        ), "proposal"
+    def _resolved(self, chosen: Settings, opened: Sequence[_Opened]) -> Settings:
+        """Settings whose silent classes are known."""
+        embedder = embedder_of(self.noises)
+        if not chosen.chooses_silent or embedder is None:
+            return chosen
+        pairs = [(one.photo, one.labels) for one in opened if one.labels is not None]
+        cells = [
+            cells_of_photo(embedder, photo, labels, chosen.rules)
+            for photo, labels in (pairs[i] for i in spread(len(pairs)))
+            if labels.size == photo.size
+        ]
+        found = choose_silent(cells)
+        return replace(chosen, silent="first" if found is None else found)
+
+    def _protect(self, one: _Opened, chosen: Settings) -> Protected[Any]:
+        given = [] if one.labels is None else [GivenMask(one.labels)]
+        found = find_regions(one.photo, [*given, *self.sources], chosen.rules, one.name)
+        made = protect_photo(
+            one.photo, found.regions, self.noises, chosen.budget, chosen.visibility
+        )
+        refuse_unchanged(one.photo, made, one.name)
+        return _result(one, found, made)
+
+
+def is_batch(image: object) -> bool:
+    """Whether an image is several: a list, or an array with a batch dimension."""
+    return isinstance(image, list | tuple) or (
+        isinstance(image, Tensor | np.ndarray) and image.ndim == 4
+    )
+
+
+def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[Any]:
+    after = replace(one.photo, pixels=made.pixels)
+    quality = compare(one.photo, after, found.regions.foreground)
+    return Protected(
+        image=one.restore(after),
+        mask=found.regions.foreground,
+        mask_source=found.source,
+        mask_note=found.note,
+        noise=made.noise,
+        change=quality.change,
+        psnr=quality.psnr,
+        ssim=quality.ssim,
+    )
+
+
+def _opened(image: ImageLike, mask: MaskLike | None, name: str) -> _Opened:
+    photo, restore = open_image(image)
+    return _Opened(photo, restore, None if mask is None else open_mask(mask), name)
+
+
+def _masks(mask: Any, images: Sequence[Any], several: bool) -> list[MaskLike | None]:
+    """A mask for every image."""
+    if not several:
+        return [mask]
+    if mask is None:
+        return [None] * len(images)
+    if isinstance(mask, Image.Image) or len(mask) != len(images):
+        count = 1 if isinstance(mask, Image.Image) else len(mask)
+        raise UnsegError(f"{len(images)} images and {count} masks: give one mask for every image")
+    return list(mask)
+
+
+__all__ = ["Protected", "ProtectedBatch", "Protector"]

@@ -24,10 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.errors import UnsegError
-from unseg.files import read_bytes
-from unseg.images.reader import decode
-from unseg.masks.labels import LabelRules, foreground_labels, read_label_map
-from unseg.protect.apply import model_image
+from unseg.images.photo import Photo
+from unseg.images.reader import read_photo
+from unseg.images.view import model_image
+from unseg.masks.labels import LabelMap, read_label_map
+from unseg.masks.regions import LabelRules, foreground_labels
+from unseg.masks.sources.file import MaskFiles
+from unseg.protect.noises import NoiseSource
+from unseg.protect.noises.generator import GeneratorNoise
 from unseg.protect.plan import Plan
 
 #: Images looked at, evenly spaced, and cells of them that the simulated trainer learns from.
@@ -101,33 +105,49 @@ def cells_of(source: Embedder, image: Tensor, labels: NDArray[np.int32]) -> Cell
 
 
 def silent_in_plan(
-    plan: Plan, rules: LabelRules, source: Embedder, looked_at: Callable[[int, int], None]
+    plan: Plan,
+    masks: MaskFiles,
+    rules: LabelRules,
+    source: Embedder,
+    looked_at: Callable[[int, int], None],
 ) -> tuple[int, ...] | None:
     """Choose from the images and masks of a plan; what cannot be read is left to the run to report.
 
     Args:
         plan: of the run.
-        rules: what its labels mean.
+        masks: the owner's label maps.
+        rules: what their labels mean.
         source: embeds the images.
         looked_at: called after every image with how many were seen and how many will be.
 
     Returns:
         As :func:`choose_silent`.
     """
-    pairs = [(job, job.mask_file) for job in plan.jobs if job.mask_file and not job.refusal]
-    pairs = [pairs[i] for i in spread(len(pairs))]
-    parts = []
-    for number, (job, mask_file) in enumerate(pairs, 1):
+    jobs = [job for job in plan.jobs if masks.path_of(job.source) and not job.refusal]
+    jobs = [jobs[i] for i in spread(len(jobs))]
+    pairs = []
+    for number, job in enumerate(jobs, 1):
+        path = masks.path_of(job.source)
         try:
-            photo = decode(read_bytes(job.path, job.source), job.source)
-            labels = read_label_map(mask_file)
+            photo = read_photo(job.path, job.source)
+            labels = None if path is None else read_label_map(path)
         except UnsegError:
             continue
-        if labels.size == photo.size:
-            values = foreground_labels(labels, rules)
-            parts.append(cells_of(source, model_image(photo), values))
-        looked_at(number, len(pairs))
-    return choose_silent(parts)
+        if labels is not None and labels.size == photo.size:
+            pairs.append(cells_of_photo(source, photo, labels, rules))
+        looked_at(number, len(jobs))
+    return choose_silent(pairs)
+
+
+def cells_of_photo(source: Embedder, photo: Photo, labels: LabelMap, rules: LabelRules) -> Cells:
+    """Cells of a photograph and its label map, at the size that models see."""
+    return cells_of(source, model_image(photo), foreground_labels(labels, rules))
+
+
+def embedder_of(noises: Iterable[NoiseSource]) -> Embedder | None:
+    """The first model among noise sources that can say what an image's parts look like."""
+    models = (one.model for one in noises if isinstance(one, GeneratorNoise))
+    return next((model for model in models if isinstance(model, Embedder)), None)
 
 
 def spread(count: int) -> list[int]:
@@ -158,7 +178,7 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
     counts = torch.bincount(classes, minlength=len(names))
     order = counts.argsort(descending=True, stable=True)[:TRIED].tolist()
     tried = [c for c in order if counts[c] >= LEAST * len(classes)]
-    trainer = Trainer(features, classes, len(names))
+    trainer = SimulatedTrainer(features, classes, len(names))
     left = cache(trainer.left)
     few = [pick for size in range(3) for pick in combinations(sorted(tried), size)]
     # Of all classes silent, nothing would be protected.
@@ -172,7 +192,7 @@ def choose_silent(parts: Iterable[Cells]) -> tuple[int, ...] | None:
     return tuple(int(names[c]) for c in best)
 
 
-class Trainer:
+class SimulatedTrainer:
     """A linear model of what a victim learns from embedding, place and the presence of noise.
 
     Args:

@@ -6,24 +6,25 @@ import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
-from unseg.files import TEMPORARY, read_bytes
-from unseg.images import formats
+from unseg.files import TEMPORARY, AnyPath, read_bytes, walk
+from unseg.images.formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from unseg.images.photo import Photo
 from unseg.images.reader import decode
 from unseg.images.writer import alike
 from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
-from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run
-from unseg.protect.plan import walk
+from unseg.progress import Progress, Update, silent
+from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, read_run
 from unseg.protect.quality import compare
 from unseg.provenance import sha256_file
 
@@ -34,7 +35,7 @@ SSIM_TOLERANCE = 0.0002
 
 
 @dataclass(frozen=True)
-class Problem:
+class Mismatch:
     """One thing that does not fit: the file, and what is wrong with it."""
 
     file: str
@@ -48,6 +49,7 @@ class Findings:
     Args:
         checked: images whose files were compared with the manifest.
         compared: images that were also compared with their originals.
+        unchanged: records of images whose mask has no foreground, published as they are.
         unprotected: records of images that the run could not protect.
         problems: everything that does not fit.
         unlisted: images among the originals that have no record: they came later, or were left
@@ -56,17 +58,30 @@ class Findings:
 
     checked: int = 0
     compared: int = 0
+    unchanged: list[Record] = field(default_factory=list)
     unprotected: list[Record] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Mismatch] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything fits."""
+        return not self.problems
 
     def report(self, file: str, text: str) -> None:
         """Add a problem."""
-        self.problems.append(Problem(file, text.removeprefix(f"{file} ").removeprefix(f"{file}: ")))
+        self.problems.append(
+            Mismatch(file, text.removeprefix(f"{file} ").removeprefix(f"{file}: "))
+        )
 
 
-def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findings, int]]:
-    """Verify a folder that ``unseg protect`` wrote, image by image.
+def verify_folder(
+    folder: AnyPath,
+    originals: AnyPath | Sequence[AnyPath] = (),
+    *,
+    progress: Progress = silent,
+) -> Findings:
+    """Verify a folder that ``unseg protect`` wrote; all that ``unseg verify`` does.
 
     Without the originals: checksums, sizes, masks, damaged or doubled records, files that are
     missing or not listed, and the run's own checksum of the manifest. With them also the largest
@@ -75,14 +90,19 @@ def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findi
     Args:
         folder: the output folder.
         originals: the folders (or files) that were protected.
-
-    Yields:
-        The findings so far, and the number of records; the last is the result.
+        progress: told of every record.
 
     Raises:
         UnsegError: when there is no manifest, or an original folder does not exist.
+
+    Example:
+        findings = unseg.verify_folder("protected", "photos")
+        assert findings.ok, findings.problems
     """
-    for place in originals:
+    folder = Path(folder)
+    given = [originals] if isinstance(originals, str | PathLike) else list(originals)
+    places = [Path(one) for one in given]
+    for place in places:
         if not place.exists():
             raise UnsegError(f"--originals {place} does not exist: expected the folder protected")
     manifest = Manifest(folder)
@@ -92,21 +112,24 @@ def verify(folder: Path, originals: Sequence[Path] = ()) -> Iterator[tuple[Findi
         findings.report(MANIFEST, text)
     _check_run(folder, manifest, findings)
     for name, count in Counter(record.output for record in records).items():
-        if count > 1 and any(r.status == "protected" for r in records if r.output == name):
+        if count > 1 and any(r.status != "error" for r in records if r.output == name):
             findings.report(name, f"has {count} records in the manifest: expected one")
-    yield findings, len(records)
-    for record in records:
+    progress(Update("verifying", 0, len(records)))
+    for number, record in enumerate(records, 1):
         if record.status == "error":
             findings.unprotected.append(record)
         else:
-            _check_image(folder, record, originals, findings)
-        yield findings, len(records)
+            if record.status == "unchanged":
+                findings.unchanged.append(record)
+            _check_image(folder, record, places, findings)
+        progress(Update("verifying", number, len(records), record))
     _check_listed(folder, records, findings)
     known = {record.source for record in records}
-    for path, name in walk([place for place in originals if place.is_dir()], {folder.resolve()}):
-        if path.suffix.lower() in formats.IMAGE_SUFFIXES and name not in known:
+    folders = [place for place in places if place.is_dir()]
+    for path, name in walk(folders, {folder.resolve()}, {MASKS}):
+        if path.suffix.lower() in IMAGE_SUFFIXES and name not in known:
             findings.unlisted.append(name)
-    yield findings, len(records)
+    return findings
 
 
 def _check_run(folder: Path, manifest: Manifest, findings: Findings) -> None:
@@ -221,9 +244,9 @@ def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
 
 def _check_listed(folder: Path, records: list[Record], findings: Findings) -> None:
     """Report images that no record lists, and leftovers of a killed run."""
-    good = [record for record in records if record.status == "protected"]
+    good = [record for record in records if record.status != "error"]
     listed = {r.output for r in good} | {r.mask for r in good}
-    suffixes = (*formats.IMAGE_SUFFIXES, *formats.UNREAD_SUFFIXES)
+    suffixes = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
 
     def unreadable(error: OSError) -> None:
         findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")

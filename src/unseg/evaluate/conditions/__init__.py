@@ -25,9 +25,12 @@ from unseg.evaluate.conditions.proposed import Boxed, Proposed, Salient
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import Unseg
+from unseg.masks.sources import MaskSource
+from unseg.masks.sources.proposed import ProposedMask
+from unseg.masks.sources.salient import SalientMask
+from unseg.masks.sources.whole import WholeImage
 from unseg.models.salience import load_salience
 from unseg.noise import Budget
-from unseg.protect.sources import SamProposer
 
 if TYPE_CHECKING:
     from unseg.models.generator import NoiseGenerator
@@ -116,9 +119,14 @@ def _build(name: str, budget: Budget, model: str) -> Condition:
         return BASELINES[name](budget=budget)
     generator = _generator(model)
     if name in WITHOUT_MASKS:
-        head = load_salience() if WITHOUT_MASKS[name] is Salient else None
-        proposer = SamProposer(generator.base, head)
-        return WITHOUT_MASKS[name](Unseg(generator, budget=budget), proposer)
+        ours = Unseg(generator, budget=budget)
+        if name == "unseg-boxes":
+            return Boxed(ours, generator.base)
+        sources: list[MaskSource] = [ProposedMask(generator.base), WholeImage()]
+        if name == "unseg-salient":
+            sources.insert(0, SalientMask(generator.base, load_salience()))
+            return Salient(ours, sources)
+        return Proposed(ours, sources)
     return Unseg(generator, budget=budget, **GENERATED[name])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -13,14 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unseg.datasets.samples import Sample, mapped, to_array, to_tensor
+from unseg.datasets.samples import Sample, mapped, to_tensor
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.settings import Configured
-from unseg.noise import Budget, compose, quantise
+from unseg.images.photo import Photo
+from unseg.images.reader import rgb_of
+from unseg.masks.regions import Regions
+from unseg.noise import Budget
+from unseg.protect.core import protect_photo
+from unseg.protect.noises.fixed import FixedNoise
 
 
-class Condition(Configured):
-    """One file a condition. Hook: :meth:`noise`; composition and rounding are shared.
+def photo_of_sample(sample: Sample) -> Photo:
+    """The photograph that an owner has: the file's own pixels, grey or of 16 bits where it is."""
+    return sample.photo or Photo(sample.image)
+
+
+class Condition(Configured, ABC):
+    """One file a condition. Hook: :meth:`apply`, through :func:`unseg.protect.core.protect_photo`.
 
     A condition that must see the whole training set first overrides :meth:`prepare`; one that
     publishes other images than all of them overrides :meth:`publish`.
@@ -47,7 +57,30 @@ class Condition(Configured):
         return self.name
 
     def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:
-        """Look at the whole clean training set before :meth:`noise` is asked for any image."""
+        """Look at the whole clean training set before :meth:`apply` is asked for any image."""
+
+    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
+        """The training set as it is published: clean samples to changed ones, lazily if they are.
+
+        Every process of a run calls it with all samples.
+        """
+        self.prepare(samples, problem, seed)
+        return mapped(
+            samples, lambda sample: replace(sample, image=self.apply(sample, seed), photo=None)
+        )
+
+    @abstractmethod
+    def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
+        """The image as it is published: (H, W, 3) uint8, at the original resolution.
+
+        Args:
+            sample: clean, with its mask and, where the data has them, labels and instances.
+            seed: of conditions that draw at random.
+        """
+
+
+class HandMade(Condition):
+    """Noise that no generator makes. Hook: :meth:`noise`; adding it is the core's."""
 
     @abstractmethod
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
@@ -62,21 +95,12 @@ class Condition(Configured):
             (3, H, W) float, in [-1, 1].
         """
 
-    def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
-        """The training set as it is published: clean samples to changed ones, lazily if they are.
-
-        Every process of a run calls it with all samples.
-        """
-        self.prepare(samples, problem, seed)
-        return mapped(samples, lambda sample: replace(sample, image=self.apply(sample, seed)))
-
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
-        """The image as it is published: (H, W, 3) uint8, at the original resolution."""
-        image = to_tensor(sample.image)
-        amplitude = torch.from_numpy(sample.mask).float()[None, None]
-        noise = self.noise(image, sample, self.generator(sample, seed))
-        moved = compose(image[None], noise[None], amplitude, self.budget)
-        return to_array(quantise(moved, image[None], amplitude, self.budget)[0])
+        made = self.noise(to_tensor(sample.image), sample, self.generator(sample, seed))
+        regions = Regions.union(sample.mask)
+        photo = photo_of_sample(sample)
+        after = protect_photo(photo, regions, [FixedNoise(made)], self.budget, "strong")
+        return rgb_of(replace(photo, pixels=after.pixels))
 
     def generator(self, sample: Sample, seed: int) -> torch.Generator:
         """A generator of its own for every image, so that order and subset do not matter."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.datasets.samples import VOID, Sample
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 from unseg.evaluate.problem import Kind, Problem
 
 NOTHING = -1
@@ -42,7 +42,7 @@ def number_map(sample: Sample, kind: Kind = "semantic") -> NDArray[np.int64]:
     return np.where(classes == VOID, NOTHING, classes)
 
 
-class ClassWise(Condition):
+class ClassWise(HandMade):
     """Another noise for every class. Hook: :meth:`field`."""
 
     _seed = 0

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unseg.datasets.samples import Sample
 from unseg.evaluate.conditions.base import Condition
@@ -25,9 +23,6 @@ class Clean(Condition):
     def settings(self) -> dict[str, Any]:
         # The budget has no effect, so it must not make two keys of one result.
         return {}
-
-    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
-        return torch.zeros_like(image)
 
     def publish(self, samples: Sequence[Sample], problem: Problem, seed: int) -> Sequence[Sample]:
         return samples

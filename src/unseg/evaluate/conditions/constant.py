@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from unseg.datasets.samples import Sample
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 
 
-class Constant(Condition):
+class Constant(HandMade):
     """The whole bound in one colour direction, a sign for every channel drawn from the seed.
 
     Inside the mask the shift is the foreground's bound, outside the background's.

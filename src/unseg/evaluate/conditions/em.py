@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import Sample, names_of
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 from unseg.evaluate.conditions.classwise import NOTHING, number_map
 from unseg.evaluate.problem import Problem
 from unseg.noise import Budget
@@ -83,7 +83,7 @@ def descend(
     return noise.detach()
 
 
-class ErrorMinimising(Condition):
+class ErrorMinimising(HandMade):
     """Alternating min-min: a surrogate learns noisy images, every image's noise lowers its loss.
 
     Huang et al., "Unlearnable examples: making personal data unexploitable" (arXiv 2101.04898),

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from unseg.datasets.samples import Sample
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 from unseg.noise import Budget
 
 
-class Gaussian(Condition):
+class Gaussian(HandMade):
     """Independent normal noise in every pixel and channel, clipped to the bound.
 
     Args:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 from unseg.noise import Budget
 
 
-class Pattern(Condition):
+class Pattern(HandMade):
     """A square tile of random -1/+1 colour blocks, the same for all images, tiled from the corner.
 
     Inside the mask the tile is added, outside its negative.

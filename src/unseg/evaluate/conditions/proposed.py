@@ -1,4 +1,4 @@
-"""Ours without an owner's masks: proposed ones, or drawn from boxes as ``unseg masks`` does."""
+"""Ours without an owner's masks: found by the mask sources of the product, or drawn from boxes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.datasets.samples import Sample, mapped, to_tensor
-from unseg.evaluate.conditions.base import Condition
+from unseg.datasets.samples import Sample, mapped
+from unseg.evaluate.conditions.base import Condition, photo_of_sample
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
-from unseg.protect.sources import BoxReader, MaskProposer
+from unseg.masks.boxes import Boxes
+from unseg.masks.find import find_regions
+from unseg.masks.regions import LabelRules
+from unseg.masks.sources import MaskSource
+from unseg.masks.sources.boxes import draw_boxes
+from unseg.models.sam.base import SamBase
 
 
 class Proposed(Wrapper):
@@ -20,16 +25,16 @@ class Proposed(Wrapper):
 
     Args:
         condition: what is applied.
-        proposer: finds the foreground; where it finds none, the whole image is.
+        sources: find the foreground, asked in order, as ``unseg protect --find`` does.
     """
 
     name = "proposed"
     summary = "NAME-proposed: masks proposed by the base SAM, as with --salience none"
 
-    def __init__(self, condition: Condition, proposer: MaskProposer) -> None:
+    def __init__(self, condition: Condition, sources: Sequence[MaskSource]) -> None:
         super().__init__(condition)
         self.costly = True
-        self._proposer = proposer
+        self._sources = sources
 
     @property
     def label(self) -> str:
@@ -40,8 +45,8 @@ class Proposed(Wrapper):
         return self._condition.publish(masked, problem, seed)
 
     def _mask(self, sample: Sample) -> NDArray[np.bool_]:
-        found = self._proposer.propose(to_tensor(sample.image)).mask
-        return found if found.any() else np.ones_like(found)
+        found = find_regions(photo_of_sample(sample), self._sources, LabelRules(), sample.name)
+        return found.regions.foreground
 
 
 class Salient(Proposed):
@@ -49,15 +54,15 @@ class Salient(Proposed):
 
     Args:
         condition: what is applied.
-        proposer: finds the foreground; where it finds none, the whole image is.
+        sources: find the foreground, asked in order.
     """
 
     name = "salient"
     summary = "NAME-salient: masks of what stands out, as unseg protect does without --masks"
 
-    def __init__(self, condition: Condition, proposer: MaskProposer) -> None:
-        super().__init__(condition, proposer)
-        self.head_id = proposer.sha256
+    def __init__(self, condition: Condition, sources: Sequence[MaskSource]) -> None:
+        super().__init__(condition, sources)
+        self.head_id = sources[0].identity("") if sources else ""
 
 
 class Boxed(Proposed):
@@ -67,18 +72,22 @@ class Boxed(Proposed):
 
     Args:
         condition: what is applied.
-        proposer: finds what lies in boxes.
+        base: the SAM that is asked what lies in boxes.
     """
 
     name = "boxes"
     summary = "NAME-boxes: masks drawn by the base SAM from boxes, as unseg masks does"
 
+    def __init__(self, condition: Condition, base: SamBase) -> None:
+        super().__init__(condition, [])
+        self._base = base
+
     def _mask(self, sample: Sample) -> NDArray[np.bool_]:
-        assert isinstance(self._proposer, BoxReader)
-        boxes = _boxes(sample)
-        if not len(boxes):
+        corners = _boxes(sample)
+        if not len(corners):
             return np.zeros_like(sample.mask)
-        return self._proposer.in_boxes(to_tensor(sample.image), boxes) > 0
+        boxes = Boxes(corners, np.ones(len(corners), np.int32), False, sample.name)
+        return draw_boxes(photo_of_sample(sample), boxes, self._base) > 0
 
 
 def _boxes(sample: Sample) -> NDArray[np.float32]:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from unseg.datasets.samples import Sample
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import HandMade
 
 
-class Uniform(Condition):
+class Uniform(HandMade):
     """Independent uniform noise in every pixel and channel, modulated by the mask."""
 
     name = "random"

@@ -7,35 +7,34 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
-from unseg.datasets.samples import VOID, Sample, to_tensor
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.base import Condition, photo_of_sample
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.results import content_key
-from unseg.masks.labels import (
-    LabelMap,
-    LabelRules,
-    Regions,
-    Target,
-    find_regions,
-    foreground_labels,
-)
+from unseg.images.photo import Photo
+from unseg.images.reader import rgb_of
+from unseg.masks.find import find_regions
+from unseg.masks.labels import LabelMap
+from unseg.masks.regions import LabelRules, Target
+from unseg.masks.sources.given import GivenMask
 from unseg.models.generator import NoiseGenerator
 from unseg.models.weights.io import module_sha256
 from unseg.noise import Budget
-from unseg.protect.apply import View, noise_fields
-from unseg.protect.silence import Embedder, cells_of, choose_silent, spread
-from unseg.protect.sources import NoiseSource
+from unseg.protect.core import protect_photo
+from unseg.protect.noises.generator import GeneratorNoise, NoiseModel
+from unseg.protect.noises.tint import Tint
+from unseg.protect.silence import Embedder, cells_of_photo, choose_silent, spread
 from unseg.protect.visibility import DEFAULT, Visibility
 
 BACKGROUND = "background"
 """Name of the first class where it is what no object covers."""
 
 
-def fingerprint(source: NoiseSource) -> str:
+def fingerprint(source: NoiseModel) -> str:
     """Hex sha256 over the names, types and bytes of a module's weights.
 
     A generator without noise outside its prompts has its settings, such as the periods of its
@@ -78,7 +77,7 @@ class Unseg(Condition):
 
     def __init__(
         self,
-        source: NoiseSource,
+        source: NoiseModel,
         *,
         identity: str | None = None,
         target: Target = "union",
@@ -89,6 +88,7 @@ class Unseg(Condition):
         super().__init__(budget=budget)
         self._source = source
         self.generator_id = identity or fingerprint(source)
+        self._noises = [Tint(), GeneratorNoise(source)]
         self.target: Target = target
         self.visibility: Visibility = visibility
         self.silent: Literal["auto", "first"] | None = silent if target == "class" else None
@@ -107,36 +107,35 @@ class Unseg(Condition):
         self._rules = replace(self._rules, background=background)
         if self.silent != "auto" or background == 0 or not isinstance(self._source, Embedder):
             return
+        chosen = [samples[i] for i in spread(len(samples))]
         parts = [
-            cells_of(
-                self._source,
-                to_tensor(one.image),
-                foreground_labels(_label_map(one), self._rules),
-            )
-            for one in (samples[i] for i in spread(len(samples)))
+            cells_of_photo(self._source, photo_of_sample(one), _label_map(one), self._rules)
+            for one in chosen
             if one.labels is not None
         ]
         self._rules = replace(self._rules, silent=choose_silent(parts))
 
-    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
-        if not sample.mask.any():
-            return torch.zeros_like(image)
-        with torch.no_grad():
-            regions = self._regions(sample)
-            view = View(image, regions.foreground, regions.index, regions.codes)
-            return noise_fields(self._source, [view], self.budget, self.visibility)[0].float().cpu()
+    def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
+        return rgb_of(self.protected(sample))
 
-    def _regions(self, sample: Sample) -> Regions:
-        if self.target == "union":
-            return Regions.union(sample.mask)
+    def protected(self, sample: Sample) -> Photo:
+        """The photograph as ``unseg protect`` publishes it, of the file's own kind."""
+        photo = photo_of_sample(sample)
+        labels, rules = self._mask(sample)
+        found = find_regions(photo, [GivenMask(labels)], rules, sample.name)
+        made = protect_photo(photo, found.regions, self._noises, self.budget, self.visibility)
+        return replace(photo, pixels=made.pixels)
+
+    def _mask(self, sample: Sample) -> tuple[LabelMap, LabelRules]:
+        """What an owner would give, and what its labels mean."""
         if self.target == "instance":
             if sample.instances is None:
                 raise UnsegError(f"{sample.name} has no instances: use --target union or class")
             values = np.where(sample.mask, sample.instances, 0)
-            return find_regions(LabelMap(values, wide=True), LabelRules(target="instance"))
-        if sample.labels is None:
-            return Regions.union(sample.mask)  # one class is its union
-        return find_regions(_label_map(sample), self._rules)
+            return LabelMap(values, wide=True), LabelRules(target="instance")
+        if self.target == "class" and sample.labels is not None:
+            return _label_map(sample), self._rules
+        return LabelMap(sample.mask.astype(np.uint8)), LabelRules()  # one class is its union
 
 
 def _label_map(sample: Sample) -> LabelMap:

@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unseg.datasets.samples import Sample
 from unseg.evaluate.conditions.base import Condition
@@ -50,9 +48,6 @@ class Wrapper(Condition):
         is_truth = sample.labels is None and problem.kind == "semantic"
         labels = sample.class_map if is_truth else sample.labels
         return replace(sample, mask=mask, labels=labels)
-
-    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
-        return self._condition.noise(image, sample, rng)
 
     def apply(self, sample: Sample, seed: int) -> NDArray[np.uint8]:
         return self._condition.apply(sample, seed)

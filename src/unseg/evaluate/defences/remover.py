@@ -13,7 +13,7 @@ from unseg.evaluate.defences.learned import Restoring
 from unseg.evaluate.problem import Problem
 from unseg.models.registry import load_generator, resolve
 from unseg.noise import Budget
-from unseg.protect.sources import NoiseSource
+from unseg.protect.noises.generator import NoiseModel
 from unseg.provenance import sha256_file
 
 PHOTOGRAPHS = Problem("semantic", ("region",))
@@ -40,7 +40,7 @@ class Remover(Restoring):
         self,
         *,
         model: str = "default",
-        source: NoiseSource | None = None,
+        source: NoiseModel | None = None,
         foreground: float = 8.0,
         background: float = 2.0,
         images: int = 60,

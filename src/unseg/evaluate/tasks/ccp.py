@@ -9,7 +9,6 @@ from unseg.datasets.samples import Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hold_out
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 
@@ -50,5 +49,5 @@ class CcpTask(Task):
 
     @staticmethod
     def _read(root: Path, path: Path) -> Sample:
-        labels, image = read_label_map(root / "gt" / f"{path.stem}.png"), read_rgb(path)
-        return Sample(path.stem, image, labels.values != 0)
+        labels = read_label_map(root / "gt" / f"{path.stem}.png")
+        return Sample.read(path.stem, path, labels.values != 0)

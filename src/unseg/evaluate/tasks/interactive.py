@@ -22,7 +22,6 @@ from unseg.evaluate.clicks import (
 from unseg.evaluate.problem import Instances, Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.victims.base import InteractiveVictim
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.provenance import sha256_files
 
@@ -144,8 +143,8 @@ def _read(root: Path) -> tuple[list[Sample], list[Path]]:
     for path, label in zip(images, labels, strict=True):
         regions = read_label_map(label).values.astype(np.int32)
         samples.append(
-            Sample(
-                path.stem, read_rgb(path), np.ones(regions.shape, dtype=bool),
+            Sample.read(
+                path.stem, path, np.ones(regions.shape, dtype=bool),
                 instances=regions, categories=np.zeros(int(regions.max()), dtype=np.int64),
             )
         )  # fmt: skip

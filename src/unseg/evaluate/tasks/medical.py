@@ -15,7 +15,6 @@ from unseg.evaluate.tasks.base import Part, Task, evenly, foreground_scores, hol
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.scores import components
 from unseg.images.formats import IMAGE_SUFFIXES
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.masks.pairing import pair
 from unseg.provenance import sha256_files
@@ -83,9 +82,9 @@ def _read(image: Path, mask: Path) -> Sample:
     ids, places = np.unique(values, return_inverse=True)
     # Numbers without gaps, whatever the file's are; 0 stays background.
     numbers = np.cumsum(ids > 0)
-    return Sample(
+    return Sample.read(
         image.stem,
-        read_rgb(image),
+        image,
         values > 0,
         instances=numbers[places].reshape(values.shape).astype(np.int32),
         categories=np.zeros(int(numbers[-1]), dtype=np.int64),

@@ -7,10 +7,14 @@ them ever had, can be read from a single pixel (docs/experiments.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from unseg.protect.noises.base import NoiseSource
+from unseg.protect.view import View
 
 #: Signs of the channels. Unlike a wave's, a tint's negative is another tint. The first is far from
 #: the purple of stained tissue: where some images have colour, no natural cue should agree with it.
@@ -19,6 +23,23 @@ TINTS = ((-1, 1, 1), (-1, 1, -1), (1, 1, -1), (-1, -1, 1), (1, -1, 1), (1, -1, -
 SPREAD = 4.0
 #: Share of pixels that may have more: a ruler, a stamp.
 COLOURED = 0.001
+
+
+class Tint(NoiseSource):
+    """A colour for the foreground, and for every region of its own; the background stays grey.
+
+    Equal codes have equal colours in all images. It suits files of three channels without colour;
+    one channel has no colour to give.
+    """
+
+    name = "tint"
+    summary = "one colour a class, for colour files of grey pixels"
+
+    def suits(self, view: View) -> bool:
+        return not view.grey and is_colourless(view.image)
+
+    def fields(self, views: Sequence[View]) -> list[Tensor]:
+        return [_tinted(view) for view in views]
 
 
 def is_colourless(image: Tensor) -> bool:
@@ -36,18 +57,9 @@ def is_colourless(image: Tensor) -> bool:
     return float((spread > SPREAD).float().mean()) <= COLOURED
 
 
-def tint(foreground: NDArray[np.bool_], index: NDArray[np.uint8], codes: tuple[int, ...]) -> Tensor:
-    """A colour for the foreground, and for every region of its own; the background stays grey.
-
-    Args:
-        foreground: (h, w), bool.
-        index: (h, w), uint8; 0 is the union's colour, r region r's.
-        codes: of the regions from 1 on: equal codes have equal colours in all images.
-
-    Returns:
-        (3, h, w) float, in {-1, 0, 1}.
-    """
+def _tinted(view: View) -> Tensor:
+    """(3, h, w) float, in {-1, 0, 1}; region 0 is the union, which has the first colour."""
     colours = torch.tensor(TINTS).float()
-    table = colours[torch.tensor([0, *codes]) % len(TINTS)]
-    field = table[torch.from_numpy(index.astype(np.int64))].permute(2, 0, 1)
-    return field * torch.from_numpy(foreground)
+    table = colours[torch.tensor([0, *view.codes]) % len(TINTS)]
+    field = table[torch.from_numpy(view.index.astype(np.int64))].permute(2, 0, 1)
+    return field * torch.from_numpy(view.foreground)

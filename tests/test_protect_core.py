@@ -8,24 +8,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noise_stub import BatchSource, WaveSource, photo
+from noise_stub import BatchSource, WaveSource, noises, photo
 from unseg.errors import UnsegError
+from unseg.images import view as views_module
 from unseg.images.photo import Photo
-from unseg.masks.labels import LabelMap, LabelRules, Regions, find_regions
+from unseg.images.view import at_photo_size, model_image
+from unseg.masks.labels import LabelMap
+from unseg.masks.regions import LabelRules, Regions, regions_of
 from unseg.noise import Budget, Change
-from unseg.protect import apply, quality
-from unseg.protect.apply import add_noise, model_image, noise_fields, propose, view
+from unseg.protect import quality
+from unseg.protect.core import Protection, add_noise, protect_photo, refuse_unchanged
+from unseg.protect.core import noise_fields as named_fields
+from unseg.protect.noises import NoiseSource
+from unseg.protect.noises import generator as generator_noise
+from unseg.protect.noises.fixed import FixedNoise
 from unseg.protect.quality import largest_change
-from unseg.protect.sources import Proposal
+from unseg.protect.view import View, view
+from unseg.protect.visibility import Visibility
 
 DISC = (photo()[..., 0] > 140).astype(np.int32)
 FULL = Photo(photo())
 
 
-def regions_of(target: str) -> Regions:
+def noise_fields(
+    model: object, views: list[View], budget: Budget, visibility: Visibility
+) -> list[Tensor]:
+    """The fields of the product's sources around a stand-in, without the sources' names."""
+    return [field for _, field in named_fields(noises(model), views, budget, visibility)]
+
+
+def disc_regions(target: str) -> Regions:
     values = DISC.copy()
     values[:, :30] *= 2
-    return find_regions(LabelMap(values), LabelRules(target=target))  # type: ignore[arg-type]
+    return regions_of(LabelMap(values), LabelRules(target=target))  # type: ignore[arg-type]
 
 
 def _union_noise(source: WaveSource, before: Photo, foreground: np.ndarray) -> Tensor:
@@ -35,7 +50,7 @@ def _union_noise(source: WaveSource, before: Photo, foreground: np.ndarray) -> T
 
 @pytest.mark.parametrize("target", ["class", "instance"])
 def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
-    regions, source = regions_of(target), WaveSource()
+    regions, source = disc_regions(target), WaveSource()
     shown = view(FULL, regions)
     field = noise_fields(source, [shown], Budget(), "strong")[0]
     assert regions.count >= 2
@@ -50,7 +65,7 @@ def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
 
 def test_where_every_label_is_a_class_the_first_carries_no_noise() -> None:
     rules = LabelRules(target="class", background=None)
-    regions = find_regions(LabelMap(regions_of("class").index.astype(np.int32)), rules)
+    regions = regions_of(LabelMap(disc_regions("class").index.astype(np.int32)), rules)
     field = noise_fields(WaveSource(), [view(FULL, regions)], Budget(), "strong")[0]
     first = torch.from_numpy(regions.index == 1)
     assert bool(first.any()) and not field[:, first].any() and bool(field[:, ~first].all())
@@ -59,11 +74,11 @@ def test_where_every_label_is_a_class_the_first_carries_no_noise() -> None:
 def test_prompts_beyond_the_memory_limit_go_in_several_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown = view(FULL, regions_of("instance"))
+    shown = view(FULL, disc_regions("instance"))
     source = BatchSource()
     together = noise_fields(source, [shown], Budget(), "strong")[0]
     assert source.calls == 1
-    monkeypatch.setattr(apply, "MAX_VALUES", 3 * shown.foreground.size)
+    monkeypatch.setattr(generator_noise, "MAX_VALUES", 3 * shown.foreground.size)
     apart = noise_fields(source, [shown, shown], Budget(), "strong")
     assert source.batches == 0 and source.calls == 1 + 2 * (1 + shown.count)
     assert all(torch.equal(field, together) for field in apart)
@@ -72,7 +87,7 @@ def test_prompts_beyond_the_memory_limit_go_in_several_calls(
 def test_batches_give_the_same_noise_as_single_images() -> None:
     views = [view(Photo(photo(30, 50, s)), Regions.union(photo(30, 50, s)[..., 0] > 120))
              for s in range(3)]  # fmt: skip
-    views.append(view(FULL, regions_of("class")))
+    views.append(view(FULL, disc_regions("class")))
     source = BatchSource()
     batched = noise_fields(source, views, Budget(), "strong")
     assert source.batches == 1
@@ -127,7 +142,7 @@ def test_grey_images_get_the_sum_of_the_channels_within_the_bound() -> None:
 def test_noise_that_ends_at_the_mask_ends_there_in_large_photographs_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+    monkeypatch.setattr(views_module, "MODEL_VIEW", 30)
     foreground = np.zeros((40, 60), bool)
     foreground[10:20, 13:41] = True
     foreground[31, 5:55] = True  # a line that every second row would miss
@@ -141,9 +156,9 @@ def test_noise_that_ends_at_the_mask_ends_there_in_large_photographs_too(
 def test_large_photographs_are_shown_smaller_and_noise_is_resized(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+    monkeypatch.setattr(views_module, "MODEL_VIEW", 30)
     monkeypatch.setattr(quality, "BLOCK_PIXELS", 500)
-    shown = view(FULL, regions_of("class"))
+    shown = view(FULL, disc_regions("class"))
     assert shown.image.shape == (3, 20, 30) and shown.foreground.shape == (20, 30)
     assert set(np.unique(shown.index)) == {0, 1, 2}
     noise = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -163,29 +178,56 @@ def test_the_model_sees_8_bit_units() -> None:
 
 
 def test_noise_that_changes_nothing_is_an_error() -> None:
+    still = protect_photo(
+        FULL, disc_regions("union"), [FixedNoise(torch.zeros(3, 40, 60))], Budget(), "strong"
+    )
     with pytest.raises(UnsegError, match=r"a.png came out unchanged, so it would be unprotected"):
-        add_noise(FULL, torch.zeros(3, 40, 60), DISC > 0, Budget(), "a.png")
-    with pytest.raises(UnsegError, match=r"a.png: the model's noise is not finite"):
-        add_noise(FULL, torch.full((3, 40, 60), torch.nan), DISC > 0, Budget(), "a.png")
+        refuse_unchanged(FULL, still, "a.png")
+    broken = FixedNoise(torch.full((3, 40, 60), torch.nan))
+    with pytest.raises(UnsegError, match=r"the model's noise is not finite"):
+        protect_photo(FULL, disc_regions("union"), [broken], Budget(), "strong")
 
 
-def test_proposals_have_the_photos_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "MODEL_VIEW", 30)
+def test_without_foreground_nothing_is_asked_and_nothing_changes() -> None:
+    source = WaveSource()
+    empty = Regions.union(np.zeros_like(DISC, bool))
+    made = protect_photo(FULL, empty, noises(source), Budget(), "normal")
+    assert made.noise is None and source.calls == 0
+    assert np.array_equal(made.pixels, FULL.pixels) and made.pixels is not FULL.pixels
+    refuse_unchanged(FULL, made, "a.png")  # it was to stay as it is
 
-    class LeftHalf:
-        def propose(self, image: Tensor) -> Proposal:
-            assert image.shape == (3, 20, 30)
-            mask = np.zeros(image.shape[1:], bool)
-            mask[:, :15] = True
-            return Proposal(mask, 1)
 
-    mask = propose(FULL, LeftHalf()).mask
-    assert mask.shape == (40, 60) and mask[:, :30].all() and not mask[:, 30:].any()
+def test_the_first_source_that_suits_an_image_makes_its_noise() -> None:
+    class Never(NoiseSource):
+        name, summary = "never", "for no image"
+
+        def suits(self, view: View) -> bool:
+            return False
+
+        def fields(self, views: object) -> list[Tensor]:
+            raise AssertionError("it suits nothing")
+
+    ones = FixedNoise(torch.ones(3, 40, 60))
+    made = protect_photo(FULL, disc_regions("union"), [Never(), ones], Budget(), "strong")
+    assert isinstance(made, Protection) and made.noise == "fixed"
+    with pytest.raises(UnsegError, match=r"no noise source suits the image \(asked: never\)"):
+        protect_photo(FULL, disc_regions("union"), [Never()], Budget(), "strong")
+
+
+def test_maps_of_a_smaller_view_come_back_at_the_photos_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(views_module, "MODEL_VIEW", 30)
+    assert model_image(FULL).shape == (3, 20, 30)
+    left = np.zeros((20, 30), np.uint8)
+    left[:, :15] = 7
+    found = at_photo_size(left, FULL)
+    assert found.shape == (40, 60) and (found[:, :30] == 7).all() and not found[:, 30:].any()
 
 
 def test_colour_files_of_grey_pixels_are_tinted() -> None:
     grey = np.repeat(photo()[..., :1], 3, axis=2)
-    regions, source = regions_of("class"), WaveSource()
+    regions, source = disc_regions("class"), WaveSource()
     shown = view(Photo(grey), regions)
     field = noise_fields(source, [shown], Budget(), "strong")[0]
     assert source.calls == 0

@@ -1,4 +1,4 @@
-"""The kinds of images and masks that Python callers hold: numpy, Pillow and torch."""
+"""The kinds of images that Python callers hold: numpy, Pillow and torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from torch import Tensor
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo, Pixels
 from unseg.images.reader import photo_of
-from unseg.masks.labels import LabelMap, labels_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
 ImageLike = NDArray[Any] | Image.Image | Tensor
-MaskLike = ImageLike
 
 Restore = Callable[[Photo], Any]
 
@@ -40,32 +38,6 @@ def open_image(image: object) -> tuple[Photo, Restore]:
         f"cannot protect a {type(image).__name__}: expected a numpy array, a Pillow image or a "
         "torch tensor"
     )
-
-
-def open_mask(mask: MaskLike) -> LabelMap:
-    """Labels of a mask; a bool mask becomes 0 and 1.
-
-    Raises:
-        UnsegError: when it is not (H, W) of bool or whole numbers.
-    """
-    if isinstance(mask, Image.Image):
-        return labels_of(mask)
-    values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-    if values.ndim == 3 and values.shape[0] == 1:
-        values = values[0]
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise UnsegError(
-            f"the mask has shape {tuple(values.shape)} and dtype {values.dtype}: expected (H, W) "
-            "of bool or integers"
-        )
-    if values.size and values.min() < 0:
-        raise UnsegError("the mask holds negative labels: expected 0 and above")
-    highest = int(values.max(initial=0))
-    if highest >= 1 << 31:
-        raise UnsegError(f"the mask holds the label {highest}: expected labels below 2^31")
-    # Arrays of labels are often of 32 or 64 bits for no reason; 16 are chosen.
-    wide = highest > 255 or values.dtype.itemsize == 2
-    return LabelMap(values.astype(np.int32), wide=wide)
 
 
 def _to_pillow(photo: Photo) -> Image.Image:

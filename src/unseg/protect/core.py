@@ -1,0 +1,199 @@
+"""The core: a photograph and its regions to published pixels.
+
+Pure functions on arrays. The folder pipeline, the Python object and every condition of the
+evaluation protect through :func:`protect_photos`, so that what is measured is what is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unseg.errors import UnsegError
+from unseg.images.photo import Photo, Pixels
+from unseg.images.view import touched
+from unseg.masks.regions import QUIET, Regions
+from unseg.noise import Budget, compose, quantise
+from unseg.protect.noises.base import NoiseSource
+from unseg.protect.quality import row_blocks
+from unseg.protect.view import View, view
+from unseg.protect.visibility import Visibility, soften
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The published pixels of one photograph.
+
+    Args:
+        pixels: of the photograph's shape and dtype, within the budget.
+        noise: name of the noise source; None where there was nothing to protect.
+    """
+
+    pixels: Pixels
+    noise: str | None
+
+
+def protect_photo(
+    photo: Photo,
+    regions: Regions,
+    noises: Sequence[NoiseSource],
+    budget: Budget,
+    visibility: Visibility,
+) -> Protection:
+    """Protect one photograph; see :func:`protect_photos`."""
+    return protect_photos([photo], [regions], noises, budget, visibility)[0]
+
+
+def protect_photos(
+    photos: Sequence[Photo],
+    regions: Sequence[Regions],
+    noises: Sequence[NoiseSource],
+    budget: Budget,
+    visibility: Visibility,
+) -> list[Protection]:
+    """Add noise to photographs, in one pass of the model.
+
+    A photograph without foreground has nothing to protect and stays as it is, background noise
+    included: :func:`unseg.masks.find.find_regions` says when that can be.
+
+    Args:
+        photos: the originals.
+        regions: of every photograph, at its size.
+        noises: asked in this order; the first that suits a photograph makes its noise.
+        budget: the bound, in 8-bit steps.
+        visibility: how much of the bound is used where the noise would be seen most.
+
+    Returns:
+        One for every photograph. Pixels may be equal to the original's where the budget holds no
+        whole step; :func:`refuse_unchanged` makes that an error.
+
+    Raises:
+        UnsegError: when noise is not finite, or no source suits a photograph.
+    """
+    busy = [i for i, one in enumerate(regions) if one.foreground.any()]
+    views = [view(photos[i], regions[i]) for i in busy]
+    result = [Protection(photo.pixels.copy(), None) for photo in photos]
+    for i, (name, field) in zip(busy, noise_fields(noises, views, budget, visibility), strict=True):
+        pixels = add_noise(photos[i], field, regions[i].foreground, budget)
+        result[i] = Protection(pixels, name)
+    return result
+
+
+def refuse_unchanged(photo: Photo, protection: Protection, name: str) -> None:
+    """Refuse an image that was to be protected and came out as it was.
+
+    Raises:
+        UnsegError: naming what would help.
+    """
+    if protection.noise is not None and np.array_equal(protection.pixels, photo.pixels):
+        raise UnsegError(
+            f"{name} came out unchanged, so it would be unprotected: raise --eps, try --visibility "
+            "strong, or use a larger image"
+        )
+
+
+def noise_fields(
+    noises: Sequence[NoiseSource], views: Sequence[View], budget: Budget, visibility: Visibility
+) -> list[tuple[str, Tensor]]:
+    """One noise field a view, made as hard to see as is asked.
+
+    Images of one channel get the sum of the three noise channels, cut to [-1, 1], in each: the
+    mean would leave a third of a coloured texture's strength. Regions whose code is
+    :data:`~unseg.masks.regions.QUIET` get no noise.
+
+    Args:
+        noises: the first that suits a view makes its noise.
+        views: of the images.
+        budget: the bound that the noise will be scaled to, in 8-bit steps.
+        visibility: see :func:`unseg.protect.visibility.soften`.
+
+    Returns:
+        The source's name and (3, h, w) for each, float, in [-1, 1], on the CPU.
+    """
+    chosen = [_suiting(noises, one) for one in views]
+    fields: dict[int, Tensor] = {}
+    for source in dict.fromkeys(chosen):
+        mine = [i for i, one in enumerate(chosen) if one is source]
+        fields.update(zip(mine, source.fields([views[i] for i in mine]), strict=True))
+    return [
+        (source.name, _finished(fields[i], views[i], budget, visibility))
+        for i, source in enumerate(chosen)
+    ]
+
+
+def _suiting(noises: Sequence[NoiseSource], shown: View) -> NoiseSource:
+    for source in noises:
+        if source.suits(shown):
+            return source
+    names = ", ".join(source.name for source in noises) or "none"
+    raise UnsegError(f"no noise source suits the image (asked: {names}): add the generator")
+
+
+def _finished(field: Tensor, shown: View, budget: Budget, visibility: Visibility) -> Tensor:
+    if not torch.isfinite(field).all():
+        raise UnsegError("the model's noise is not finite: use other weights (--model)")
+    for region, code in enumerate(shown.codes, start=1):
+        if code == QUIET:
+            field = field.masked_fill(torch.from_numpy(shown.index == region), 0)
+    if shown.grey:
+        field = field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()
+    return soften(field, shown.image, torch.from_numpy(shown.foreground), budget, visibility)
+
+
+def add_noise(photo: Photo, noise: Tensor, foreground: NDArray[np.bool_], budget: Budget) -> Pixels:
+    """Add a noise field to a photo's pixels.
+
+    In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each. Noise that
+    ends at the mask's edge ends there at the photo's size as well.
+
+    Args:
+        photo: the original.
+        noise: (3, h, w), float, in [-1, 1], of grey photos the same in all; resized bilinearly when
+            smaller than the photo.
+        foreground: (H, W), bool.
+        budget: the bound, in 8-bit steps.
+
+    Returns:
+        Pixels of the photo's shape and dtype, within the budget.
+    """
+    height, width = foreground.shape
+    cut = noise.shape[1:] != foreground.shape and _ends_at(noise, foreground)
+    whole_height = noise.shape[1] == height
+    if noise.shape[2] != width:
+        noise = F.interpolate(noise[None], (noise.shape[1], width), mode="bilinear")[0]
+    result = np.empty_like(photo.pixels)
+    for rows in row_blocks(height, width):
+        part = noise[:, rows] if whole_height else _rows(noise, rows, height)
+        image = torch.from_numpy(photo.pixels[rows].astype(np.float32)) / photo.step
+        image = image[None] if photo.grey else image.permute(2, 0, 1)
+        part = part[:1] if photo.grey else part
+        mask = torch.from_numpy(foreground[rows]).float()[None, None]
+        part = part * mask[0] if cut else part
+        protected = compose(image[None], part[None], mask, budget)
+        values = quantise(protected, image[None], mask, budget)[0] * photo.step
+        samples = values.round().numpy().astype(photo.pixels.dtype)
+        result[rows] = samples[0] if photo.grey else samples.transpose(1, 2, 0)
+    return result
+
+
+def _ends_at(noise: Tensor, foreground: NDArray[np.bool_]) -> bool:
+    """Whether noise of another size is nothing wherever there is no foreground."""
+    outside = torch.from_numpy(~touched(foreground, noise.shape[1], noise.shape[2]))
+    return not noise[:, outside].any()
+
+
+def _rows(noise: Tensor, rows: slice, height: int) -> Tensor:
+    """Some rows of a field resized bilinearly to a height (pixel centres, edges repeated)."""
+    low = noise.shape[1]
+    at = (torch.arange(rows.start, rows.stop) + 0.5) * (low / height) - 0.5
+    at = at.clamp(0, low - 1)
+    above = at.floor().long()
+    below = (above + 1).clamp(max=low - 1)
+    weight = (at - above)[:, None]
+    return noise[:, above] * (1 - weight) + noise[:, below] * weight

@@ -1,0 +1,369 @@
+"""The library door for folders: protect what is there, resume, and say what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from unseg import files
+from unseg.errors import UnsegError
+from unseg.files import AnyPath
+from unseg.masks.boxes import read_boxes
+from unseg.masks.sources import MaskSource, load_sources
+from unseg.masks.sources.boxes import BoxMasks
+from unseg.masks.sources.file import MaskFiles
+from unseg.models.loaded import Models
+from unseg.progress import Progress, Update, silent
+from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
+from unseg.protect.noises import NoiseSource, load_noises
+from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
+from unseg.protect.plan import Job, Plan, make_plan
+from unseg.protect.settings import Settings
+from unseg.protect.silence import embedder_of, silent_in_plan
+from unseg.provenance import provenance, sha256_file, sha256_files
+
+Existing = Literal["refuse", "overwrite", "resume"]
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What a run over a folder did.
+
+    Args:
+        out: the output folder.
+        records: one an image of this run, sorted by output.
+        description: content of OUT/unseg-run.json: settings, model, provenance and totals.
+        unused_masks: masks that belong to no image, by name.
+    """
+
+    out: Path
+    records: list[Record]
+    description: dict[str, Any]
+    unused_masks: list[str]
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """Counts and means over the images."""
+        return dict(self.description["totals"])
+
+    @property
+    def errors(self) -> list[Record]:
+        """Records of the images that could not be protected."""
+        return [record for record in self.records if record.status == "error"]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every image was dealt with and at least one is protected."""
+        return not self.errors and self.totals["protected"] > 0
+
+    def __repr__(self) -> str:
+        totals = self.totals
+        return (
+            f"FolderReport({str(self.out)!r}: {totals['protected']} of {totals['images']} "
+            f"protected, {totals['unchanged']} left as they are, {totals['errors']} errors)"
+        )
+
+
+def protect_folder(
+    inputs: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
+    settings: Settings | None = None,
+    *,
+    masks: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    existing: Existing = "refuse",
+    progress: Progress = silent,
+) -> FolderReport:
+    """Protect images and folders of images; all that ``unseg protect`` does.
+
+    Args:
+        inputs: images, and folders that are searched recursively.
+        out: folder to write to; it mirrors the tree of each input folder.
+        settings: by default ``Settings()``.
+        masks: folder of masks or label maps with the images' stems. Of an image with one, it says
+            where the objects are; images whose mask has no foreground are left as they are.
+        boxes: COCO file or folder of YOLO files; the base SAM draws the outlines.
+        existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
+            ``overwrite`` its images, or ``resume`` it.
+        progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
+
+    Returns:
+        Records, totals and provenance. Images that failed have a record, too.
+
+    Raises:
+        UnsegError: when nothing can be started: a path is missing, the output folder holds
+            something else, no mask fits any image, or a model cannot be loaded.
+
+    Example:
+        report = unseg.protect_folder("photos", "protected", unseg.Settings(budget=8))
+        print(report.totals["protected"], report.ok)
+    """
+    settings = settings or Settings()
+    given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    plan = make_plan(
+        [Path(one) for one in given], folder, mask_folder,
+        format=settings.format, batch_size=settings.batch_size,
+    )  # fmt: skip
+    models = Models(settings.model, settings.salience, settings.device)
+    owned, unused = _owned(plan, mask_folder)
+    check_output(folder, existing)
+    noises = load_noises(settings.noises, models)
+    sources: list[MaskSource] = list(owned)
+    if boxes is not None:
+        sources.append(box_source(Path(boxes), models, settings.target))
+    sources += load_sources(settings.find, models)
+    settings = _resolved(settings, plan, owned, noises, existing, progress)
+    run = FolderRun(plan, settings, sources, noises, existing=existing, device=models.device)
+    progress(Update("protecting", len(run.done), len(plan.jobs)))
+    for count, record in enumerate(run, len(run.done) + 1):
+        progress(Update("protecting", count, len(plan.jobs), record))
+    return replace(run.finish(), unused_masks=unused)
+
+
+def box_source(place: Path, models: Models, target: Any) -> BoxMasks:
+    """The mask source of a COCO file or a folder of YOLO files.
+
+    Raises:
+        UnsegError: when it holds no boxes.
+    """
+    found = read_boxes(place)
+    listed = [place] if place.is_file() else [p for p in place.rglob("*.txt") if p.is_file()]
+    return BoxMasks(found, models.base, target, sha256_files(listed))
+
+
+def _owned(plan: Plan, masks: Path | None) -> tuple[list[MaskFiles], list[str]]:
+    """The source of the owner's mask files, and the masks that fit no image.
+
+    Raises:
+        UnsegError: when there are masks and none fits any image.
+    """
+    if masks is None:
+        return [], []
+    source = MaskFiles(masks, skipped={plan.out.resolve()})
+    names = [job.source for job in plan.jobs]
+    unused = source.unused(names)
+    if not any(source.path_of(name) for name in names):
+        there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"
+        raise UnsegError(
+            f"--masks {masks}: no mask fits any of the {len(names)} images ({there}, the first "
+            f"image {names[0]}): give masks the images' names, such as "
+            f"{Path(names[0]).stem}.png"
+        )
+    return [source], unused
+
+
+def _resolved(
+    settings: Settings,
+    plan: Plan,
+    owned: Sequence[MaskFiles],
+    noises: Sequence[NoiseSource],
+    existing: Existing,
+    progress: Progress,
+) -> Settings:
+    """Settings whose silent classes are known: an earlier run's if it is continued, else chosen."""
+    if not settings.chooses_silent:
+        return settings
+    if existing == "resume" and (plan.out / RUN).exists():
+        earlier = read_run(plan.out).get("settings", {})
+        same = all(
+            earlier.get(name) == getattr(settings, name) for name in ("target", "background")
+        )
+        if same and earlier.get("silent") != "auto":
+            labels = earlier.get("silent")
+            return replace(settings, silent=tuple(labels) if isinstance(labels, list) else "first")
+    embedder = embedder_of(noises)
+    if embedder is None or not owned:
+        return replace(settings, silent="first")
+
+    def looked_at(done: int, total: int) -> None:
+        progress(Update("choosing silent classes", done, total))
+
+    found = silent_in_plan(plan, owned[0], settings.rules, embedder, looked_at)
+    return replace(settings, silent="first" if found is None else found)
+
+
+def check_output(out: Path, existing: Existing) -> None:
+    """Find out whether a run may write into a folder, before anything slow is done.
+
+    Args:
+        out: made where it is missing.
+        existing: see :func:`protect_folder`.
+
+    Raises:
+        UnsegError: when it cannot be written, or holds an earlier run that is to be refused.
+    """
+    with files.temporary_file(out / MANIFEST, b""):
+        pass  # the folder can be written, or this has said why not
+    if existing == "refuse" and (out / MANIFEST).exists():
+        raise UnsegError(
+            f"{out} holds an earlier run: use --resume to continue it, --overwrite to replace "
+            "its images, or another -o"
+        )
+
+
+class FolderRun:
+    """The images of a plan; iterate over it for a record each, then call :meth:`finish`.
+
+    Args:
+        plan: from :func:`unseg.protect.plan.make_plan`.
+        settings: what decides the written files.
+        sources: find the foreground, asked in order.
+        noises: make the noise, asked in order.
+        existing: see :func:`protect_folder`.
+        device: recorded only.
+
+    Raises:
+        UnsegError: when the output folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        sources: Sequence[MaskSource],
+        noises: Sequence[NoiseSource],
+        *,
+        existing: Existing = "refuse",
+        device: str = "cpu",
+    ) -> None:
+        self.plan, self.settings, self.device = plan, settings, device
+        self.sources, self.noises = sources, noises
+        self.manifest = Manifest(plan.out)
+        # A folder without a run's files is somebody else's: nothing in it is replaced.
+        ours = self.manifest.path.exists() or (plan.out / RUN).exists()
+        self.pipeline = Pipeline(
+            plan.out, settings, sources, noises, overwrite=existing != "refuse" and ours
+        )
+        self._started = time.perf_counter()
+        check_output(plan.out, existing)
+        earlier: list[Record] = []
+        if existing != "refuse":
+            files.remove_stale(plan.out)
+            if self.manifest.path.exists():
+                earlier, _ = self.manifest.read()
+        #: Jobs of this run that an earlier one has done.
+        self.done: list[Job] = []
+        if existing == "resume":
+            self.done = self._finished_jobs(earlier)
+        done = {job.output for job in self.done}
+        planned = {job.output for job in plan.jobs}
+        #: Jobs that are left to do.
+        self.jobs = [job for job in plan.jobs if job.output not in done]
+        self._records = [r for r in earlier if r.output in done or r.output not in planned]
+        self.manifest.replace(self._records)
+        write_run(plan.out, self._description("running"))
+
+    def __iter__(self) -> Iterator[Record]:
+        """Protect the images that are left; a record each, already in the manifest."""
+        for record in self.pipeline.run(self.jobs):
+            self.manifest.append(record)
+            self._records.append(record)
+            yield record
+
+    def finish(self) -> FolderReport:
+        """Sort the manifest, write the run's file, and report."""
+        self.manifest.replace(self._records)
+        description = self._description("finished")
+        write_run(self.plan.out, description)
+        return FolderReport(self.plan.out, self._planned(), description, [])
+
+    def _planned(self) -> list[Record]:
+        planned = {job.output for job in self.plan.jobs}
+        mine = [r for r in self._records if r.output in planned]
+        return sorted(mine, key=lambda r: (r.output, r.source))
+
+    def _finished_jobs(self, earlier: list[Record]) -> list[Job]:
+        """Jobs whose record, files and settings all match, in groups that match as a whole.
+
+        Images of one group went through the model together, and a smaller group might round
+        differently; so a group is done again as a whole.
+        """
+        records = {(record.source, record.output): record for record in earlier}
+        matching = [
+            job
+            for job in self.plan.jobs
+            if (record := records.get((job.source, job.output))) is not None
+            and self._matches(job, record)
+        ]
+        whole = Counter(job.group for job in self.plan.jobs)
+        found = Counter(job.group for job in matching)
+        return [job for job in matching if found[job.group] == whole[job.group]]
+
+    def _matches(self, job: Job, record: Record) -> bool:
+        if record.status == "error" or job.refusal is not None or record.mask is None:
+            return False
+        try:
+            masks = masks_identity(self.sources, record.mask_source or "", job.source)
+            digest = self.settings.digest(weights_sha256(self.noises), masks)
+            return (
+                record.settings_sha256 == digest
+                and record.source_sha256 == sha256_file(job.path)
+                and record.output_sha256 == sha256_file(self.plan.out / record.output)
+                and record.mask_sha256 == sha256_file(self.plan.out / record.mask)
+            )
+        except OSError:
+            return False
+
+    def _description(self, status: str) -> dict[str, Any]:
+        """Content of the run's file."""
+        finished = status == "finished"
+        return {
+            "status": status,
+            **provenance(seed=0, data_sha256=_data_sha256(self._records) if finished else None),
+            "settings": self.settings.describe(),
+            "mask_sources": [source.name for source in self.sources],
+            "model": model_id(self.noises),
+            "model_sha256": weights_sha256(self.noises),
+            "device": self.device,
+            "totals": self.totals() if finished else None,
+            "ignored": self.plan.ignored[:100],
+            "manifest_sha256": sha256_file(self.manifest.path) if finished else None,
+        }
+
+    def totals(self) -> dict[str, Any]:
+        """Counts and means over the planned images."""
+        records = self._planned()
+        written = [r for r in records if r.status != "error"]
+        good = [r for r in written if r.status == "protected"]
+        owned = any(isinstance(source, MaskFiles) for source in self.sources)
+        seconds = time.perf_counter() - self._started
+        fresh = len(self.jobs)
+        changes = [r.change for r in good if r.change is not None]
+        return {
+            "images": len(records),
+            "protected": len(good),
+            "unchanged": len(written) - len(good),
+            "errors": len(records) - len(written),
+            "kept_from_earlier_run": len(self.done),
+            "ignored_files": len(self.plan.ignored),
+            "mask_sources": dict(sorted(Counter(str(r.mask_source) for r in written).items())),
+            "noises": dict(sorted(Counter(str(r.noise) for r in good).items())),
+            "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),
+            "over_budget_lossy": sum(1 for r in good if r.within_budget is False),
+            "largest_change_inside": max((c.inside for c in changes), default=None),
+            "largest_change_outside": max((c.outside for c in changes), default=None),
+            "mean_psnr": _mean([r.psnr for r in good]),
+            "mean_ssim": _mean([r.ssim for r in good]),
+            "seconds": round(seconds, 2),
+            "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
+        }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 4) if known else None
+
+
+def _data_sha256(records: list[Record]) -> str:
+    """Checksum over names and contents of the originals."""
+    pairs = sorted((r.source, r.source_sha256) for r in records if r.source_sha256)
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()

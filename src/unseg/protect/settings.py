@@ -1,0 +1,153 @@
+"""What decides the images that are written: one object, with the same defaults at every door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal, get_args
+
+from unseg.errors import UnsegError
+from unseg.masks.regions import LabelRules, Target
+from unseg.masks.sources import DEFAULT_FIND, SOURCES
+from unseg.noise import Budget
+from unseg.protect.noises import DEFAULT_NOISES, NOISES
+from unseg.protect.visibility import DEFAULT, Visibility
+
+OutputFormat = Literal["png", "webp", "same"]
+Silent = Literal["auto", "first"] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of ``unseg protect``, of :func:`unseg.protect_folder` and of :class:`Protector`.
+
+    Args:
+        budget: the bound, in 8-bit steps. A number is the foreground's; the background then has a
+            quarter of it, as in the paper.
+        target: one mask prompt for the union of the foreground, one a ``class`` or an ``instance``.
+        classes: labels that are foreground; None is every label but background and void.
+        void: label to ignore: ``auto`` is 255 in 8-bit maps and none in wider ones; None is none.
+        background: the label that is background; None when 0 is a class.
+        silent: with ``target="class"`` and ``background=None``, the labels that carry no noise
+            while the others share one texture. ``auto`` chooses them from the images, ``first``
+            gives every class a texture of its own and none to label 0.
+        visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
+            noise would be seen most.
+        format: ``png`` and ``webp`` are lossless, ``same`` keeps the original's kind.
+        batch_size: images in one pass of the model.
+        find: what finds a foreground where the owner gives none, in this order; names of
+            :data:`unseg.masks.sources.SOURCES` or ``module:Name``.
+        noises: what makes the noise, the first that suits an image; names of
+            :data:`unseg.protect.noises.NOISES` or ``module:Name``.
+        model: generator: ``default``, a shipped name or a ``.safetensors`` file.
+        salience: the head that finds what stands out: ``default``, ``none`` or a file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UnsegError: when a value is none of these.
+
+    Example:
+        >>> Settings(budget=4).budget
+        Budget(foreground=4.0, background=1.0)
+    """
+
+    budget: Budget = Budget()
+    target: Target = "union"
+    classes: tuple[int, ...] | None = None
+    void: int | Literal["auto"] | None = "auto"
+    background: Literal[0] | None = 0
+    silent: Silent = "auto"
+    visibility: Visibility = DEFAULT
+    format: OutputFormat = "png"
+    batch_size: int = 1
+    find: tuple[str, ...] = DEFAULT_FIND
+    noises: tuple[str, ...] = DEFAULT_NOISES
+    model: str = "default"
+    salience: str = "default"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        try:
+            budget = Budget.of(self.budget)
+        except (TypeError, ValueError) as error:
+            raise UnsegError(f"budget={self.budget!r}: {error}") from error
+        object.__setattr__(self, "budget", budget)
+        if max(budget.foreground, budget.background) < 1:
+            raise UnsegError(
+                f"a budget of {budget.foreground:g} and {budget.background:g} holds no whole 8-bit "
+                "step, so nothing would be protected: give the foreground at least 1"
+            )
+        for name, known in (
+            ("target", get_args(Target)),
+            ("visibility", get_args(Visibility)),
+            ("format", get_args(OutputFormat)),
+        ):
+            if getattr(self, name) not in known:
+                raise UnsegError(
+                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
+                )
+        if self.background not in (0, None):
+            raise UnsegError(
+                f"background={self.background!r}: expected 0, or None for no such label"
+            )
+        for name in ("classes", "silent"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, name, _labels(name, value))
+        if isinstance(self.silent, str) and self.silent not in ("auto", "first"):
+            raise UnsegError(f"silent={self.silent!r}: expected auto, first or labels")
+        if not isinstance(self.silent, str) and self.target != "class":
+            named = ",".join(map(str, self.silent))
+            raise UnsegError(f"silent={named} needs target class: a union has no labels")
+        if self.batch_size < 1:
+            raise UnsegError(f"batch_size={self.batch_size}: expected at least 1")
+        object.__setattr__(self, "find", tuple(self.find))
+        object.__setattr__(self, "noises", tuple(self.noises))
+        for name in self.find:
+            SOURCES.check(name)
+        for name in self.noises:
+            NOISES.check(name)
+
+    @property
+    def chooses_silent(self) -> bool:
+        """Whether the silent classes are still to be chosen from the images."""
+        return self.silent == "auto" and self.target == "class" and self.background is None
+
+    @property
+    def rules(self) -> LabelRules:
+        """What the labels of masks mean; an ``auto`` that was not resolved is ``first``."""
+        return LabelRules(
+            target=self.target,
+            classes=self.classes,
+            void=self.void,
+            background=self.background,
+            silent=None if isinstance(self.silent, str) else self.silent,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def digest(self, model_sha256: str, masks: str) -> str:
+        """Checksum of all that an image's protected form depends on, the image itself excepted.
+
+        Args:
+            model_sha256: of the noise sources' weights.
+            masks: what the mask depends on; see :meth:`MaskSource.identity`.
+        """
+        parts = self.describe()
+        # The checksums say more than the names, and no image depends on the others.
+        for name in ("batch_size", "model", "salience", "device", "find"):
+            del parts[name]
+        parts |= {"unseg": metadata.version("unseg"), "weights": model_sha256, "masks": masks}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _labels(name: str, values: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(value) for value in values}))
+    except (TypeError, ValueError) as error:
+        raise UnsegError(f"{name}={values!r}: expected label numbers such as 6, 15") from error
