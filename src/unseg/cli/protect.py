@@ -104,6 +104,7 @@ def protect(
             "--batch-size", "--batch", min=1, max=256, help="Images in one pass of the model."
         ),
     ] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
     ] = False,
@@ -119,7 +120,7 @@ def protect(
     Originals are never touched. What was done to each image is in OUT/unseg-manifest.jsonl.
     An image whose mask has no foreground has nothing to protect and is written as it is.
     Exit codes: 0 all images were dealt with, 1 some failed or none needed protection, 2 nothing
-    was started.
+    was started, 3 all were dealt with but there are warnings to look at.
 
     Examples:
 
@@ -144,7 +145,7 @@ def protect(
         eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
         target=target, visibility=visibility, format=format, batch_size=batch_size,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
-        model=model, salience=salience, device=device,
+        model=model, salience=salience, device=device, strict=strict,
     )  # fmt: skip
 
     from unseg.protect.folder import protect_folder
@@ -159,7 +160,7 @@ def protect(
         content = {
             "output": str(output),
             "errors": errors,
-            "unused_masks": report.unused_masks,
+            "warnings": report.warnings,
             **report.description,
         }
         typer.echo(json.dumps(content, indent=2))
@@ -167,6 +168,8 @@ def protect(
         _print_summary(report)
     if not report.ok:
         raise typer.Exit(1)
+    if report.warnings:
+        raise typer.Exit(3)
 
 
 def _settings(
@@ -277,7 +280,7 @@ def _print_summary(report: FolderReport) -> None:
         "errors": str(totals["errors"] or ""),
         "masks from": sources,
         "without a file in --masks": str(totals["without_mask_file"] or ""),
-        "masks that fit no image": str(len(report.unused_masks) or ""),
+        "with warnings": str(totals["with_warnings"] or ""),
         "files that are no images": str(totals["ignored_files"] or ""),
         "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
@@ -311,10 +314,8 @@ def _advice(report: FolderReport) -> list[str]:
             f"than masks do. Look at {report.out}/unseg-masks; unseg masks draws them from boxes, "
             "or writes what was found for you to correct, and --masks takes them"
         )
-    if report.unused_masks:
-        lines.append(
-            f"{len(report.unused_masks)} masks fit no image, the first is {report.unused_masks[0]}"
-        )
+    for text, names in report.warnings.items():
+        lines.append(f"warning: {text}: {len(names)}, the first is {names[0]}")
     if totals["unchanged"] and not totals["protected"]:
         lines.append(
             "no image was protected: no mask has any foreground; check --classes, --void and "

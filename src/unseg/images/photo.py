@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.images import png
+from unseg.remarks import Remark
 
 #: uint8 or uint16 samples.
 Pixels = NDArray[Any]
@@ -25,6 +26,7 @@ class Photo:
         icc: ICC profile, or None.
         exif: EXIF block without orientation, thumbnail and maker note, or None.
         chunks: PNG chunks that say how the samples are shown.
+        remarks: what an owner should know of how the file was read.
     """
 
     pixels: Pixels
@@ -33,6 +35,7 @@ class Photo:
     icc: bytes | None = None
     exif: bytes | None = None
     chunks: list[png.Chunk] = field(default_factory=list)
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def grey(self) -> bool:

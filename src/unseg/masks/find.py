@@ -10,6 +10,7 @@ from unseg.images.photo import Photo
 from unseg.masks.labels import LabelMap
 from unseg.masks.regions import LabelRules, Regions, regions_of, void_share
 from unseg.masks.sources import MaskSource
+from unseg.remarks import Remark
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,21 @@ class FoundRegions:
         regions: foreground and regions, at the photograph's size. Without foreground there is
             nothing to protect, which only an owner's mask can say.
         source: name of the mask source that answered.
-        note: what an owner should know, or None.
+        remarks: what an owner should know of the mask.
         file: name of the mask's file, if it has one.
         file_sha256: hex checksum of that file.
     """
 
     regions: Regions
     source: str
-    note: str | None = None
+    remarks: tuple[Remark, ...] = ()
     file: str | None = None
     file_sha256: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """All remarks in one line, or None."""
+        return "; ".join(one.text for one in self.remarks) or None
 
 
 def find_regions(
@@ -50,24 +56,23 @@ def find_regions(
     Raises:
         UnsegError: when a mask has another size than the image, or no source knows of a foreground.
     """
-    notes: list[str] = []
+    remarks: list[Remark] = []
     for source in sources:
         found = source.find(photo, name)
         if found is None:
-            notes.append(source.nothing)
+            remarks.append(Remark(source.nothing))
             continue
         _check_size(found.labels, photo, found.file or "the mask", name)
         own = source.rules(rules)
         regions = regions_of(found.labels, own)
         if not regions.foreground.any() and not source.given:
-            notes.append(source.nothing)
+            remarks.append(Remark(source.nothing))
             continue
         if source.given:
-            notes += _remarks(found.labels, own, regions)
-        return FoundRegions(
-            regions, source.name, "; ".join(notes) or None, found.file, found.file_sha256
-        )
-    reasons = "; ".join(notes) or "no mask was given and there is nothing to find one"
+            remarks += [*found.labels.remarks, *_remarks(found.labels, own, regions)]
+        return FoundRegions(regions, source.name, tuple(remarks), found.file, found.file_sha256)
+    known = "; ".join(one.text for one in remarks)
+    reasons = known or "no mask was given and there is nothing to find one"
     raise UnsegError(f"{name}: {reasons}: give a mask, or let --find end with whole-image")
 
 
@@ -79,11 +84,13 @@ def _check_size(labels: LabelMap, photo: Photo, mask: str, name: str) -> None:
         )
 
 
-def _remarks(labels: LabelMap, rules: LabelRules, regions: Regions) -> list[str]:
+def _remarks(labels: LabelMap, rules: LabelRules, regions: Regions) -> list[Remark]:
+    """The one check after a mask was read: what it covers, and what it leaves out."""
     remarks = []
     void = void_share(labels, rules)
     if void > max(0.5, regions.foreground.mean()):
-        remarks.append(f"{void:.0%} of the mask is void and counts as background")
+        text = f"{void:.0%} of the mask is void and counts as background"
+        remarks.append(Remark(text, warning=True))
     if not regions.foreground.any():
-        remarks.append("the mask has no foreground, so there is nothing to protect")
+        remarks.append(Remark("the mask has no foreground, so there is nothing to protect"))
     return remarks

@@ -14,6 +14,7 @@ from PIL import Image
 
 from unseg.errors import UnsegError
 from unseg.images import png
+from unseg.remarks import Remark
 
 #: By bits of a PNG's grey: what Pillow multiplies its values with to fill eight bits.
 SPREAD = {2: 85, 4: 17}
@@ -29,10 +30,12 @@ class LabelMap:
     Args:
         values: (H, W), of an integer dtype, not negative.
         wide: whether the file holds more than 8 bits a pixel, so that labels are instance ids.
+        remarks: what an owner should know of how the mask was read.
     """
 
     values: NDArray[np.integer[Any]]
     wide: bool = False
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

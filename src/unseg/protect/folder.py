@@ -41,7 +41,8 @@ class FolderReport:
         out: the output folder.
         records: one an image of this run, sorted by output.
         description: content of OUT/unseg-run.json: settings, model, provenance and totals.
-        unused_masks: masks that belong to no image, by name.
+        unused_masks: masks that belong to no image, by name. They are a warning where some image
+            has no mask: the names may not fit. A part of a data set may well be protected alone.
     """
 
     out: Path
@@ -63,6 +64,17 @@ class FolderReport:
     def ok(self) -> bool:
         """Whether every image was dealt with and at least one is protected."""
         return not self.errors and self.totals["protected"] > 0
+
+    @property
+    def warnings(self) -> dict[str, list[str]]:
+        """What may have gone wrong in silence: texts, each with the names it is said of."""
+        found: dict[str, list[str]] = {}
+        if self.unused_masks and self.totals["without_mask_file"]:
+            found["masks that fit no image"] = self.unused_masks
+        for record in self.records:
+            for text in record.warnings:
+                found.setdefault(text, []).append(record.source)
+        return found
 
     def __repr__(self) -> str:
         totals = self.totals
@@ -115,6 +127,13 @@ def protect_folder(
     )  # fmt: skip
     models = Models(settings.model, settings.salience, settings.device)
     owned, unused = _owned(plan, mask_folder)
+    without = [job.source for job in plan.jobs if not any(s.path_of(job.source) for s in owned)]
+    if settings.strict and unused and without:
+        raise UnsegError(
+            f"--masks {masks}: {len(unused)} masks fit no image, the first is {unused[0]}, and "
+            f"{len(without)} images have none, the first is {without[0]} (--strict): give the "
+            "masks the images' names"
+        )
     check_output(folder, existing)
     noises = load_noises(settings.noises, models)
     sources: list[MaskSource] = list(owned)
@@ -347,6 +366,7 @@ class FolderRun:
             "ignored_files": len(self.plan.ignored),
             "mask_sources": dict(sorted(Counter(str(r.mask_source) for r in written).items())),
             "noises": dict(sorted(Counter(str(r.noise) for r in good).items())),
+            "with_warnings": sum(1 for r in written if r.warnings),
             "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),
             "over_budget_lossy": sum(1 for r in good if r.within_budget is False),
             "largest_change_inside": max((c.inside for c in changes), default=None),

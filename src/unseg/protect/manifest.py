@@ -65,6 +65,8 @@ class Record(BaseModel):
     lossless: bool | None = None
     mask_source: str | None = None
     mask_note: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     mask_file: str | None = None
     mask_file_sha256: str | None = None
     mask: str | None = None

@@ -33,6 +33,7 @@ from unseg.protect.noises import NoiseSource
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
 from unseg.protect.settings import Settings
+from unseg.remarks import texts
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -131,7 +132,7 @@ class Pipeline:
         record, settings = item.record, self.settings
         found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
         item.regions = found.regions
-        self._describe(record, found)
+        self._describe(record, item.photo, found)
         record.target, record.prompts = settings.target, 1 + found.regions.count
         record.settings_sha256 = settings.digest(
             record.model_sha256, masks_identity(self.sources, found.source, item.job.source)
@@ -176,8 +177,17 @@ class Pipeline:
         record.mask, record.mask_sha256 = job.mask, hashlib.sha256(mask).hexdigest()
         item.release()
 
-    @staticmethod
-    def _describe(record: Record, found: FoundRegions) -> None:
+    def _describe(self, record: Record, photo: Photo, found: FoundRegions) -> None:
+        """Write down where the mask comes from, and what is to be known of image and mask.
+
+        Raises:
+            UnsegError: for a warning, where the settings are strict.
+        """
+        remarks = (*photo.remarks, *found.remarks)
+        record.notes = texts(remarks, warning=False)
+        record.warnings = texts(remarks, warning=True)
+        if self.settings.strict and record.warnings:
+            raise UnsegError(f"{record.source}: {record.warnings[0]} (--strict)")
         record.mask_source, record.mask_note = found.source, found.note
         record.mask_file, record.mask_file_sha256 = found.file, found.file_sha256
         record.foreground_share = round(float(found.regions.foreground.mean()), 6)

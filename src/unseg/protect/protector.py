@@ -33,6 +33,7 @@ from unseg.protect.result import Protected, ProtectedBatch
 from unseg.protect.settings import Settings, Silent
 from unseg.protect.silence import cells_of_photo, choose_silent, embedder_of, spread
 from unseg.protect.visibility import Visibility
+from unseg.remarks import texts
 
 DEFAULTS = Settings()
 """The defaults that the command line has as well."""
@@ -251,11 +252,13 @@ def is_batch(image: object) -> bool:
 def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[Any]:
     after = replace(one.photo, pixels=made.pixels)
     quality = compare(one.photo, after, found.regions.foreground)
+    remarks = (*one.photo.remarks, *found.remarks)
     return Protected(
         image=one.restore(after),
         mask=found.regions.foreground,
         mask_source=found.source,
-        mask_note=found.note,
+        notes=texts(remarks, warning=False),
+        warnings=texts(remarks, warning=True),
         noise=made.noise,
         change=quality.change,
         psnr=quality.psnr,

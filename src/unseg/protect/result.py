@@ -31,7 +31,8 @@ class Protected(Generic[Kind]):
         mask: (H, W), bool; the foreground that was used.
         mask_source: name of the mask source: ``given``, ``salient``, ``proposed``,
             ``whole-image``, or one of one's own.
-        mask_note: what an owner should know of the mask, or None.
+        notes: what an owner should know of image and mask.
+        warnings: what may mean that the wrong thing was protected.
         noise: name of the noise source; None when the mask has no foreground, so that the image
             is as it was.
         change: largest change inside and outside the mask, in 8-bit steps.
@@ -42,7 +43,8 @@ class Protected(Generic[Kind]):
     image: Kind
     mask: NDArray[np.bool_]
     mask_source: str
-    mask_note: str | None
+    notes: list[str]
+    warnings: list[str]
     noise: str | None
     change: Change
     psnr: float | None

@@ -45,6 +45,7 @@ class Settings:
         model: generator: ``default``, a shipped name or a ``.safetensors`` file.
         salience: the head that finds what stands out: ``default``, ``none`` or a file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        strict: whether a warning is an error, such as a mask that is mostly void.
 
     Raises:
         UnsegError: when a value is none of these.
@@ -68,6 +69,7 @@ class Settings:
     model: str = "default"
     salience: str = "default"
     device: str = "auto"
+    strict: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -140,7 +142,7 @@ class Settings:
         """
         parts = self.describe()
         # The checksums say more than the names, and no image depends on the others.
-        for name in ("batch_size", "model", "salience", "device", "find"):
+        for name in ("batch_size", "model", "salience", "device", "find", "strict"):
             del parts[name]
         parts |= {"unseg": metadata.version("unseg"), "weights": model_sha256, "masks": masks}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
