@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,23 +15,23 @@ from PIL import Image, ImageFilter
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator, flatten_contrast
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
-from unseg.models.registry import load_generator, read_metadata, write_generator
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.surrogate import Surrogate
-from unseg.models.textures import Codebook
 from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter
-from unseg.train.bilevel import Trainer
+from unseg.train.bilevel import BilevelTrainer
 from unseg.train.cache import FeatureCache
-from unseg.train.config import TrainConfig, preset
+from unseg.train.config import ExportSettings, TrainConfig, preset
 from unseg.train.corpus import draw_mask, load, scan, split
 from unseg.train.losses import mask_loss, uncertain_points
 from unseg.train.monitor import collapsed, noise_statistics
 from unseg.train.prompts import boxes_of, draw_prompts, perturb_boundary, points_of, random_subset
+from unseg.train.settings import override
 
 SIZE = 64
-TINY = replace(
-    preset("cpu"), generator_size=SIZE, surrogate_size=64, surrogate_width=32, head_width=8,
-    epochs=10, epoch_steps=2, batch_size=2, loss_points=128, validation_share=0.2, robust=0.5,
+TINY = override(
+    preset("cpu"),
+    ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8", "epochs=10",
+     "epoch_steps=2", "batch_size=2", "points_sampled=128", "validation_share=0.2"],
 )  # fmt: skip
 
 
@@ -64,68 +61,68 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def head_state(trainer: Trainer) -> dict[str, torch.Tensor]:
+def head_state(trainer: BilevelTrainer) -> dict[str, torch.Tensor]:
     return {n: p.detach().clone() for n, p in trainer.generator.named_parameters()}
 
 
-def trainer_for(base: SamBase, corpus: Path, folder: Path, config: TrainConfig = TINY) -> Trainer:
+def trainer_for(
+    base: SamBase, corpus: Path, folder: Path, config: TrainConfig = TINY
+) -> BilevelTrainer:
     folder.mkdir(exist_ok=True)
-    return Trainer(base, scan([corpus]), config, folder, cache_folder=folder / "cache", cpu=True)
-
-
-def test_resume_continues_the_same_trajectory(base: SamBase, corpus: Path, tmp_path: Path) -> None:
-    whole = trainer_for(base, corpus, tmp_path / "whole")
-    whole.run(validation_images=2, validate_every=10, save_every=10)
-    first = trainer_for(base, corpus, tmp_path / "halves")
-    first.run(stop_after=10, validation_images=2, validate_every=10, save_every=10)
-    second = trainer_for(base, corpus, tmp_path / "halves")
-    assert second.run(resume=True, validation_images=2, validate_every=10).step == 20
-    for name, tensor in head_state(whole).items():
-        assert torch.equal(tensor, head_state(second)[name]), name
-    for a, b in zip(whole.surrogate.parameters(), second.surrogate.parameters(), strict=True):
-        assert torch.equal(a, b)
-    lines = [json.loads(line) for line in (tmp_path / "halves" / "log.jsonl").open()]
-    assert [x["step"] for x in lines if x["phase"] != "validation"] == list(range(1, 21))
-    assert {"loss", "iou", "noise_std", "noise_hf"} <= set(lines[0])
-    assert (tmp_path / "halves" / "samples" / "step-000020.png").exists()
-
-
-def test_resuming_with_other_settings_is_refused(
-    base: SamBase, corpus: Path, tmp_path: Path
-) -> None:
-    trainer_for(base, corpus, tmp_path / "run").run(stop_after=1, validation_images=1)
-    other = trainer_for(base, corpus, tmp_path / "run", replace(TINY, epsilon=4.0))
-    with pytest.raises(UnsegError, match="epsilon"):
-        other.run(resume=True)
-
-
-def test_resuming_on_other_files_or_a_damaged_state_is_refused(
-    base: SamBase, corpus: Path, tmp_path: Path
-) -> None:
-    trainer_for(base, corpus, tmp_path / "run").run(stop_after=1, validation_images=1)
-    for part in ("im", "gt"):
-        (corpus / part / "9.png").unlink()
-    with pytest.raises(UnsegError, match="other files"):
-        trainer_for(base, corpus, tmp_path / "run").run(resume=True)
-    (tmp_path / "run" / "state.pt").write_bytes(b"no state")
-    with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint"):
-        trainer_for(base, corpus, tmp_path / "run").run(resume=True)
+    return BilevelTrainer(
+        base, scan([corpus]), config, folder, cache_folder=folder / "cache", cpu=True
+    )
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("pair", "message"),
     [
-        ({"epsilon": 300.0}, "0..255"),
-        ({"codebook": (0.0, 5.0)}, "codebook is 0,5"),
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"points": 0}, "points is 0"),
-        ({"generator_prompts": ("masks",)}, "generator_prompts needs"),
-        ({"surrogate_prompts": ("no",)}, "surrogate_prompts needs"),
+        ("epsilon=300", "noise.epsilon or noise.epsilon_background: .*0..255"),
+        ("models.codebook=0,5", "models.codebook is 0,5: use periods"),
+        ("models.codebook=4", "export.codebook is 8,5: use as many periods as models.codebook"),
+        ("batch_size=0", "optimisation.batch_size is 0: use 1 or more"),
+        ("points=0", "prompts.points is 0"),
+        ("generator_prompts=masks", "prompts.generator_prompts is masks: use one or more of box"),
+        ("surrogate_prompts=no", "prompts.surrogate_prompts is no"),
+        ("generator_init=none", "models.generator_init is none: use sam or random"),
+        ("jitter_min=3", "data.jitter_min is 3"),
+        ("cycle_epochs=1", "less than optimisation.cycle_epochs"),
+        ("gain=0", "export.gain is 0: use a number above 0"),
+        ("stretch=0.1", "export.stretch is 0.1: use a factor that keeps"),
     ],
 )
-def test_settings_that_cannot_train_are_refused(change: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_train_are_refused(pair: str, message: str) -> None:
     with pytest.raises(UnsegError, match=message):
-        replace(TINY, **change)
+        override(TINY, [pair])
+
+
+def test_settings_are_named_in_full_or_by_their_last_part() -> None:
+    pairs = ["textures=3,4.5", "prompts.generator_prompts=mask,box", "flip=0",
+             "data.jitter_after=false", "optimisation.batch_size=3"]  # fmt: skip
+    config = override(preset("cpu"), pairs)
+    assert config.models.textures == (3.0, 4.5) and config.optimisation.batch_size == 3
+    assert config.prompts.generator_prompts == ("mask", "box")
+    assert config.data.flip == 0.0 and config.data.jitter_after is False
+    assert override(config, []) == config
+    for pair, message in (
+        ("codebook=5,8", "codebook may be models.codebook or export.codebook: write it in full"),
+        ("textures=wide", "'wide' is not numbers with commas"),
+        ("epochs=many", "'many' is not a whole number"),
+        ("jitter_after=perhaps", "'perhaps' is not true or false"),
+        ("epsilom=3", "expected name=value with one of models.base"),
+        ("noise.batch_size=3", "expected name=value"),
+        ("epsilon", "expected name=value"),
+    ):
+        with pytest.raises(UnsegError, match=message):
+            override(config, [pair])
+
+
+def test_settings_come_back_from_json() -> None:
+    for name in ("cpu", "reference"):
+        config = preset(name)
+        assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    with pytest.raises(UnsegError, match=r"no setting noise\.epsilom"):
+        TrainConfig.from_dict({"noise": {"epsilom": 1}})
 
 
 def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_path: Path) -> None:
@@ -147,9 +144,12 @@ def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_
 
 
 def test_bilevel_steps_lower_the_loss(base: SamBase, corpus: Path, tmp_path: Path) -> None:
-    config = replace(TINY, robust=0.0, flip=0.0, jitter_min=1.0, jitter_max=1.0, loss_points=0,
-                     surrogate_prompts=("none",), perturb_boundary=0.0,
-                     generator_lr=3e-3, surrogate_lr=3e-3)  # fmt: skip
+    config = override(
+        TINY,
+        ["robust=0", "flip=0", "jitter_max=1", "jitter_min=1", "points_sampled=0",
+         "surrogate_prompts=none", "perturb_boundary=0", "generator_learning_rate=3e-3",
+         "surrogate_learning_rate=3e-3"],
+    )  # fmt: skip
     trainer = trainer_for(base, corpus, tmp_path / "run", config)
     losses = [trainer.step(step % 20)[1]["loss"] for step in range(48)]
     assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8])
@@ -158,32 +158,36 @@ def test_bilevel_steps_lower_the_loss(base: SamBase, corpus: Path, tmp_path: Pat
 def test_label_modification_asks_the_generator_for_ones(
     base: SamBase, corpus: Path, tmp_path: Path
 ) -> None:
-    same = replace(TINY, robust=0.0, surrogate_prompts=("none",))
+    same = override(TINY, ["robust=0", "surrogate_prompts=none"])
     plain = trainer_for(base, corpus, tmp_path / "a", same)
-    modified = trainer_for(base, corpus, tmp_path / "b", replace(same, label_modification=True))
+    modified = trainer_for(
+        base, corpus, tmp_path / "b", override(same, ["label_modification=true"])
+    )
     assert plain.step(0)[1]["loss"] == pytest.approx(modified.step(0)[1]["loss"])
     assert plain.step(2)[1]["loss"] != pytest.approx(modified.step(2)[1]["loss"])
 
 
-def test_presets_are_the_papers_and_ours() -> None:
+def test_the_reference_preset_is_the_papers() -> None:
     paper = preset("reference")
-    assert (paper.base, paper.generator_size, paper.surrogate_size) == ("vit_b", 1024, 512)
-    assert (paper.epochs, paper.drop_epoch, paper.batch_size, paper.seed) == (27, 20, 32, 42)
-    assert (paper.epsilon, paper.epsilon_background) == (1.0, 0.25)
-    assert paper.label_modification and paper.generator_lr == paper.surrogate_lr == 1e-4
+    models, optimisation = paper.models, paper.optimisation
+    assert (models.base, models.generator_size, models.surrogate_size) == ("vit_b", 1024, 512)
+    assert (optimisation.epochs, optimisation.learning_rate_drop_epoch) == (27, 20)
+    assert (optimisation.batch_size, optimisation.seed) == (32, 42)
+    assert optimisation.generator_learning_rate == optimisation.surrogate_learning_rate == 1e-4
+    assert (paper.noise.epsilon, paper.noise.epsilon_background) == (1.0, 0.25)
+    assert paper.noise.label_modification
     assert [paper.trains_surrogate(e) for e in range(5)] == [True, False, False, False, True]
-    assert TrainConfig.from_dict(json.loads(json.dumps(paper.as_dict()))) == paper
+    assert paper.export == ExportSettings()
     with pytest.raises(UnsegError, match="reference, cpu"):
         preset("huge")
-    with pytest.raises(UnsegError, match="epsilom"):
-        TrainConfig.from_dict({"epsilom": 1})
 
 
 def test_the_reference_setting_runs_in_small(base: SamBase, corpus: Path, tmp_path: Path) -> None:
-    config = replace(
-        preset("reference"), base="mobile_sam", generator_size=SIZE, surrogate="small",
-        surrogate_size=64, surrogate_width=32, head_width=8, batch_size=2, epoch_steps=1,
-        loss_points=64,
+    config = override(
+        preset("reference"),
+        ["base=mobile_sam", "generator_size=64", "surrogate=small", "surrogate_size=64",
+         "surrogate_width=32", "head_width=8", "batch_size=2", "epoch_steps=1",
+         "points_sampled=64"],
     )  # fmt: skip
     trainer = trainer_for(base, corpus, tmp_path / "run", config)
     assert [trainer.step(step)[0] for step in range(4)] == ["surrogate"] + ["generator"] * 3
@@ -370,102 +374,6 @@ def test_batched_noise_equals_single_noise(base: SamBase) -> None:
         assert torch.allclose(generator.noise(image, mask), noise, atol=1e-4)
     with pytest.raises(ValueError, match="masks are"):
         generator.noise(images[0], masks[1])
-
-
-def test_generator_file_round_trip(base: SamBase, tmp_path: Path) -> None:
-    generator = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0, 6.0))).eval()
-    path = tmp_path / "g.safetensors"
-    write_generator(generator, path, training={"config": {"seed": 3}})
-    loaded = load_generator(str(path))
-    image, mask = torch.rand(3, 50, 60) * 255, torch.rand(1, 50, 60) > 0.5
-    # The encoder is stored in fp16.
-    assert float((loaded.noise(image, mask) - generator.noise(image, mask)).abs().mean()) < 0.05
-    assert loaded.model_id.startswith("g@") and len(loaded.sha256) == 64
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UnsegError, match="damaged, truncated or no safetensors"):
-        load_generator(str(path))
-    with pytest.raises(UnsegError, match="neither a file nor a model"):
-        load_generator("no-such-model")
-
-
-def test_a_head_alone_takes_its_base_from_a_shipped_generator(
-    base: SamBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, head = tmp_path / "whole.safetensors", tmp_path / "head.safetensors"
-    write_generator(NoiseGenerator(base, HeadConfig(width=8)), whole)
-    generator = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,)))
-    write_generator(generator, head, base_from=str(whole))
-    loaded = load_generator(str(head))
-    assert head.stat().st_size < whole.stat().st_size
-    shared = load_generator(str(whole)).base.state_dict()
-    for name, tensor in loaded.base.state_dict().items():
-        assert torch.equal(tensor, shared[name]), name
-    assert torch.equal(loaded.noise_tokens.weight, generator.noise_tokens.weight)
-
-
-def test_heads_are_written_beside_an_equal_base_only(
-    base: SamBase, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
-) -> None:
-    whole, head = tmp_path / "whole.safetensors", tmp_path / "head.safetensors"
-    write_generator(NoiseGenerator(base, HeadConfig(width=8)), whole, training={"seed": 3})
-    code, out, _ = cli("weights", "head", whole, "-o", head, "--base-from", whole)
-    assert code == 0 and str(head) in out and head.stat().st_size < whole.stat().st_size
-    assert read_metadata(head)["training"] == {"seed": 3}
-    before, after = load_generator(str(whole)), load_generator(str(head))
-    for name, tensor in before.state_dict().items():
-        assert torch.equal(tensor, after.state_dict()[name]), name
-    loud = tmp_path / "loud.safetensors"
-    assert cli("weights", "head", whole, "-o", loud, "--base-from", whole, "--gain", 4)[0] == 0
-    assert read_metadata(loud)["training"] == {"seed": 3, "gain_after_training": 4.0}
-    scales = [load_generator(str(file)).log_scale.exp().item() for file in (head, loud)]
-    assert scales[1] == pytest.approx(4 * scales[0])
-    textured, long = tmp_path / "textured.safetensors", tmp_path / "long.safetensors"
-    write_generator(NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,))), textured)
-    line = ("weights", "head", textured, "-o", long, "--base-from", whole, "--stretch", 1.5)
-    assert cli(*line)[0] == 0
-    assert load_generator(str(long)).config.textures == (6.0,)
-    assert read_metadata(long)["training"] == {"stretch_after_training": 1.5}
-    named = tmp_path / "named.safetensors"
-    old = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0,), codebook=(4.0,)))
-    assert old.codebook is not None
-    old.codebook.colours.neg_()
-    old.codebook.centres.normal_()
-    write_generator(old, named)
-    line = ("weights", "head", named, "-o", tmp_path / "new.safetensors", "--base-from", whole)
-    assert cli(*line, "--codebook", 6)[0] == 0
-    new = load_generator(str(tmp_path / "new.safetensors"))
-    assert new.codebook is not None and new.config.codebook == (6.0,)
-    today = Codebook(new.codebook.centres.shape[1], (6.0,))
-    for part in ("vectors", "colours"):
-        torch.testing.assert_close(new.codebook.get_buffer(part), today.get_buffer(part))
-    torch.testing.assert_close(new.codebook.centres, old.codebook.centres)
-    code, _, err = cli(*line, "--codebook", "4,8")
-    assert code == 2 and "9 entries and 2 periods make 18" in err
-    assert "at least 2" in cli(*line, "--codebook", "4,x")[2]
-    code, _, err = cli("weights", "head", whole, "-o", tmp_path / "other.safetensors")
-    assert code == 2 and "has another base than unseg-mobile-sam-2" in err
-
-
-def test_older_weights_stay_loadable_by_name() -> None:
-    newest, first = load_generator(), load_generator("unseg-mobile-sam-1")
-    second, third, fourth, fifth = (load_generator(f"unseg-mobile-sam-{i}") for i in (2, 3, 4, 5))
-    assert newest.model_id.startswith("unseg-mobile-sam-6@") and not newest.config.background
-    # What was learned is the fourth's: results with one prompt for the union hold for all three.
-    renewed = {"codebook.colours", "codebook.vectors"}
-    for later in (newest, fifth):
-        for (name, tensor), before in zip(
-            later.state_dict().items(), fourth.state_dict().values(), strict=True
-        ):
-            assert torch.equal(tensor, before) or name in renewed, name
-    # Where some classes are silent the others have level stripes of magenta and green.
-    assert newest.codebook is not None
-    assert newest.codebook.colours[0].tolist() == [1, -1, 1]
-    torch.testing.assert_close(
-        newest.codebook.vectors[0], torch.tensor([1 / 8, 0.0]), atol=1e-6, rtol=0
-    )
-    assert third.model_id.startswith("unseg-mobile-sam-3@") and third.config.codebook
-    assert second.model_id.startswith("unseg-mobile-sam-2@") and not second.config.codebook
-    assert first.model_id.startswith("unseg-mobile-sam-1@") and not first.config.textures
 
 
 def test_collapse_is_seen() -> None:

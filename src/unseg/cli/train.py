@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated
 
 import typer
 
 from unseg.errors import UnsegError
-
-if TYPE_CHECKING:
-    from unseg.models.sam.base import SamBase
-    from unseg.train.config import TrainConfig
-    from unseg.train.salience.fit import SalienceSettings
-
-Settings = TypeVar("Settings", "TrainConfig", "SalienceSettings")
-"""What --set changes."""
-
-RUN_FILES = ("state.pt", "log.jsonl", "best.safetensors", "last.safetensors")
-"""What an earlier run leaves in its folder."""
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -38,102 +25,8 @@ Continue after an interruption, and look at the curves:
 The paper's setting on four GPUs with SAM ViT-B weights imported before:
 
   accelerate launch --num_processes 4 -m unseg train --corpus hqseg/DIS5K --preset reference
-  --base sam_vit_b.safetensors --mixed-precision bf16 --set batch_size=8 -o runs/paper
+  --base sam_vit_b.safetensors --mixed-precision bf16 --set optimisation.batch_size=8 -o runs/paper
 """
-
-
-def parse_overrides(config: Settings, pairs: list[str]) -> Settings:
-    """Apply ``name=value`` pairs; tuples are written with commas.
-
-    Raises:
-        UnsegError: for an unknown name or a value of the wrong type.
-    """
-    import dataclasses
-
-    changes: dict[str, Any] = {}
-    hints = get_type_hints(type(config))
-    names = [field.name for field in dataclasses.fields(config)]
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not sign or name not in names:
-            raise UnsegError(f"--set {pair}: expected name=value with one of {', '.join(names)}")
-        current = getattr(config, name)
-        try:
-            if isinstance(current, bool):
-                changes[name] = {"true": True, "false": False, "1": True, "0": False}[text.lower()]
-            elif isinstance(current, tuple):
-                parts = [part for part in text.split(",") if part]
-                numbers = get_args(hints[name])[0] is float
-                changes[name] = tuple(float(part) if numbers else part for part in parts)
-            else:
-                changes[name] = type(current)(text)
-        except (KeyError, ValueError) as error:
-            raise UnsegError(
-                f"--set {pair}: {text!r} is not a {getattr(hints[name], '__name__', hints[name])}"
-            ) from error
-    return replace(config, **changes)
-
-
-def open_run(output: Path, files: Sequence[str], *, resume: bool) -> None:
-    """Make a run's folder.
-
-    Args:
-        output: the folder.
-        files: what an earlier run would have left in it.
-        resume: whether an earlier run is to be continued.
-
-    Raises:
-        UnsegError: when it holds a run that is not, or cannot be written.
-    """
-    if not resume and any((output / name).exists() for name in files):
-        raise UnsegError(
-            f"{output} already holds a run: add --resume to continue it, or choose another folder"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnsegError(f"-o {output} is no folder that can be written: {error}") from error
-
-
-def corpora_of(folders: Sequence[Path]) -> dict[str, int]:
-    """How many images each corpus has, by its folder's name, or more of the path."""
-    from unseg.train.corpus import scan
-
-    names = [folder.resolve().name for folder in folders]
-    longer = ["/".join(folder.resolve().parts[-2:]) for folder in folders]
-    unique = names if len(set(names)) == len(names) else longer
-    return {name: len(scan([folder])) for name, folder in zip(unique, folders, strict=True)}
-
-
-def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
-    """The frozen SAM: an imported file, or the one inside the shipped generator.
-
-    ``generator_init="random"`` gives one of its shape with weights that follow from the seed.
-
-    Raises:
-        UnsegError: when the base is not the configured one.
-    """
-    import torch
-
-    from unseg.models.registry import load_generator
-    from unseg.models.sam.base import SamBase
-    from unseg.models.weights.io import load_base
-
-    if source == "default":
-        base = load_generator().base.at_size(config.generator_size)
-    else:
-        base = load_base(source, config.generator_size)
-    if base.name != config.base:
-        raise UnsegError(
-            f"--base {source} holds {base.name} but the settings want {config.base}: give other "
-            f"weights (unseg weights import) or --set base={base.name}"
-        )
-    if config.generator_init == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            random = SamBase(base.architecture, config.generator_size)
-        return random.requires_grad_(False).eval()
-    return base
 
 
 def train(
@@ -146,9 +39,16 @@ def train(
         str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
     ] = "default",
     override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change one setting, such as optimisation.batch_size=8.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Continue from the run's last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Continue from the run's last checkpoint, if it has one.")
+    ] = False,
     steps: Annotated[
         int | None, typer.Option(help="Stop after this many steps in all; resume later.")
     ] = None,
@@ -164,12 +64,15 @@ def train(
 ) -> None:
     """Train a generator of unlearnable noise against a surrogate (bilevel min-min)."""
     import torch
+    from rich.console import Console
 
     from unseg.cli.progress import training_progress
-    from unseg.provenance import provenance, sha256_files
-    from unseg.train.bilevel import Trainer
+    from unseg.cli.runs import resumable, run_record
+    from unseg.train.base import load_frozen_base
+    from unseg.train.bilevel import BilevelTrainer
     from unseg.train.config import preset as named
     from unseg.train.corpus import scan
+    from unseg.train.settings import override as changed
 
     if mixed_precision not in ("no", "fp16", "bf16"):
         raise UnsegError(f"--mixed-precision {mixed_precision}: use no, fp16 or bf16")
@@ -179,23 +82,28 @@ def train(
         raise UnsegError(f"--threads {threads}: give 0 or more")
     if threads:
         torch.set_num_threads(threads)
-    config = parse_overrides(named(preset), override or [])
+    config = changed(named(preset), override or [])
     entries = scan(corpus)
-    open_run(output, RUN_FILES, resume=resume)
-    trainer = Trainer(
-        load_frozen_base(base, config), entries, config, output,
-        cache_folder=cache or output / "cache", mixed_precision=mixed_precision, cpu=cpu,
-    )  # fmt: skip
-    files = [path for entry in entries for path in (entry.image, entry.truth)]
-    card = {
-        "corpora": corpora_of(corpus),
-        **provenance(config.seed, sha256_files(files)),
-    }
-    with training_progress(trainer, min(steps or trainer.total_steps, trainer.total_steps)) as bar:
-        trainer.run(
-            resume=resume, stop_after=steps, save_every=save_every, validate_every=validate_every,
-            validation_images=validation_images, report=bar, model_card=card,
+    frozen = load_frozen_base(base, config)
+    with resumable(output, resume=resume):
+        trainer = BilevelTrainer(
+            frozen, entries, config, output,
+            cache_folder=cache or output / "cache", mixed_precision=mixed_precision, cpu=cpu,
         )  # fmt: skip
+        processes = trainer.accelerator.num_processes
+        console = Console(quiet=not trainer.accelerator.is_main_process)
+        console.print(
+            f"{len(trainer.training)} training and {len(trainer.validation)} validation images, "
+            f"{processes} process{'es' if processes > 1 else ''} on {trainer.device}, "
+            f"{trainer.total_steps} steps, seed {config.optimisation.seed}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        with training_progress(console) as report:
+            trainer.run(
+                resume=resume, stop_after=steps, save_every=save_every,
+                validate_every=validate_every, validation_images=validation_images, report=report,
+                record=run_record(corpus, entries, config.optimisation.seed),
+            )  # fmt: skip
 
 
 train.__doc__ = (train.__doc__ or "") + "\n\n" + EPILOG

@@ -21,9 +21,16 @@ def train_salience(
         str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
     ] = "default",
     override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change one setting, such as optimisation.batch_size=8.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Continue from the run's last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Continue from the run's last checkpoint, if it has one.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")] = 0,
 ) -> None:
@@ -42,31 +49,31 @@ def train_salience(
       unseg protect photos -o protected --salience runs/ships/salience.safetensors
     """
     import torch
+    from rich.console import Console
 
-    from unseg.cli.progress import stages_progress
-    from unseg.cli.train import corpora_of, open_run, parse_overrides
+    from unseg.cli.progress import training_progress
+    from unseg.cli.runs import resumable, run_record
     from unseg.models.loaded import pick_device
-    from unseg.models.registry import load_generator
+    from unseg.models.registry import load_shipped_base
     from unseg.models.weights.io import load_base
-    from unseg.provenance import provenance, sha256_files
     from unseg.report.salience_card import write_card
     from unseg.train.corpus import scan
-    from unseg.train.salience.fit import STATE, WEIGHTS, SalienceRun, SalienceSettings
+    from unseg.train.salience.config import SalienceSettings
+    from unseg.train.salience.fit import WEIGHTS, SalienceTrainer
+    from unseg.train.settings import override as changed
 
     if threads:
         torch.set_num_threads(threads)
-    settings = parse_overrides(SalienceSettings(), override or [])
+    settings = changed(SalienceSettings(), override or [])
     people, others = scan(cutouts), scan(scenery) if scenery else []
-    open_run(output, (STATE, WEIGHTS), resume=resume)
-    frozen = load_generator().base if base == "default" else load_base(base, settings.size)
-    run = SalienceRun(frozen.to(pick_device(device)), people, others, settings, output)
-    entries = [*people, *others]
-    files = [path for entry in entries for path in (entry.image, entry.truth)]
-    card = {
-        "corpora": corpora_of([*cutouts, *(scenery or [])]),
-        **provenance(settings.seed, sha256_files(files)),
-    }
-    with stages_progress() as report:
-        iou = run.run(report, card)
-    write_card(output)
+    size = settings.models.image_size
+    frozen = load_shipped_base(size) if base == "default" else load_base(base, size)
+    with resumable(output, resume=resume):
+        trainer = SalienceTrainer(frozen.to(pick_device(device)), people, others, settings, output)
+        record = run_record(
+            [*cutouts, *(scenery or [])], [*people, *others], settings.optimisation.seed
+        )
+        with training_progress(Console()) as report:
+            iou = trainer.run(resume=resume, report=report, record=record)
+        write_card(output)
     typer.echo(f"{output / WEIGHTS}: IoU {iou:.3f} on validation pictures; card in {output}")

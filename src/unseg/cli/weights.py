@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from unseg.errors import UnsegError
-
 weights = typer.Typer(
     help="Import a base model's weights, or say what a weight file holds.",
     no_args_is_help=True,
@@ -27,7 +25,7 @@ def import_command(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
     half: Annotated[
-        bool, typer.Option("--half", help="Store the image encoder in float16.")
+        bool, typer.Option("--half", help="Store nearly all of it in float16, as the shipped base.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace OUTPUT if it exists.")] = False,
 ) -> None:
@@ -43,7 +41,7 @@ def import_command(
     """
     from unseg.models.weights.convert import import_weights
 
-    base, source = import_weights(file, output, half_encoder=half, overwrite=overwrite)
+    base, source = import_weights(file, output, half=half, overwrite=overwrite)
     for note in source.notes:
         typer.secho(f"warning: {note}", fg="yellow", err=True)
     count = sum(parameter.numel() for parameter in base.parameters())
@@ -51,60 +49,6 @@ def import_command(
         f"{output}: {base.name}, {count:,} parameters, read as {source.format} "
         f"(sha256 {source.sha256})"
     )
-
-
-@weights.command("head")
-def head(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A generator of unseg train.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
-    base_from: Annotated[
-        str, typer.Option(help="Shipped generator with the same frozen base.")
-    ] = "unseg-mobile-sam-2",
-    gain: Annotated[
-        float,
-        typer.Option(
-            min=0.1,
-            help="Factor on the noise before it is cut to its bound: above 1 it uses more of it.",
-        ),
-    ] = 1.0,
-    stretch: Annotated[
-        float, typer.Option(min=0.25, max=8.0, help="Factor on the periods of the textures.")
-    ] = 1.0,
-    codebook: Annotated[
-        str,
-        typer.Option(
-            metavar="P,P,...",
-            help="Periods, in noise-grid cells, of another codebook: the textures that name "
-            "classes.",
-        ),
-    ] = "",
-) -> None:
-    """Write a generator without its frozen base, as those that ship beside another.
-
-    Example:
-
-        unseg weights head runs/mine/best.safetensors -o mine.safetensors --gain 8 --stretch 1.5
-    """
-    from unseg.models.registry import write_head
-
-    if output.resolve() == file.resolve():
-        raise UnsegError(f"-o {output} is the input itself: give another file, nothing was written")
-    write_head(file, output, base_from, gain, stretch, _periods(codebook))
-    typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, base from {base_from}")
-
-
-def _periods(text: str) -> tuple[float, ...]:
-    from unseg.models.textures import are_periods
-
-    try:
-        periods = tuple(float(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        periods = (0.0,)
-    if not are_periods(periods):
-        raise typer.BadParameter(
-            f"{text!r}: give numbers of at least 2, such as 5,9.5", param_hint="--codebook"
-        )
-    return periods
 
 
 @weights.command("show")

@@ -1,32 +1,50 @@
-"""Generators by name or file."""
+"""Generators by name or file, and the frozen base that ships with the package.
+
+A generator's file holds what was learned, its settings and the record of its training. Where its
+frozen base is the one that ships, the file names it by file name and checksum; else the base is
+inside.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import replace
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.sam.base import Architecture, SamBase
-from unseg.models.textures import Codebook
-from unseg.models.weights.io import read_tensors, save_tensors
+from unseg.models.weights.io import (
+    build_base,
+    halved,
+    load_base,
+    module_sha256,
+    read_tensors,
+    save_tensors,
+    state_sha256,
+)
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-generator-1"
+FORMAT = "unseg-generator-2"
+FORMAT_1 = "unseg-generator-1"
+"""Of versions up to 0.10.0: the base is inside, or in a shipped generator that is named."""
 
 REMEDY = "give a generator written by unseg train"
 
-#: Names of the weights that ship with the package, the newest first. All but one are heads without
-#: their frozen base, which is that one's: the package stays below 40 MB.
-SHIPPED = tuple(f"unseg-mobile-sam-{number}" for number in (6, 5, 4, 3, 2, 1))
-DEFAULT = SHIPPED[0]
+DEFAULT = "unseg-mobile-sam-6"
+SHIPPED = (DEFAULT,)
+"""Names of the generators that ship with the package."""
+RETIRED = tuple(f"unseg-mobile-sam-{number}" for number in range(1, 6))
+"""Names of generators that shipped with earlier versions."""
+BASE = "mobile-sam.safetensors"
+"""The frozen base that ships with the package."""
+
+PREFIX = "base."
+"""Of the frozen base's tensors in a generator's file."""
 
 
 def resolve(name_or_path: str) -> Path:
@@ -40,132 +58,74 @@ def resolve(name_or_path: str) -> Path:
     """
     name = DEFAULT if name_or_path == "default" else name_or_path
     if name in SHIPPED:
-        return Path(str(resources.files("unseg") / "assets" / f"{name}.safetensors"))
+        return _asset(f"{name}.safetensors")
     path = Path(name_or_path)
     if path.is_file():
         return path
+    if name in RETIRED:
+        raise UnsegError(f"{name}: retired; in git tag v0.10.0")
     raise UnsegError(
         f"{name_or_path} is neither a file nor a model that ships with unseg: give a .safetensors "
         f"file written by unseg train, or one of {', '.join(['default', *SHIPPED])}"
     )
 
 
-def write_generator(
-    generator: NoiseGenerator,
-    path: Path,
-    *,
-    training: dict[str, Any] | None = None,
-    base_from: str = "",
-) -> None:
-    """Write a generator with its frozen base into one file, atomically.
+def load_shipped_base(image_size: int = 1024) -> SamBase:
+    """The frozen SAM that ships with the package: MobileSAM, in float32, frozen.
 
-    The encoder, 5.7 of its 10 million parameters, is stored in fp16; the rest, which is small or
-    trained, in fp32.
+    Args:
+        image_size: side of the model's input in pixels, a multiple of 64.
+
+    Raises:
+        UnsegError: when it is missing.
+    """
+    return load_base(_asset(BASE), image_size)
+
+
+@lru_cache(maxsize=1)
+def shipped_base_sha256() -> str:
+    """Checksum of the shipped base's weights, as :func:`module_sha256` gives it."""
+    return module_sha256(load_shipped_base())
+
+
+def write_generator(
+    generator: NoiseGenerator, path: Path, *, training: dict[str, Any] | None = None
+) -> None:
+    """Write a generator, atomically.
+
+    What was learned keeps its float32. The frozen base is the shipped one when it is that in half
+    precision, and only named then; else it is in the file, in half precision.
 
     Args:
         generator: trained or not.
         path: a ``.safetensors`` file.
         training: settings, seed and data of the run, stored as metadata.
-        base_from: a shipped generator with the same frozen base; the base is left out then.
     """
-    tensors = {}
-    for name, tensor in generator.state_dict().items():
-        if base_from and name.startswith("base."):
-            continue
-        value = tensor.detach().cpu().contiguous().clone()
-        small = name.startswith("base.encoder.") and value.dtype == torch.float32
-        tensors[name] = value.half() if small else value
+    state = {name: value.detach().cpu() for name, value in generator.state_dict().items()}
+    frozen = {n.removeprefix(PREFIX): state.pop(n) for n in list(state) if n.startswith(PREFIX)}
+    half = halved(frozen)
+    found = state_sha256({name: value.float() for name, value in half.items()})
     metadata = {
         "format": FORMAT,
         "base": generator.base.architecture.to_json(),
-        "settings": json.dumps(generator.settings()),
+        "base_sha256": found,
+        "settings": json.dumps(generator.settings(), sort_keys=True),
         "training": json.dumps(training or {}),
     }
-    if base_from:
-        metadata["base_from"] = base_from
-    save_tensors(tensors, path, metadata, overwrite=True)
-
-
-def write_head(
-    file: Path,
-    output: Path,
-    base_from: str,
-    gain: float = 1.0,
-    stretch: float = 1.0,
-    codebook: Sequence[float] = (),
-) -> None:
-    """Write a generator again without its frozen base.
-
-    Args:
-        file: a generator written by ``unseg train``.
-        output: a ``.safetensors`` file.
-        base_from: a shipped generator with the same base.
-        gain: factor on the noise logits, written into the training record where it is not 1.
-            Training needs waves that are not saturated, or it has no gradient; deployed ones may
-            use the whole bound.
-        stretch: factor on the periods of the textures, recorded likewise. A surrogate from scratch
-            sees short waves best, victims with pretrained backbones hardly do.
-        codebook: periods of a new codebook of today's colours, recorded likewise; nothing in a
-            codebook is trained but what its entries stand for, which is kept.
-
-    Raises:
-        UnsegError: when the bases differ, ``file`` is no generator, or it has no codebook or one
-            with another number of entries.
-    """
-    generator, other = load_generator(str(file)), load_generator(base_from)
-    shared = other.base.state_dict()
-    own = generator.base.state_dict()
-    if own.keys() != shared.keys() or any(not torch.equal(own[k], shared[k]) for k in own):
-        raise UnsegError(f"{file} has another base than {base_from}: give one with the same")
-    training = read_metadata(file)["training"]
-    if gain != 1:
-        with torch.no_grad():
-            generator.log_scale.add_(math.log(gain))
-        training["gain_after_training"] = gain * training.get("gain_after_training", 1.0)
-    if stretch != 1:
-        periods = tuple(period * stretch for period in generator.config.textures)
-        generator.config = replace(generator.config, textures=periods)
-        training["stretch_after_training"] = stretch * training.get("stretch_after_training", 1.0)
-    if codebook:
-        generator.codebook = _renewed(generator.codebook, codebook, file)
-        generator.config = replace(generator.config, codebook=tuple(codebook))
-        training["codebook_after_training"] = list(codebook)
-    write_generator(generator, output, training=training, base_from=base_from)
-
-
-def _renewed(old: Codebook | None, periods: Sequence[float], file: Path) -> Codebook:
-    if old is None:
-        raise UnsegError(f"{file} has no codebook to renew: give a generator that has one")
-    book = Codebook(old.centres.shape[1], periods)
-    if len(book.centres) != len(old.centres):
-        raise UnsegError(
-            f"{file} has a codebook of {len(old.centres)} entries and {len(periods)} periods make "
-            f"{len(book.centres)}: give as many periods as it was trained with"
-        )
-    book.centres.copy_(old.centres)
-    return book
+    if found == shipped_base_sha256():
+        metadata["base_file"] = BASE
+    else:
+        state |= {PREFIX + name: value for name, value in half.items()}
+    save_tensors(state, path, metadata, overwrite=True)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Settings and training record of a generator file.
+    """Architecture of the base, settings and training record of a generator's file.
 
     Raises:
         UnsegError: when the file is not one.
     """
     return _facts(read_tensors(path, REMEDY)[1], path)
-
-
-def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
-    if found.get("format") != FORMAT:
-        raise UnsegError(
-            f"{path} is a safetensors file of format {found.get('format', 'unknown')!r}, not "
-            f"{FORMAT!r}: expected a generator written by unseg train"
-        )
-    return {
-        "base": found["base"],
-        "settings": json.loads(found["settings"]),
-        "training": json.loads(found["training"]),
-    }
 
 
 def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseGenerator:
@@ -180,20 +140,21 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
         digits of its sha256, and ``sha256`` the whole.
 
     Raises:
-        UnsegError: when the file is missing, damaged, or of another kind.
+        UnsegError: when the file is missing, damaged, of another kind, or made for another base.
     """
     path = resolve(name_or_path)
-    if not path.is_file():
-        raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")
+    _present(path)
     tensors, found = read_tensors(path, REMEDY)
-    metadata = _facts(found, path)
-    if whole := found.get("base_from"):
-        shared = read_tensors(resolve(whole), REMEDY)[0]
-        tensors |= {name: t for name, t in shared.items() if name.startswith("base.")}
-    base = SamBase(Architecture.from_json(metadata["base"]), metadata["settings"]["image_size"])
-    generator = NoiseGenerator(base, HeadConfig.from_dict(metadata["settings"]["head"]))
+    facts = _facts(found, path)
+    learned = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+    frozen = {n.removeprefix(PREFIX): v for n, v in tensors.items() if n.startswith(PREFIX)}
+    size = facts["settings"]["image_size"]
+    base = _base(frozen, found, size, path)
+    generator = NoiseGenerator(base, HeadConfig.from_dict(facts["settings"]["head"]))
+    whole = {name: tensor.float() for name, tensor in learned.items()}
+    whole |= {PREFIX + name: tensor for name, tensor in base.state_dict().items()}
     try:
-        generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        generator.load_state_dict(whole)
     except RuntimeError as error:
         raise UnsegError(
             f"{path} does not fit the model it describes: {str(error).splitlines()[1].strip()}"
@@ -201,3 +162,54 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
     generator.sha256 = sha256_file(path)
     generator.model_id = f"{path.stem}@{generator.sha256[:12]}"
     return generator.to(device).eval()
+
+
+def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Path) -> SamBase:
+    """The base inside a generator's file, or the shipped one that it names.
+
+    Raises:
+        UnsegError: when it names another base than the one that ships.
+    """
+    design = Architecture.from_json(found["base"])
+    if frozen:
+        return build_base(design, frozen, size, str(path))
+    named = found.get("base_file", found.get("base_from", "nothing"))
+    if named not in (BASE, *SHIPPED, *RETIRED):
+        raise UnsegError(
+            f"{path} has no base inside and names {named}, which does not ship: {REMEDY}"
+        )
+    base = load_shipped_base(size)
+    # Files of version 0.10.0 and earlier have no checksum: they name a shipped generator, and all
+    # of these had this base.
+    wanted = found.get("base_sha256", shipped_base_sha256())
+    if base.architecture != design or wanted != shipped_base_sha256():
+        raise UnsegError(
+            f"{path} was made for a base with sha256 {wanted[:12]}..., but {BASE} that ships has "
+            f"{shipped_base_sha256()[:12]}...: use the version of unseg that wrote it"
+        )
+    return base
+
+
+def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
+    kind = found.get("format", "unknown")
+    if kind not in (FORMAT, FORMAT_1):
+        newer = kind.startswith("unseg-generator-")
+        hint = "a newer version of unseg wrote it" if newer else f"not {FORMAT!r}"
+        raise UnsegError(
+            f"{path} is a safetensors file of format {kind!r}, {hint}: expected a generator "
+            "written by unseg train"
+        )
+    return {
+        "base": found["base"],
+        "settings": json.loads(found["settings"]),
+        "training": json.loads(found["training"]),
+    }
+
+
+def _asset(name: str) -> Path:
+    return Path(str(resources.files("unseg") / "assets" / name))
+
+
+def _present(path: Path) -> None:
+    if not path.is_file():
+        raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")

@@ -199,20 +199,23 @@ class TextureBank(nn.Module):
         self, channels: int, embed_dim: int, periods: Sequence[float], sharpness: float = 4.0
     ) -> None:
         super().__init__()
-        vectors = wave_vectors(periods)
-        if channels % len(vectors):
+        if channels % len(wave_vectors(periods)):
             raise ValueError(
-                f"{len(periods)} periods make {len(vectors)} waves, which do not divide "
-                f"{channels} channels: give 1, 2, 4 or 8 periods"
+                f"{len(periods)} periods make {len(wave_vectors(periods))} waves, which do not "
+                f"divide {channels} channels: give 1, 2, 4 or 8 periods"
             )
-        self.register_buffer(
-            "vectors", vectors.repeat(channels // len(vectors), 1), persistent=False
-        )
+        self.register_buffer("vectors", torch.zeros(channels, 2), persistent=False)
+        self.set_periods(periods)
         self.register_buffer(
             "projection", constant_projection(embed_dim, channels), persistent=False
         )
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
+
+    def set_periods(self, periods: Sequence[float]) -> None:
+        """Give the waves other periods, as many as before; what is learned of them stays."""
+        vectors = wave_vectors(periods).to(self.vectors.device)
+        self.vectors = vectors.repeat(len(self.vectors) // len(vectors), 1)
 
     def waves(self, embedding: Tensor, side: int) -> Tensor:
         """Waves with the image's phases.

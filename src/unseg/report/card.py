@@ -93,6 +93,67 @@ def licences(corpora: Mapping[str, int]) -> str:
     )
 
 
+def read_record(metadata: Mapping[str, Any], weights: Path) -> dict[str, Any]:
+    """The record of a training inside a weight file.
+
+    Raises:
+        UnsegError: when there is none, or it is in the form of version 0.10.0 or earlier.
+    """
+    training: dict[str, Any] = metadata["training"]
+    if "settings" not in training:
+        raise UnsegError(
+            f"{weights} has no record of its training in today's form: make the card with the "
+            "version of unseg that trained it"
+        )
+    return training
+
+
+def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown of all settings by their dotted names."""
+    rows = [
+        f"| `{group}.{name}` | {_shown(value)} |"
+        for group, values in settings.items()
+        for name, value in values.items()
+    ]
+    return "\n".join(["| setting | value |", "|---|---|", *rows])
+
+
+def origin(training: Mapping[str, Any]) -> str:
+    """Markdown items that say where weights come from: command, versions, base and data."""
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
+    base = training["base"]
+    return f"""- Command: `{training["command"]}`
+- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
+- Frozen base: {base["name"]}; sha256 of its weights in float32 `{base["sha256"]}` (see NOTICE).
+- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{licences(training["corpora"])}"""  # noqa: E501
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _exported(settings: Mapping[str, Any]) -> str:
+    """A sentence on what the export settings changed."""
+    chosen = settings["export"]
+    parts = []
+    if chosen["gain"] != 1:
+        parts.append(f"the noise logits are multiplied by {chosen['gain']:g}")
+    if chosen["stretch"] != 1:
+        parts.append(f"the periods of the textures by {chosen['stretch']:g}")
+    if chosen["codebook"]:
+        periods = " and ".join(f"{period:g}" for period in chosen["codebook"])
+        parts.append(f"the codebook has periods of {periods} cells")
+    if not parts:
+        return "The weights are those that were trained."
+    listed = ", and ".join(parts) if len(parts) < 3 else f"{parts[0]}, {parts[1]}, and {parts[2]}"
+    return f"When the weights are written, {listed} (`export` below); training sees none of it."
+
+
 def model_card(weights: Path, run: Path, curves_name: str) -> str:
     """Markdown of a model card.
 
@@ -100,51 +161,39 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
         weights: the checkpoint that ships, with its training record.
         run: the run's folder.
         curves_name: file name of the curves' picture, relative to the card.
+
+    Raises:
+        UnsegError: when the weights have no record of their training.
     """
     metadata = read_metadata(weights)
-    training, settings = metadata["training"], metadata["settings"]
-    progress, config = training["progress"], training["config"]
+    training, head = read_record(metadata, weights), metadata["settings"]
+    progress, settings = training["progress"], training["settings"]
     validation = [line for line in read_log(run) if line["phase"] == "validation"]
     chosen = next(line for line in validation if line["step"] == progress["step"])
-    corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
-    rows = "\n".join(f"| {name} | {value} |" for name, value in config.items())
-    gain = training.get("gain_after_training")
-    after = f"\n- The noise logits were multiplied by {gain:g} after training." if gain else ""
-    if stretch := training.get("stretch_after_training"):
-        after += f"\n- The periods of the textures were multiplied by {stretch:g} after training."
-    if book := training.get("codebook_after_training"):
-        periods = " and ".join(f"{period:g}" for period in book)
-        after += f"\n- The codebook was renewed after training: periods of {periods} cells."
-    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
-    known = licences(training["corpora"])
     size = weights.stat().st_size / 1e6
     return f"""# Model card: {weights.stem}
 
 One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a frozen
-{config["base"]} at {settings["image_size"]} pixels.
+{settings["models"]["base"]} at {head["image_size"]} pixels.
 
 - File: `{weights.name}`, {size:.1f} MB, sha256 `{sha256_file(weights)}`
-- Command: `{training["command"]}`
-- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
-- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{known}
-- Base weights: see NOTICE.
-- Steps {progress["step"]} (the best validation gap; the run went on to {validation[-1]["step"]}),
+{origin(training)}
+- {progress["step"]} of {validation[-1]["step"]} steps, the ones with the best validation gap;
   {progress["seconds"] / 3600:.2f} hours.
-- Chosen by validation surrogate behaviour alone: IoU of the surrogate on protected validation
-  images {chosen["iou_protected"]:.3f}, on the same images clean {chosen["iou_clean"]:.3f}, gap
-  {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
-- Noise on validation images: spatial standard deviation {chosen["noise_std"]:.3f}, share of
-  high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value {chosen["noise_abs"]:.3f}
-  (of 1), before any gain.{after}
+- Chosen by how the surrogate behaves on validation images: its IoU is
+  {chosen["iou_protected"]:.3f} where they are protected and {chosen["iou_clean"]:.3f} where they
+  are clean, a gap of {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
+- Noise on validation images, before export: spatial standard deviation {chosen["noise_std"]:.3f},
+  share of high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value
+  {chosen["noise_abs"]:.3f} (of 1).
+- {_exported(settings)}
 
 ![Curves of the run]({curves_name})
 
 ## Limits
 
-{LIMITS.format(grid=settings["image_size"] // 4)}
+{LIMITS.format(grid=head["image_size"] // 4)}
 ## Settings
 
-| setting | value |
-|---|---|
-{rows}
+{settings_table(settings)}
 """

@@ -8,8 +8,8 @@ from typing import Any
 
 from unseg.models.weights.io import read_tensors
 from unseg.provenance import sha256_file
-from unseg.report.card import licences
-from unseg.train.salience.fit import LOG, WEIGHTS
+from unseg.report.card import origin, read_log, read_record, settings_table
+from unseg.train.salience.fit import WEIGHTS
 
 SMOOTH = 10
 """Steps averaged for one point of the loss' curve."""
@@ -17,7 +17,7 @@ SMOOTH = 10
 
 def write_card(run: Path) -> Path:
     """Write ``README.md`` and ``curves.png`` into a finished run's folder; returns the former."""
-    log = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    log = read_log(run)
     _curves(log, run / "curves.png")
     card = run / "README.md"
     card.write_text(_text(run / WEIGHTS, log))
@@ -31,10 +31,11 @@ def _curves(log: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-    groups = [log[i : i + SMOOTH] for i in range(0, len(log), SMOOTH)]
+    steps = [line for line in log if line["phase"] == "head"]
+    groups = [steps[i : i + SMOOTH] for i in range(0, len(steps), SMOOTH)]
     losses = [sum(line["loss"] for line in group) / len(group) for group in groups]
     left.plot([group[-1]["step"] for group in groups], losses)
-    points = [(line["step"], line["iou"]) for line in log if "iou" in line]
+    points = [(line["step"], line["iou"]) for line in log if line["phase"] == "validation"]
     right.plot(*zip(*points, strict=True), marker="o")
     for axis, title in ((left, "loss"), (right, "IoU, validation pictures")):
         axis.set_title(title)
@@ -46,11 +47,8 @@ def _curves(log: list[dict[str, Any]], path: Path) -> None:
 
 def _text(weights: Path, log: list[dict[str, Any]]) -> str:
     facts = read_tensors(weights)[1]
-    settings, training = json.loads(facts["settings"]), json.loads(facts["training"])
-    corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
-    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
-    known = licences(training["corpora"])
-    rows = "\n".join(f"| {name} | {value} |" for name, value in training["settings"].items())
+    settings = json.loads(facts["settings"])
+    training = read_record({"training": json.loads(facts["training"])}, weights)
     return f"""# Model card: salience head
 
 Finds what stands out in a photograph, for protection without masks: a head of
@@ -58,11 +56,9 @@ Finds what stands out in a photograph, for protection without masks: a head of
 {settings["image_size"]} pixels. It learned from cut-outs pasted into scenes.
 
 - File: {weights.stat().st_size / 1e6:.2f} MB, sha256 `{sha256_file(weights)}`
-- Command: `{training["command"]}`
-- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
-- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{known}
-- Steps {log[-1]["step"]}; IoU on whole validation pictures {training["validation_iou"]:.3f}. The
-  weights are those of the last step.
+{origin(training)}
+- {log[-1]["step"]} steps; the weights are those of the last one. IoU on whole validation pictures
+  {training["validation_iou"]:.3f}, at a probability of one half.
 
 ![Loss and IoU](curves.png)
 
@@ -75,7 +71,5 @@ Finds what stands out in a photograph, for protection without masks: a head of
 
 ## Settings
 
-| setting | value |
-|---|---|
-{rows}
+{settings_table(training["settings"])}
 """

@@ -16,7 +16,7 @@ from unseg.noise import compose
 from unseg.train.augment import Jitter, apply_jitter, degrade
 from unseg.train.cache import FeatureCache
 from unseg.train.config import PromptType, TrainConfig
-from unseg.train.corpus import Entry, Picture, draw_mask, fixed_mask, load
+from unseg.train.corpus import CorpusEntry, Picture, draw_mask, fixed_mask, load
 from unseg.train.prompts import draw_prompts, random_subset
 
 #: Pixels of decoded pictures kept in memory, of 7 bytes each: below 4 GB a process.
@@ -24,7 +24,7 @@ PIXELS_IN_MEMORY = 2048 * 512 * 512
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrainingSample:
     """What one image contributes to a step.
 
     Args:
@@ -54,51 +54,55 @@ class Batches:
         cache: frozen features; give a cache without a folder when views are never repeated.
     """
 
-    def __init__(self, entries: Sequence[Entry], config: TrainConfig, cache: FeatureCache) -> None:
+    def __init__(
+        self, entries: Sequence[CorpusEntry], config: TrainConfig, cache: FeatureCache
+    ) -> None:
         self.entries, self.config, self.cache = list(entries), config, cache
-        count = max(1, PIXELS_IN_MEMORY // config.generator_size**2)
+        count = max(1, PIXELS_IN_MEMORY // config.models.generator_size**2)
         self._load = lru_cache(maxsize=count)(self._read)
 
     def _read(self, index: int) -> Picture:
-        return load(self.entries[index], self.config.generator_size)
+        return load(self.entries[index], self.config.models.generator_size)
 
     def indices(self, step: int, rank: int, world: int) -> list[int]:
         """Entries of a step: a fresh permutation of the part for every pass over it."""
-        count, size = len(self.entries), self.config.batch_size
+        count, size = len(self.entries), self.config.optimisation.batch_size
         first = (step * world + rank) * size
         return [self._permutation(i // count)[i % count] for i in range(first, first + size)]
 
     @lru_cache(maxsize=4)  # noqa: B019 - lives as long as the run
     def _permutation(self, passing: int) -> list[int]:
-        rng = step_rng(self.config.seed, passing, 63)
+        rng = step_rng(self.config.optimisation.seed, passing, 63)
         return torch.randperm(len(self.entries), generator=rng).tolist()
 
-    def draw(self, step: int, rank: int, world: int) -> list[Sample]:
+    def draw(self, step: int, rank: int, world: int) -> list[TrainingSample]:
         """The samples of a training step."""
-        rng = step_rng(self.config.seed, step, 2 * rank)
+        rng = step_rng(self.config.optimisation.seed, step, 2 * rank)
         return [self._sample(index, rng) for index in self.indices(step, rank, world)]
 
-    def fixed(self, count: int) -> list[Sample]:
+    def fixed(self, count: int) -> list[TrainingSample]:
         """The first ``count`` images with fixed masks and no augmentation, for validation."""
         samples = []
         for index in range(min(count, len(self.entries))):
             picture = self._load(index)
             features = self.cache.features(picture.image)
             centre = Jitter(flip=False, scale=1.0, top=0.5, left=0.5)
-            samples.append(Sample(picture.image.float(), fixed_mask(picture), features, centre))
+            samples.append(
+                TrainingSample(picture.image.float(), fixed_mask(picture), features, centre)
+            )
         return samples
 
-    def _sample(self, index: int, rng: torch.Generator) -> Sample:
-        config, picture = self.config, self._load(index)
+    def _sample(self, index: int, rng: torch.Generator) -> TrainingSample:
+        data, picture = self.config.data, self._load(index)
         mask = draw_mask(picture, rng)
-        jitter = Jitter.draw(
-            flip=config.flip, low=config.jitter_min, high=config.jitter_max, rng=rng
-        )
-        if config.jitter_after:
+        jitter = Jitter.draw(flip=data.flip, low=data.jitter_min, high=data.jitter_max, rng=rng)
+        if data.jitter_after:
             features = self.cache.features(picture.image)
-            return Sample(picture.image.float(), mask, features, jitter)
-        image, mask = apply_jitter(picture.image.float(), mask, jitter, config.generator_size)
-        return Sample(image, mask, self.cache.features(image.round().to(torch.uint8)), None)
+            return TrainingSample(picture.image.float(), mask, features, jitter)
+        image, mask = apply_jitter(
+            picture.image.float(), mask, jitter, self.config.models.generator_size
+        )
+        return TrainingSample(image, mask, self.cache.features(image.round().to(torch.uint8)), None)
 
 
 def _surrogate_view(
@@ -111,9 +115,13 @@ def _surrogate_view(
     return both[:3], both[3:]
 
 
-def clean_views(samples: Sequence[Sample], config: TrainConfig, device: torch.device) -> tuple:
+def clean_views(
+    samples: Sequence[TrainingSample], config: TrainConfig, device: torch.device
+) -> tuple:
     """The samples without noise: (B, 3, S, S) in [0, 255] and (B, 1, S, S) masks."""
-    views = [_surrogate_view(s.image, s.mask, s.jitter, config.surrogate_size) for s in samples]
+    views = [
+        _surrogate_view(s.image, s.mask, s.jitter, config.models.surrogate_size) for s in samples
+    ]
     return torch.stack([v for v, _ in views]).to(device), torch.stack([m for _, m in views]).to(
         device
     )
@@ -121,7 +129,7 @@ def clean_views(samples: Sequence[Sample], config: TrainConfig, device: torch.de
 
 def protected_views(
     generator: nn.Module,
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingSample],
     config: TrainConfig,
     device: torch.device,
     rng: torch.Generator,
@@ -143,14 +151,14 @@ def protected_views(
     Returns:
         (B, 3, S, S) views in [0, 255], (B, 1, S, S) targets, (B, 3, G, G) noise in [-1, 1].
     """
-    size = config.generator_size
+    size = config.models.generator_size
     grid_masks = torch.cat(
         [letterbox_mask(s.mask[None], size, size // 4) for s in samples]
     ).to(device)  # fmt: skip
-    types = prompt_types or random_subset(config.generator_prompts, rng)
+    types = prompt_types or random_subset(config.prompts.generator_prompts, rng)
     prompts = draw_prompts(
-        grid_masks, types, size=size, grid=size // 4, points=config.points,
-        perturb=config.perturb_boundary, rng=rng,
+        grid_masks, types, size=size, grid=size // 4, points=config.prompts.points,
+        perturb=config.prompts.perturb_boundary, rng=rng,
     )  # fmt: skip
     embedding = torch.cat([s.features.embedding for s in samples]).to(device).float()
     early = torch.cat([s.features.early for s in samples]).to(device).float()
@@ -159,9 +167,9 @@ def protected_views(
     for sample, one in zip(samples, grid_noise, strict=True):
         image, mask = sample.image.to(device), sample.mask.to(device)
         noise = unletterbox(one[None].float(), Frame(image.shape[-2], image.shape[-1], size))
-        protected = compose(image[None], noise, mask[None], config.budget)[0]
-        view, target = _surrogate_view(protected, mask, sample.jitter, config.surrogate_size)
+        protected = compose(image[None], noise, mask[None], config.noise.budget)[0]
+        view, target = _surrogate_view(protected, mask, sample.jitter, config.models.surrogate_size)
         views.append(view)
         targets.append(target)
-    chance = config.robust if robust is None else robust
+    chance = config.data.robust if robust is None else robust
     return degrade(torch.stack(views), chance, rng), torch.stack(targets), grid_noise

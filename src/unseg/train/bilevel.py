@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,33 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from unseg.models.generator import HeadConfig, NoiseGenerator
+from unseg.models.registry import write_generator
 from unseg.models.sam.base import SamBase
 from unseg.models.surrogate import Surrogate
+from unseg.models.weights.io import module_sha256
 from unseg.seed import seed_everything
-from unseg.train.batches import Batches, Sample, clean_views, protected_views, step_rng
+from unseg.train.batches import Batches, TrainingSample, clean_views, protected_views, step_rng
 from unseg.train.cache import FeatureCache
 from unseg.train.centres import fit_centres
-from unseg.train.checkpoint import load_state, save_generator, save_state
 from unseg.train.config import TrainConfig
-from unseg.train.corpus import Entry, files_sha256, split
+from unseg.train.corpus import CorpusEntry, files_sha256, split
+from unseg.train.export import export
 from unseg.train.losses import mask_iou, mask_loss
 from unseg.train.monitor import Monitor, collapsed, noise_picture, noise_statistics
 from unseg.train.prompts import draw_prompts, random_one
+from unseg.train.run_folder import (
+    RunFolder,
+    RunIdentity,
+    RunInterrupted,
+    StepReport,
+    interruptible,
+)
+
+COMMAND = "unseg train"
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a run stands; saved with every checkpoint."""
 
     step: int = 0
@@ -41,14 +52,15 @@ class Progress:
 
 def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
     """The untrained generator that a configuration describes."""
+    models = config.models
     head = HeadConfig(
-        width=config.head_width,
-        mask_feature=config.mask_feature,
-        local_norm=config.local_norm,
-        textures=config.textures,
-        codebook=config.codebook,
-        logit_scale=config.logit_scale,
-        background=config.epsilon_background > 0,
+        width=models.head_width,
+        mask_feature=models.mask_feature,
+        local_norm=models.local_norm,
+        textures=models.textures,
+        codebook=models.codebook,
+        logit_scale=models.logit_scale,
+        background=config.noise.epsilon_background > 0,
     )
     return NoiseGenerator(base, head)
 
@@ -66,11 +78,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-class Trainer:
+class BilevelTrainer:
     """One bilevel run.
 
     Args:
-        base: frozen SAM at ``config.generator_size``.
+        base: frozen SAM at the size of the generator's input.
         entries: corpus files; split here into training and validation.
         config: every choice.
         folder: where the run's files go.
@@ -83,7 +95,7 @@ class Trainer:
     def __init__(
         self,
         base: SamBase,
-        entries: list[Entry],
+        entries: Sequence[CorpusEntry],
         config: TrainConfig,
         folder: Path,
         *,
@@ -91,7 +103,8 @@ class Trainer:
         mixed_precision: str = "no",
         cpu: bool = False,
     ) -> None:
-        seed_everything(config.seed)
+        models, optimisation = config.models, config.optimisation
+        seed_everything(optimisation.seed)
         self.config, self.folder = config, folder
         self.accelerator = Accelerator(
             mixed_precision=mixed_precision,
@@ -100,22 +113,28 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
-        self.training, self.validation = split(entries, config.validation_share, config.seed)
-        self.files = files_sha256(entries)
-        cache = FeatureCache(cache_folder if config.jitter_after else None, base)
+        self.training, self.validation = split(
+            entries, config.data.validation_share, optimisation.seed
+        )
+        self.identity = RunIdentity(
+            COMMAND, config.as_dict(), files_sha256(entries), module_sha256(base)
+        )
+        cache = FeatureCache(cache_folder if config.data.jitter_after else None, base)
         generator = build_generator(base, config)
         if generator.codebook is not None:
             book = generator.codebook
             book.centres.copy_(
                 fit_centres(
-                    self.training, cache, len(book.centres), config.generator_size, config.seed
+                    self.training, cache, len(book.centres), models.generator_size,
+                    optimisation.seed,
                 )
-            )
-        surrogate = Surrogate(config.surrogate, config.surrogate_size, config.surrogate_width)
+            )  # fmt: skip
+        surrogate = Surrogate(models.surrogate, models.surrogate_size, models.surrogate_width)
         optimisers = (
-            torch.optim.Adam(generator.trainable(), lr=config.generator_lr),
+            torch.optim.Adam(generator.trainable(), lr=optimisation.generator_learning_rate),
             torch.optim.Adam(
-                [p for p in surrogate.parameters() if p.requires_grad], lr=config.surrogate_lr
+                [p for p in surrogate.parameters() if p.requires_grad],
+                lr=optimisation.surrogate_learning_rate,
             ),
         )
         self.generator, self.surrogate, self.generator_optimiser, self.surrogate_optimiser = (
@@ -123,18 +142,20 @@ class Trainer:
         )
         self.batches = Batches(self.training, config, cache)
         self.held_out = Batches(self.validation, config, FeatureCache(cache_folder, base))
-        self.progress = Progress()
+        self.progress = TrainingProgress()
 
     @property
     def epoch_steps(self) -> int:
         """Steps an epoch, on every process."""
-        whole = len(self.training) // (self.config.batch_size * self.accelerator.num_processes)
-        return self.config.epoch_steps or max(1, whole)
+        whole = len(self.training) // (
+            self.config.optimisation.batch_size * self.accelerator.num_processes
+        )
+        return self.config.optimisation.epoch_steps or max(1, whole)
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.config.epochs * self.epoch_steps
+        return self.config.optimisation.epochs * self.epoch_steps
 
     def step(self, step: int) -> tuple[str, dict[str, float]]:
         """Do one step of the phase that its epoch belongs to.
@@ -143,31 +164,31 @@ class Trainer:
             ``surrogate`` or ``generator``, and the step's figures.
         """
         config, accelerator = self.config, self.accelerator
+        optimisation, sampling = config.optimisation, config.loss
         rank, epoch = accelerator.process_index, step // self.epoch_steps
-        rng = step_rng(config.seed, step, 2 * rank + 1)
+        rng = step_rng(optimisation.seed, step, 2 * rank + 1)
         samples = self.batches.draw(step, rank, accelerator.num_processes)
         trains_surrogate = config.trains_surrogate(epoch)
         generator, surrogate = self.generator, self.surrogate
         if trains_surrogate:
             optimiser, fixed = self.surrogate_optimiser, accelerator.unwrap_model(generator)
-            generator = fixed
+            learning_rate, generator = optimisation.surrogate_learning_rate, fixed
         else:
             optimiser, fixed = self.generator_optimiser, accelerator.unwrap_model(surrogate)
-            surrogate = fixed
+            learning_rate, surrogate = optimisation.generator_learning_rate, fixed
+        dropped = epoch >= optimisation.learning_rate_drop_epoch
         for group in optimiser.param_groups:
-            rate = config.surrogate_lr if trains_surrogate else config.generator_lr
-            group["lr"] = rate * (0.1 if epoch >= config.drop_epoch else 1.0)
+            group["lr"] = learning_rate * (0.1 if dropped else 1.0)
         with frozen(fixed), accelerator.autocast():
-            views, target, noise = protected_views(
-                generator, samples, config, self.device, rng
-            )  # fmt: skip
+            views, target, noise = protected_views(generator, samples, config, self.device, rng)
             logits = self._segment(surrogate, views, target, rng)
             wanted = target
-            if config.label_modification and not trains_surrogate:
+            if config.noise.label_modification and not trains_surrogate:
                 wanted = torch.ones_like(target)
             loss = mask_loss(
-                logits, wanted, points=config.loss_points, oversample=config.oversample,
-                importance=config.importance, rng=rng,
+                logits, wanted, points=sampling.points_sampled,
+                oversample=sampling.oversample_ratio,
+                importance=sampling.importance_sample_ratio, rng=rng,
             )  # fmt: skip
             # Both: a scaler looks for overflow in either one's gradients.
             self.generator_optimiser.zero_grad(set_to_none=True)
@@ -185,15 +206,16 @@ class Trainer:
         types: list[Any] | None = None,
     ) -> Tensor:  # fmt: skip
         plain = self.accelerator.unwrap_model(surrogate)
+        chosen = self.config.prompts
         prompts = draw_prompts(
-            target, types or random_one(self.config.surrogate_prompts, rng),
-            size=plain.size, grid=plain.grid, points=self.config.points,
-            perturb=self.config.perturb_boundary, rng=rng,
+            target, types or random_one(chosen.surrogate_prompts, rng),
+            size=plain.size, grid=plain.grid, points=chosen.points,
+            perturb=chosen.perturb_boundary, rng=rng,
         )  # fmt: skip
         return surrogate(views, prompts)
 
     @torch.no_grad()
-    def validate(self, samples: list[Sample]) -> tuple[dict[str, float], Any]:
+    def validate(self, samples: list[TrainingSample]) -> tuple[dict[str, float], Any]:
         """How far the surrogate relies on the noise.
 
         Its IoU on protected validation images should be high, on the same images without noise
@@ -205,13 +227,14 @@ class Trainer:
         config = self.config
         generator = self.accelerator.unwrap_model(self.generator).eval()
         surrogate = self.accelerator.unwrap_model(self.surrogate).eval()
-        hint: list[Any] = ["none"] if "none" in config.surrogate_prompts else ["point"]
+        hint: list[Any] = ["none"] if "none" in config.prompts.surrogate_prompts else ["point"]
         sums = {"iou_protected": 0.0, "iou_clean": 0.0}
         picture: Any = None
         noises = []
-        for first in range(0, len(samples), config.batch_size):
-            some = samples[first : first + config.batch_size]
-            rng = step_rng(config.seed, first, 62)
+        size = config.optimisation.batch_size
+        for first in range(0, len(samples), size):
+            some = samples[first : first + size]
+            rng = step_rng(config.optimisation.seed, first, 62)
             views, target, noise = protected_views(
                 generator, some, config, self.device, rng, prompt_types=["mask"], robust=0.0
             )
@@ -235,55 +258,112 @@ class Trainer:
         save_every: int = 200,
         validate_every: int = 200,
         validation_images: int = 32,
-        report: Callable[[int, str, dict[str, float]], None] = lambda *_: None,
-        model_card: dict[str, Any] | None = None,
-    ) -> Progress:
+        report: StepReport = lambda *_: None,
+        record: dict[str, Any] | None = None,
+    ) -> TrainingProgress:
         """Train to the end, or to ``stop_after`` steps.
 
         Args:
-            resume: continue from the last checkpoint of the folder.
+            resume: continue from the last checkpoint of the folder, where it has one.
             stop_after: stop, with a checkpoint, once this many steps are done in all.
             save_every: steps between checkpoints.
             validate_every: steps between validations and pictures.
             validation_images: fixed validation images.
-            report: called after every step with step, phase and figures.
-            model_card: extra metadata of the exported weights.
+            report: called after every step with phase, step, last step and figures.
+            record: where the run comes from, for its folder and the weights' metadata.
 
         Returns:
             The progress at the end.
+
+        Raises:
+            UnsegError: when the folder holds another run.
+            RunInterrupted: after Ctrl-C; there is a checkpoint then.
         """
         main = self.accelerator.is_main_process
-        if resume:
-            self.progress = load_state(self)
-        monitor = Monitor(self.folder, active=main, since=self.progress.step)
+        run = RunFolder(self.folder, self.identity, writes=main)
+        if state := run.begin(record or {}, resume=resume):
+            self._restore(state)
+        progress, started = self.progress, time.monotonic() - self.progress.seconds
+        monitor = Monitor(run, since=progress.step)
         held_out = self.held_out.fixed(validation_images) if main else []
         last = min(self.total_steps, stop_after or self.total_steps)
         self.generator.train()
         self.surrogate.train()
-        progress, started = self.progress, time.monotonic() - self.progress.seconds
-        while progress.step < last:
-            phase, figures = self.step(progress.step)
-            progress.step += 1
-            progress.seconds = time.monotonic() - started
-            monitor.write(progress.step, phase, figures)
-            report(progress.step, phase, figures)
-            done = progress.step == last
-            if main and (progress.step % validate_every == 0 or done):
-                found, picture = self.validate(held_out)
-                monitor.write(progress.step, "validation", found)
-                monitor.picture(progress.step, picture)
-                report(progress.step, "validation", found)
-                progress.history.append({"step": progress.step, **found})
-                if collapsed(found):
-                    report(progress.step, "collapse", found)
-                elif found["gap"] > progress.best_gap:
-                    progress.best_gap = found["gap"]
-                    save_generator(self, "best", model_card)
-            if progress.step % save_every == 0 or done:
-                self.accelerator.wait_for_everyone()
-                if main:
-                    save_state(self)
-                    save_generator(self, "last", model_card)
+        with interruptible() as asked:
+            while progress.step < last:
+                phase, figures = self.step(progress.step)
+                progress.step += 1
+                progress.seconds = time.monotonic() - started
+                monitor.write(progress.step, phase, figures)
+                report(phase, progress.step, last, figures)
+                done = progress.step == last
+                if main and (progress.step % validate_every == 0 or done):
+                    found, picture = self.validate(held_out)
+                    monitor.write(progress.step, "validation", found)
+                    monitor.picture(progress.step, picture)
+                    report("validation", progress.step, last, found)
+                    progress.history.append({"step": progress.step, **found})
+                    if collapsed(found):
+                        report("collapse", progress.step, last, found)
+                    elif found["gap"] > progress.best_gap:
+                        progress.best_gap = found["gap"]
+                        self._write_weights("best", record)
+                stopped = self._agreed(asked())
+                if progress.step % save_every == 0 or done or stopped:
+                    self.accelerator.wait_for_everyone()
+                    if main:
+                        self._save(run)
+                        self._write_weights("last", record)
+                if stopped and not done:
+                    monitor.close()
+                    raise RunInterrupted(progress.step)
         self.accelerator.wait_for_everyone()
         monitor.close()
         return progress
+
+    def _agreed(self, asked: bool) -> bool:
+        """Whether any process was asked to stop: all stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        wishes = self.accelerator.gather(torch.tensor([asked], device=self.device))
+        return bool(wishes.any())
+
+    def _save(self, run: RunFolder) -> None:
+        """Write weights, optimisers and progress; random numbers follow from the step number."""
+        unwrap = self.accelerator.unwrap_model
+        generator = unwrap(self.generator)
+        head = {n: p for n, p in generator.named_parameters() if p.requires_grad}
+        head |= {n: b for n, b in generator.named_buffers() if n.startswith("codebook.")}
+        tensors = {
+            "generator": {name: tensor.detach().cpu() for name, tensor in head.items()},
+            "surrogate": unwrap(self.surrogate).state_dict(),
+            "generator_optimiser": self.generator_optimiser.state_dict(),
+            "surrogate_optimiser": self.surrogate_optimiser.state_dict(),
+        }
+        if self.accelerator.scaler is not None:
+            tensors["scaler"] = self.accelerator.scaler.state_dict()
+        run.save(self.progress.step, tensors, asdict(self.progress))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`_save` was called."""
+        unwrap = self.accelerator.unwrap_model
+        unwrap(self.generator).load_state_dict(state["generator"], strict=False)
+        unwrap(self.surrogate).load_state_dict(state["surrogate"])
+        self.generator_optimiser.load_state_dict(state["generator_optimiser"])
+        self.surrogate_optimiser.load_state_dict(state["surrogate_optimiser"])
+        if self.accelerator.scaler is not None and "scaler" in state:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.progress = TrainingProgress(**state["progress"])
+
+    def _write_weights(self, name: str, record: dict[str, Any] | None) -> None:
+        """Write ``name.safetensors``, ready for use: with the export settings applied."""
+        trained = self.accelerator.unwrap_model(self.generator)
+        progress = {k: v for k, v in asdict(self.progress).items() if k != "history"}
+        training = {
+            "settings": self.config.as_dict(),
+            "progress": progress,
+            "base": {"name": trained.base.name, "sha256": self.identity.base},
+            **(record or {}),
+        }
+        path = self.folder / f"{name}.safetensors"
+        write_generator(export(trained, self.config.export), path, training=training)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from unseg.files import write_atomically
 from unseg.models.geometry import letterbox
 from unseg.models.sam.base import Features, SamBase
 from unseg.models.weights.io import module_sha256
@@ -60,9 +60,8 @@ class FeatureCache:
         features = self._compute(image)
         half = Features(embedding=features.embedding.half(), early=features.early.half())
         # Several processes may fill the same cache: each writes its own file, the last wins.
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file({"embedding": half.embedding, "early": half.early}, temporary)
-        temporary.replace(path)
+        tensors = {"embedding": half.embedding, "early": half.early}
+        write_atomically(path, lambda file: save_file(tensors, file))
         return half
 
     def _compute(self, image: Tensor) -> Features:

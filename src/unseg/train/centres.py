@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unseg.models.geometry import Frame
 from unseg.train.cache import FeatureCache
-from unseg.train.corpus import Entry, load
+from unseg.train.corpus import CorpusEntry, load
 
 IMAGES = 256
 """Most images that are looked at, evenly spaced."""
@@ -19,7 +19,7 @@ CELLS = 64
 
 
 def fit_centres(
-    entries: Sequence[Entry], cache: FeatureCache, count: int, size: int, seed: int
+    entries: Sequence[CorpusEntry], cache: FeatureCache, count: int, size: int, seed: int
 ) -> Tensor:
     """Centres of the frozen encoder's embeddings over a corpus, by k-means.
 

@@ -13,28 +13,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.images.formats import IMAGE_SUFFIXES, MASK_SUFFIXES
+from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
+from unseg.masks.pairing import pair
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")
+LAYOUT = "im/*.jpg and gt/*.png with equal stems"
 
 #: Unions smaller or larger than these shares of the image are drawn again.
 SHARE_RANGE = (0.01, 0.85)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CorpusEntry:
     """One image of a corpus and its ground truth."""
 
     image: Path
     truth: Path
 
 
-def scan(folders: Sequence[Path]) -> list[Entry]:
+def scan(folders: Sequence[Path]) -> list[CorpusEntry]:
     """Find the pairs of several corpora, sorted by path.
 
     Raises:
@@ -44,18 +46,14 @@ def scan(folders: Sequence[Path]) -> list[Entry]:
     for folder in folders:
         for part in ("im", "gt"):
             if not (folder / part).is_dir():
-                raise UnsegError(
-                    f"{folder} has no {part}/ folder: a corpus holds im/*.jpg and gt/*.png "
-                    "with equal stems"
-                )
-        truths = {p.stem: p for p in (folder / "gt").iterdir() if p.suffix.lower() in MASK_SUFFIXES}
-        images = [p for p in (folder / "im").iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
-        if missing := sorted(p.name for p in images if p.stem not in truths):
-            raise UnsegError(
-                f"{len(missing)} images of {folder}/im have no ground truth in gt/, the first is "
-                f"{missing[0]}: add {Path(missing[0]).stem}.png or remove the image"
-            )
-        entries += [Entry(p, truths[p.stem]) for p in sorted(images)]
+                raise UnsegError(f"{folder} has no {part}/ folder: a corpus holds {LAYOUT}")
+        images = sorted(
+            path
+            for path in (folder / "im").iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        )
+        truths = pair(images, folder / "gt", LAYOUT, (*MASK_SUFFIXES, ".webp"))
+        entries += [CorpusEntry(*both) for both in zip(images, truths, strict=True)]
     if len(entries) < 2:
         raise UnsegError(
             f"found {len(entries)} images in {', '.join(map(str, folders))}: training needs two "
@@ -64,7 +62,9 @@ def scan(folders: Sequence[Path]) -> list[Entry]:
     return entries
 
 
-def split(entries: Sequence[Entry], share: float, seed: int) -> tuple[list[Entry], list[Entry]]:
+def split(
+    entries: Sequence[CorpusEntry], share: float, seed: int
+) -> tuple[list[CorpusEntry], list[CorpusEntry]]:
     """Part training from validation by file name.
 
     The order depends on a hash of seed, corpus and name only, so adding files moves few others,
@@ -76,7 +76,7 @@ def split(entries: Sequence[Entry], share: float, seed: int) -> tuple[list[Entry
         seed: the run's seed.
     """
 
-    def key(entry: Entry) -> str:
+    def key(entry: CorpusEntry) -> str:
         name = f"{seed}/{entry.image.parents[1].name}/{entry.image.name}"
         return hashlib.sha256(name.encode()).hexdigest()
 
@@ -100,17 +100,13 @@ class Picture:
     ids: tuple[int, ...]
 
 
-def load(entry: Entry, long_side: int) -> Picture:
+def load(entry: CorpusEntry, long_side: int) -> Picture:
     """Read a pair and shrink it so that the long side is at most ``long_side``.
 
     Raises:
         UnsegError: for a file that cannot be read or sizes that differ.
     """
-    try:
-        with Image.open(entry.image) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UnsegError(f"{entry.image} cannot be read: {error}") from error
+    image = Image.fromarray(read_rgb(entry.image))
     labels = read_label_map(entry.truth)
     if image.size != labels.size:
         width, height = labels.size
@@ -127,7 +123,7 @@ def load(entry: Entry, long_side: int) -> Picture:
     return Picture(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(regions), ids)
 
 
-def files_sha256(entries: Sequence[Entry]) -> str:
+def files_sha256(entries: Sequence[CorpusEntry]) -> str:
     """Hex sha256 over the corpora's, files' names and sizes: whether a corpus is the same still."""
     digest = hashlib.sha256()
     for entry in entries:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+
+from unseg.train.run_folder import RunFolder
 
 #: Below this spatial standard deviation the noise is a constant shift, which protects nothing.
 COLLAPSE_STD = 0.05
@@ -60,48 +61,33 @@ def noise_picture(views: Tensor, clean: Tensor, noise: Tensor) -> Image.Image:
 
 
 class Monitor:
-    """Writes ``log.jsonl``, TensorBoard events and pictures; silent on all but one process.
+    """Writes the log, TensorBoard events and pictures; silent on all but one process.
 
     Args:
-        folder: the run's folder.
-        active: whether this process writes.
-        since: first step that will be written: later lines of an interrupted run are dropped.
+        run: the run's folder; its log has been opened.
+        since: the step at which the run goes on: later events of an interrupted run are dropped.
     """
 
-    def __init__(self, folder: Path, *, active: bool = True, since: int = 0) -> None:
-        self.folder, self.active = folder, active
+    def __init__(self, run: RunFolder, *, since: int = 0) -> None:
+        self.run = run
         self._board: Any = None
-        if not active:
-            return
-        from torch.utils.tensorboard import SummaryWriter
+        if run.writes:
+            from torch.utils.tensorboard import SummaryWriter
 
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=since or None)
-        log = folder / "log.jsonl"
-        kept = []
-        if log.exists():
-            for line in log.read_text().splitlines():
-                try:
-                    if json.loads(line)["step"] <= since:
-                        kept.append(line)
-                except (json.JSONDecodeError, KeyError):
-                    continue
-        log.write_text("".join(line + "\n" for line in kept))
+            (run.path / "samples").mkdir(parents=True, exist_ok=True)
+            self._board = SummaryWriter(str(run.path / "tensorboard"), purge_step=since or None)
 
-    def write(self, step: int, phase: str, figures: dict[str, float]) -> None:
+    def write(self, step: int, phase: str, figures: Mapping[str, float]) -> None:
         """One line of the log and one point of each TensorBoard curve."""
-        if not self.active:
-            return
-        rounded = {name: round(value, 6) for name, value in figures.items()}
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps({"step": step, "phase": phase, **rounded}) + "\n")
-        for name, value in figures.items():
-            self._board.add_scalar(f"{phase}/{name}", value, step)
+        self.run.log(step, phase, figures)
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(f"{phase}/{name}", value, step)
 
     def picture(self, step: int, image: Image.Image) -> None:
         """Save a picture under ``samples/``."""
-        if self.active:
-            image.save(self.folder / "samples" / f"step-{step:06d}.png")
+        if self.run.writes:
+            image.save(self.run.path / "samples" / f"step-{step:06d}.png")
 
     def close(self) -> None:
         """Flush the TensorBoard events."""

@@ -11,7 +11,7 @@ import numpy as np
 from unseg.datasets.samples import Sample, names_of
 from unseg.errors import UnsegError
 from unseg.provenance import sha256_files
-from unseg.train.corpus import Entry, load, scan
+from unseg.train.corpus import CorpusEntry, load, scan
 
 LONG_SIDE = 512
 
@@ -43,7 +43,7 @@ class CleanImages:
     def __init__(self, folder: Path, most: int) -> None:
         self.folder = folder
         every = scan([folder])
-        self.entries: list[Entry] = every[:: -(-len(every) // most)]
+        self.entries: list[CorpusEntry] = every[:: -(-len(every) // most)]
 
     @property
     def sha256(self) -> str:

@@ -79,14 +79,14 @@ def base_of(source: Source, where: str) -> SamBase:
 
 
 def import_weights(
-    path: Path, output: Path, *, half_encoder: bool = False, overwrite: bool = False
+    path: Path, output: Path, *, half: bool = False, overwrite: bool = False
 ) -> tuple[SamBase, Source]:
     """Convert weights of any accepted format to our safetensors.
 
     Args:
         path: a file or a folder.
         output: the .safetensors file to write.
-        half_encoder: store the image encoder in float16 (half the size, rounded).
+        half: store it in half the size (:func:`unseg.models.weights.io.halved`).
         overwrite: replace an existing file.
 
     Returns:
@@ -102,5 +102,5 @@ def import_weights(
     source = read_source(path)
     base = base_of(source, str(path))
     facts = {"source_format": source.format, "source_sha256": source.sha256}
-    save_base(base, output, facts, overwrite=overwrite, half_encoder=half_encoder)
+    save_base(base, output, facts, overwrite=overwrite, half=half)
     return base, source

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
+from unseg.files import write_atomically
 from unseg.models.sam.base import Architecture, SamBase
 from unseg.models.sam.vit import VitConfig, resize_positions
 
@@ -68,8 +68,28 @@ def _compare(given: dict[str, Tensor], wanted: dict[str, Tensor], name: str, whe
         raise UnsegError(f"{where}: {broken[0]} holds NaN or infinity; the file is damaged")
 
 
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A base's weights as they are stored in half the size.
+
+    The image encoder and the matrices of the mask decoder, nearly all of the weights, become
+    float16. The prompt encoder, and the decoder's tokens, norms and biases keep their type: they
+    are small, and rounding the frequencies of the position encoding moves the borders of masks
+    (docs/model, "The base in half precision").
+
+    Args:
+        state: our names to tensors.
+    """
+
+    def rounds(name: str, value: Tensor) -> bool:
+        matrix = value.ndim > 1 and not name.endswith(("_token.weight", "_tokens.weight"))
+        wanted = name.startswith("encoder.") or (name.startswith("mask_decoder.") and matrix)
+        return wanted and value.dtype == torch.float32
+
+    return {name: value.half() if rounds(name, value) else value for name, value in state.items()}
+
+
 def save_base(base: SamBase, path: Path, metadata: Mapping[str, str] | None = None,
-              overwrite: bool = False, half_encoder: bool = False) -> None:  # fmt: skip
+              overwrite: bool = False, half: bool = False) -> None:  # fmt: skip
     """Write a base; the file appears complete or not at all.
 
     Args:
@@ -77,17 +97,14 @@ def save_base(base: SamBase, path: Path, metadata: Mapping[str, str] | None = No
         path: the file to write, .safetensors.
         metadata: further facts, e.g. the source's sha256.
         overwrite: replace an existing file.
-        half_encoder: store the image encoder in float16.
+        half: store it as :func:`halved` does.
 
     Raises:
         UnsegError: when the file exists and ``overwrite`` is false, or it cannot be written.
     """
-    state = {
-        name: value.half() if half_encoder and name.startswith("encoder.") else value
-        for name, value in base.state_dict().items()
-    }
+    state = base.state_dict()
     facts = {**(metadata or {}), "base": base.name, "architecture": base.architecture.to_json()}
-    save_tensors(state, path, facts, overwrite)
+    save_tensors(halved(state) if half else state, path, facts, overwrite)
 
 
 def save_tensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str],
@@ -99,29 +116,29 @@ def save_tensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
     """
     if path.exists() and not overwrite:
         raise UnsegError(f"{path} exists: choose another name or pass --overwrite")
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        save_file({k: v.contiguous() for k, v in state.items()}, temporary, dict(metadata))
-        # mkstemp makes the file private; give it the permissions any new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UnsegError(f"{path} cannot be written ({error}): choose a writable place") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    write_atomically(path, _ordered(save(tensors, dict(metadata))))
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library shuffles them at every call."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns what follows
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def module_sha256(module: nn.Module) -> str:
     """Hex sha256 over the names, types, shapes and bytes of a module's weights."""
+    return state_sha256(module.state_dict())
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """Hex sha256 over the names, types, shapes and bytes of tensors."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         tensor = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +12,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unseg.errors import UnsegError
 from unseg.models.salience import SalienceConfig, SalienceHead, write_salience
 from unseg.models.sam.base import SamBase
 from unseg.models.weights.io import module_sha256
 from unseg.seed import seed_everything
 from unseg.train.cache import FeatureCache
-from unseg.train.corpus import Entry, files_sha256, split
+from unseg.train.corpus import CorpusEntry, files_sha256, split
+from unseg.train.run_folder import (
+    RunFolder,
+    RunIdentity,
+    RunInterrupted,
+    StepReport,
+    interruptible,
+)
+from unseg.train.salience.config import SalienceSettings
 from unseg.train.salience.scenes import BACKGROUND, FOREGROUND, Scene, SceneMaker
+from unseg.train.settings import as_dict
 
-STATE = "state.pt"
+COMMAND = "unseg train-salience"
 WEIGHTS = "salience.safetensors"
-LOG = "log.jsonl"
-
-Report = Callable[[str, int, int, dict[str, float]], None]
-"""Told the stage (``features`` or ``head``), how much of how much is done, and figures."""
 
 
 @dataclass(frozen=True)
-class SalienceSettings:
-    """Settings of a run.
-
-    Args:
-        scenes: scenes to learn from.
-        steps: optimiser steps.
-        batch: scenes a step.
-        rate: peak learning rate.
-        decay: weight decay of AdamW.
-        dice: weight of the soft dice loss beside cross entropy.
-        width: channels of the head's hidden layers.
-        size: side of the encoder's input, in pixels.
-        threshold: a pixel is foreground where its probability is larger, in use. The default was
-            chosen on Penn-Fudan's training images, where one half covers more of other things.
-        held: share of the cut-outs that only validate.
-        validation: most pictures to validate on.
-        every: steps between validations and checkpoints.
-        seed: of everything.
-    """
-
-    scenes: int = 1400
-    steps: int = 300
-    batch: int = 12
-    rate: float = 2e-3
-    decay: float = 0.05
-    dice: float = 0.5
-    width: int = 48
-    size: int = 512
-    threshold: float = 0.7
-    held: float = 0.05
-    validation: int = 48
-    every: int = 50
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Item:
+class SceneFeatures:
     """A scene as the head sees it.
 
     Args:
@@ -81,7 +48,7 @@ class Item:
     negative: Tensor
 
 
-class SalienceRun:
+class SalienceTrainer:
     """One training run; continues where its folder's checkpoint left it.
 
     Args:
@@ -95,39 +62,55 @@ class SalienceRun:
     def __init__(
         self,
         base: SamBase,
-        cutouts: Sequence[Entry],
-        scenery: Sequence[Entry],
+        cutouts: Sequence[CorpusEntry],
+        scenery: Sequence[CorpusEntry],
         settings: SalienceSettings,
         folder: Path,
     ) -> None:
-        if min(settings.scenes, settings.steps, settings.batch, settings.every) < 1:
-            raise UnsegError(
-                f"scenes {settings.scenes}, steps {settings.steps}, batch {settings.batch} and "
-                f"every {settings.every}: each must be at least 1"
-            )
-        self.base = base.at_size(settings.size)
+        self.base = base.at_size(settings.models.image_size)
         self.settings, self.folder = settings, folder
-        self.origin = files_sha256([*cutouts, *scenery]) + module_sha256(base.encoder)
-        training, held = split(cutouts, settings.held, settings.seed)
-        self._maker = SceneMaker(training, scenery, settings.size, settings.seed)
-        self._held = SceneMaker(held, [], settings.size, settings.seed)
-        self._validation = min(len(held), settings.validation)
+        self.identity = RunIdentity(
+            COMMAND,
+            as_dict(settings),
+            files_sha256([*cutouts, *scenery]),
+            module_sha256(base),
+        )
+        data, size, seed = settings.data, settings.models.image_size, settings.optimisation.seed
+        training, held = split(cutouts, data.validation_share, seed)
+        self._maker = SceneMaker(training, scenery, size, seed)
+        self._held = SceneMaker(held, [], size, seed)
+        self._validation = min(len(held), data.validation_images)
 
-    def run(self, report: Report, card: dict[str, Any]) -> float:
-        """Train, or continue, and write the weights.
+    def run(
+        self,
+        *,
+        resume: bool = False,
+        report: StepReport = lambda *_: None,
+        record: dict[str, Any] | None = None,
+    ) -> float:
+        """Train, and write the weights.
 
         Args:
-            report: progress.
-            card: where the run came from, for the weights' record.
+            resume: continue from the last checkpoint of the folder, where it has one.
+            report: called with the phase (``features``, ``head`` or ``validation``), how many of
+                how many are done, and figures.
+            record: where the run comes from, for its folder and the weights' metadata.
 
         Returns:
             IoU on the validation pictures, of the last step, at a probability of one half.
+
+        Raises:
+            UnsegError: when the folder holds another run.
+            RunInterrupted: after Ctrl-C; there is a checkpoint then.
         """
-        seed_everything(self.settings.seed)
+        chosen = self.settings
+        run = RunFolder(self.folder, self.identity)
+        state = run.begin(record or {}, resume=resume)
+        seed_everything(chosen.optimisation.seed)
         cache = FeatureCache(self.folder / "cache", self.base)
-        total = self._validation + self.settings.scenes
-        held: list[Item] = []
-        training: list[Item] = []
+        total = chosen.data.scenes + self._validation
+        held: list[SceneFeatures] = []
+        training: list[SceneFeatures] = []
         for number in range(total):
             fresh = number >= self._validation
             scene = (
@@ -137,49 +120,77 @@ class SalienceRun:
             report("features", number + 1, total, {})
         head = SalienceHead(
             SalienceConfig(
-                width=self.settings.width,
-                image_size=self.settings.size,
-                threshold=self.settings.threshold,
+                width=chosen.models.width,
+                image_size=chosen.models.image_size,
+                threshold=chosen.models.threshold,
                 base=self.base.architecture.to_json(),
             )
         )
-        iou = self._fit(head, training, held, report)
-        write_salience(
-            head, self.folder / WEIGHTS,
-            {"settings": asdict(self.settings), "validation_iou": iou, **card},
-        )  # fmt: skip
+        iou = self._fit(head, training, held, run, state, report)
+        training_record = {
+            "settings": as_dict(chosen),
+            "validation_iou": iou,
+            "base": {"name": self.base.name, "sha256": self.identity.base},
+            **(record or {}),
+        }
+        write_salience(head, self.folder / WEIGHTS, training_record)
         return iou
 
     def _fit(
-        self, head: SalienceHead, training: list[Item], held: list[Item], report: Report
+        self,
+        head: SalienceHead,
+        training: list[SceneFeatures],
+        held: list[SceneFeatures],
+        run: RunFolder,
+        state: dict[str, Any] | None,
+        report: StepReport,
     ) -> float:
-        chosen = self.settings
+        chosen = self.settings.optimisation
         device = next(self.base.parameters()).device
         head.to(device).train()
-        optimiser = torch.optim.AdamW(head.parameters(), chosen.rate, weight_decay=chosen.decay)
+        optimiser = torch.optim.AdamW(
+            head.parameters(), chosen.learning_rate, weight_decay=chosen.weight_decay
+        )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, chosen.steps)
-        iou, first = self._restore(head, optimiser, schedule)
-        for step in range(first, chosen.steps):
-            rng = np.random.default_rng([chosen.seed, step])
-            picked = [training[i] for i in rng.integers(len(training), size=chosen.batch)]
-            embedding, positive, negative = _batch(picked, bool(rng.random() < 0.5), device)
-            loss = salience_loss(head(embedding), positive, negative, chosen.dice)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            figures = {"loss": loss.item()}
-            if (step + 1) % chosen.every == 0 or step + 1 == chosen.steps:
-                iou = self._validate(head, held, device)
-                figures["iou"] = iou
-                self._save(head, optimiser, schedule, step + 1, iou)
-            self._log(step + 1, figures)
-            report("head", step + 1, chosen.steps, figures)
+        parts: dict[str, Any] = {"head": head, "optimiser": optimiser, "schedule": schedule}
+        iou, first = 0.0, 0
+        if state is not None:
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
+            iou, first = state["progress"]["iou"], state["step"]
+        with interruptible() as asked:
+            for step in range(first, chosen.steps):
+                rng = np.random.default_rng([chosen.seed, step])
+                picked = [training[i] for i in rng.integers(len(training), size=chosen.batch_size)]
+                embedding, positive, negative = _batch(picked, bool(rng.random() < 0.5), device)
+                loss = salience_loss(
+                    head(embedding), positive, negative, self.settings.loss.dice_weight
+                )
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                done = step + 1
+                run.log(done, "head", {"loss": loss.item()})
+                report("head", done, chosen.steps, {"loss": loss.item(), "iou": iou})
+                due = done % chosen.validate_every == 0 or done == chosen.steps
+                if due:
+                    iou = self._validate(head, held, device)
+                    run.log(done, "validation", {"iou": iou})
+                    report("validation", done, chosen.steps, {"iou": iou})
+                stopped = asked() and done < chosen.steps
+                if due or stopped:
+                    tensors = {name: part.state_dict() for name, part in parts.items()}
+                    run.save(done, tensors, {"iou": iou})
+                if stopped:
+                    raise RunInterrupted(done)
         head.eval()
         return iou
 
     @torch.no_grad()
-    def _validate(self, head: SalienceHead, held: list[Item], device: torch.device) -> float:
+    def _validate(
+        self, head: SalienceHead, held: list[SceneFeatures], device: torch.device
+    ) -> float:
         """IoU over all validation pictures together."""
         head.eval()
         both = either = 0.0
@@ -191,52 +202,6 @@ class SalienceRun:
             either += float((found | truth).sum())
         head.train()
         return both / max(either, 1.0)
-
-    def _log(self, step: int, figures: dict[str, float]) -> None:
-        rounded = {name: round(value, 6) for name, value in figures.items()}
-        with (self.folder / LOG).open("a") as log:
-            log.write(json.dumps({"step": step, **rounded}) + "\n")
-
-    def _save(
-        self, head: SalienceHead, optimiser: Any, schedule: Any, step: int, iou: float
-    ) -> None:
-        state = {
-            "settings": json.dumps(asdict(self.settings)), "origin": self.origin, "step": step,
-            "iou": iou, "head": head.state_dict(), "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-        }  # fmt: skip
-        temporary = self.folder / f"{STATE}.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / STATE)
-
-    def _restore(self, head: SalienceHead, optimiser: Any, schedule: Any) -> tuple[float, int]:
-        """The last IoU and the step to go on from; what the log knows beyond it is dropped."""
-        path = self.folder / STATE
-        iou, step = 0.0, 0
-        if path.exists():
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-                same = json.loads(state["settings"]) == asdict(self.settings)
-                same = same and state["origin"] == self.origin
-                iou, step = float(state["iou"]), int(state["step"])
-            except Exception as error:  # torch and json raise whatever a damaged file leads to
-                first = (str(error).splitlines() or [type(error).__name__])[0]
-                raise UnsegError(
-                    f"{path} is not a checkpoint of unseg train-salience ({first}): start again "
-                    "in a new folder"
-                ) from error
-            if not same:
-                raise UnsegError(
-                    f"{path} was trained with other settings, files or another base: resume with "
-                    "the same ones or start in a new folder"
-                )
-            head.load_state_dict(state["head"])
-            optimiser.load_state_dict(state["optimiser"])
-            schedule.load_state_dict(state["schedule"])
-        log = self.folder / LOG
-        lines = log.read_text().splitlines() if log.exists() else []
-        log.write_text("".join(line + "\n" for line in lines[:step]))
-        return iou, step
 
 
 def salience_loss(logits: Tensor, positive: Tensor, negative: Tensor, dice: float) -> Tensor:
@@ -257,7 +222,7 @@ def salience_loss(logits: Tensor, positive: Tensor, negative: Tensor, dice: floa
     )
 
 
-def _prepared(cache: FeatureCache, scene: Scene) -> Item:
+def _prepared(cache: FeatureCache, scene: Scene) -> SceneFeatures:
     image = torch.from_numpy(scene.image).permute(2, 0, 1)
     found = cache.features(image)
     truth = torch.from_numpy(scene.truth)[None, None]
@@ -265,10 +230,12 @@ def _prepared(cache: FeatureCache, scene: Scene) -> Item:
     shares = [
         F.avg_pool2d((truth == value).float(), cell)[0].half() for value in (FOREGROUND, BACKGROUND)
     ]
-    return Item(found.embedding.half(), *shares)
+    return SceneFeatures(found.embedding.half(), *shares)
 
 
-def _batch(items: Sequence[Item], mirror: bool, device: torch.device) -> tuple[Tensor, ...]:
+def _batch(
+    items: Sequence[SceneFeatures], mirror: bool, device: torch.device
+) -> tuple[Tensor, ...]:
     """Embeddings, foreground and background of several scenes, float32 on the device."""
 
     def joined(parts: list[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.models.geometry import PIXEL_MEAN
-from unseg.train.corpus import Entry, load
+from unseg.train.corpus import CorpusEntry, load
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """Values of a scene's truth."""
@@ -48,7 +48,11 @@ class SceneMaker:
     """
 
     def __init__(
-        self, cutouts: Sequence[Entry], scenery: Sequence[Entry], size: int, seed: int
+        self,
+        cutouts: Sequence[CorpusEntry],
+        scenery: Sequence[CorpusEntry],
+        size: int,
+        seed: int,
     ) -> None:
         self._cutouts, self._scenery = cutouts, scenery
         self._size, self._seed = size, seed
@@ -125,7 +129,7 @@ class SceneMaker:
         entry = self._cutouts[int(rng.integers(len(self._cutouts)))]
         return _mirrored(self._read(entry, known=True), rng)
 
-    def _read(self, entry: Entry, *, known: bool) -> Scene:
+    def _read(self, entry: CorpusEntry, *, known: bool) -> Scene:
         picture = load(entry, 2 * self._size)
         truth = np.where(picture.regions.numpy() > 0, FOREGROUND, BACKGROUND)
         image = np.ascontiguousarray(picture.image.permute(1, 2, 0).numpy())
