@@ -17,7 +17,6 @@ from parity import (
     sample_embedding,
     sample_logits,
 )
-from unseg.errors import UnsegError
 from unseg.models.sam.base import Features, SamBase
 from unseg.models.weights.convert import base_of, read_source
 
@@ -72,21 +71,17 @@ def test_the_recording_is_of_these_graphs(original: tuple[np.ndarray, Masks]) ->
 def test_the_shipped_base_agrees_with_the_recording() -> None:
     """Keeps the check alive where the original graphs are absent.
 
-    The shipped encoder is stored in float16, so the limits are those of its rounding.
+    The shipped base is stored in float16, so the limits are those of its rounding.
     """
-    from unseg.models.registry import load_generator
+    from unseg.models.registry import load_shipped_base
 
-    try:
-        base = load_generator().base
-    except (UnsegError, FileNotFoundError) as error:
-        pytest.skip(f"no checkpoint ships with the package yet: {error}")
-    assert_close_to_recording(base.at_size(1024))
+    assert_close_to_recording(load_shipped_base(1024))
 
 
 def test_float16_storage_keeps_the_recording(imported: SamBase, tmp_path: Path) -> None:
     from unseg.models.weights.io import load_base, save_base
 
-    save_base(imported, tmp_path / "half.safetensors", half_encoder=True)
+    save_base(imported, tmp_path / "half.safetensors", half=True)
     assert_close_to_recording(load_base(tmp_path / "half.safetensors"))
 
 

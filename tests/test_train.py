@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from tiny_training import SIZE, TINY, make_corpus, random_base, trainer_for, weights_of
 from unseg.errors import UnsegError
 from unseg.models.generator import HeadConfig, NoiseGenerator, flatten_contrast
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.surrogate import Surrogate
 from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter
-from unseg.train.bilevel import BilevelTrainer
 from unseg.train.cache import FeatureCache
 from unseg.train.config import ExportSettings, TrainConfig, preset
 from unseg.train.corpus import draw_mask, load, scan, split
@@ -27,51 +27,15 @@ from unseg.train.monitor import collapsed, noise_statistics
 from unseg.train.prompts import boxes_of, draw_prompts, perturb_boundary, points_of, random_subset
 from unseg.train.settings import override
 
-SIZE = 64
-TINY = override(
-    preset("cpu"),
-    ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8", "epochs=10",
-     "epoch_steps=2", "batch_size=2", "points_sampled=128", "validation_share=0.2"],
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def base() -> SamBase:
-    """MobileSAM's architecture with random weights."""
-    torch.manual_seed(0)
-    return SamBase(architecture("mobile_sam"), SIZE).eval()
+    return random_base()
 
 
 @pytest.fixture()
 def corpus(tmp_path: Path) -> Path:
-    """Ten pictures with two regions and background."""
-    folder = tmp_path / "corpus"
-    (folder / "im").mkdir(parents=True)
-    (folder / "gt").mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(10):
-        height, width = 48 + 4 * index, 80
-        regions = np.zeros((height, width), np.uint8)
-        regions[5:30, 5 : 20 + 3 * index] = 1
-        regions[20:40, 50:75] = 2
-        Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(
-            folder / "im" / f"{index}.png"
-        )
-        Image.fromarray(regions).save(folder / "gt" / f"{index}.png")
-    return folder
-
-
-def head_state(trainer: BilevelTrainer) -> dict[str, torch.Tensor]:
-    return {n: p.detach().clone() for n, p in trainer.generator.named_parameters()}
-
-
-def trainer_for(
-    base: SamBase, corpus: Path, folder: Path, config: TrainConfig = TINY
-) -> BilevelTrainer:
-    folder.mkdir(exist_ok=True)
-    return BilevelTrainer(
-        base, scan([corpus]), config, folder, cache_folder=folder / "cache", cpu=True
-    )
+    return make_corpus(tmp_path / "corpus")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +92,9 @@ def test_settings_come_back_from_json() -> None:
 def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_path: Path) -> None:
     trainer = trainer_for(base, corpus, tmp_path / "run")
     frozen = {n: p.clone() for n, p in base.named_parameters()}
-    head, surrogate = head_state(trainer), [p.clone() for p in trainer.surrogate.parameters()]
+    head, surrogate = weights_of(trainer), [p.clone() for p in trainer.surrogate.parameters()]
     assert trainer.step(0)[0] == "surrogate"
-    assert all(torch.equal(v, head[n]) for n, v in head_state(trainer).items())
+    assert all(torch.equal(v, head[n]) for n, v in weights_of(trainer).items())
     moved = [not torch.equal(a, b) for a, b in zip(surrogate, trainer.surrogate.parameters(),
                                                    strict=True)]  # fmt: skip
     assert sum(moved) > len(moved) / 2
@@ -139,7 +103,7 @@ def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_
     assert all(torch.equal(a, b) for a, b in zip(surrogate, trainer.surrogate.parameters(),
                                                  strict=True))  # fmt: skip
     trainable = [n for n in head if not n.startswith("base.")]
-    assert all(not torch.equal(head_state(trainer)[n], head[n]) for n in trainable)
+    assert all(not torch.equal(weights_of(trainer)[n], head[n]) for n in trainable)
     assert all(torch.equal(p, frozen[n]) for n, p in base.named_parameters())
 
 

