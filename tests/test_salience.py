@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +26,17 @@ from unseg.models.sam.base import SamBase, architecture
 from unseg.models.weights.io import save_base, save_tensors
 from unseg.protect.sources import SamProposer, load_models
 from unseg.train.corpus import scan
-from unseg.train.salience.fit import LOG, SalienceRun, SalienceSettings, salience_loss
+from unseg.train.run_folder import RunInterrupted
+from unseg.train.salience.config import SalienceSettings
+from unseg.train.salience.fit import SalienceTrainer, salience_loss
 from unseg.train.salience.scenes import BACKGROUND, FOREGROUND, UNKNOWN, SceneMaker
+from unseg.train.settings import override
 
-SMALL = SalienceSettings(
-    scenes=6, steps=24, batch=4, width=16, size=64, held=0.25, validation=2, every=8
-)
+SMALL = override(
+    SalienceSettings(),
+    ["scenes=6", "steps=24", "batch_size=4", "width=16", "image_size=64", "validation_share=0.25",
+     "validation_images=2", "validate_every=8"],
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -114,41 +119,63 @@ def test_training_learns_and_an_interrupted_one_ends_the_same(
 ) -> None:
     discs, blue = scan([corpora / "discs"]), scan([corpora / "blue"])
 
-    def run(folder: Path, stop: int = 0) -> list[dict]:
-        folder.mkdir(exist_ok=True)
+    def run(folder: Path, stop: int = 0, kill: int = 0, resume: bool = False) -> list[dict]:
+        def report(phase: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            if phase == "head" and done == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+            if phase == "head" and done == kill:
+                raise MemoryError
 
-        def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
-            if stage == "head" and done == stop:
-                raise KeyboardInterrupt
-
-        SalienceRun(base, discs, blue, SMALL, folder).run(report, {})
-        return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+        SalienceTrainer(base, discs, blue, SMALL, folder).run(
+            resume=resume, report=report, record={}
+        )
+        return [json.loads(line) for line in (folder / "log.jsonl").open()]
 
     whole = run(tmp_path / "whole")
-    assert [line["step"] for line in whole] == list(range(1, 25))
-    assert whole[-1]["loss"] < 0.9 * whole[0]["loss"]
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stop=11)  # after the checkpoint of step 8
-    assert run(tmp_path / "parts") == whole
+    steps = [line for line in whole if line["phase"] == "head"]
+    assert [line["step"] for line in steps] == list(range(1, 25))
+    assert [x["step"] for x in whole if x["phase"] == "validation"] == [8, 16, 24]
+    assert steps[-1]["loss"] < 0.9 * steps[0]["loss"]
+    with pytest.raises(RunInterrupted, match="after step 5"):
+        run(tmp_path / "parts", stop=5)
+    with pytest.raises(MemoryError):
+        run(tmp_path / "parts", kill=11, resume=True)  # after the checkpoint of step 8
+    with pytest.raises(UnsegError, match="already holds a run"):
+        run(tmp_path / "parts")
+    assert run(tmp_path / "parts", resume=True) == whole
     found, other = (
         load_salience(tmp_path / name / "salience.safetensors") for name in ("whole", "parts")
     )
     for name, value in found.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], rtol=0, atol=0)
-    with pytest.raises(UnsegError, match="other settings, files or"):
-        SalienceRun(base, discs, [], SMALL, tmp_path / "parts").run(lambda *_: None, {})
+    for trainer, message in (
+        (SalienceTrainer(base, discs, [], SMALL, tmp_path / "parts"), "other files"),
+        (
+            SalienceTrainer(
+                base, discs, blue, override(SMALL, ["learning_rate=1"]), tmp_path / "parts"
+            ),
+            r"other settings \(optimisation\.learning_rate\)",
+        ),
+    ):
+        with pytest.raises(UnsegError, match=message):
+            trainer.run(resume=True)
     (tmp_path / "parts" / "state.pt").write_bytes(b"nothing")
-    with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint"):
-        run(tmp_path / "parts")
+    with pytest.raises(UnsegError, match=r"state\.pt is not a checkpoint of unseg train-salience"):
+        run(tmp_path / "parts", resume=True)
 
 
-def test_settings_that_cannot_train_are_refused(
-    corpora: Path, base: SamBase, tmp_path: Path
-) -> None:
-    with pytest.raises(UnsegError, match="each must be at least 1"):
-        SalienceRun(
-            base, scan([corpora / "discs"]), [], SalienceSettings(steps=0, size=64), tmp_path
-        )
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("steps=0", "optimisation.steps is 0: use 1 or more"),
+        ("image_size=100", "models.image_size is 100: use a multiple of 64"),
+        ("data.validation_share=1", "data.validation_share is 1"),
+        ("loss.dice_weight=-1", "loss.dice_weight is -1: use 0 or more"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(pair: str, message: str) -> None:
+    with pytest.raises(UnsegError, match=message):
+        override(SMALL, [pair])
 
 
 def test_weights_come_back_in_half_precision(base: SamBase, tmp_path: Path) -> None:
@@ -209,28 +236,27 @@ def test_a_person_stands_out() -> None:
     assert found.mask[150:250, 300:340].mean() < 0.1  # the dark wall behind
 
 
-def test_train_and_protect_as_a_user(corpora: Path, base: SamBase, tmp_path: Path) -> None:
+def test_train_as_a_user(
+    corpora: Path, base: SamBase, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
     save_base(base, tmp_path / "base.safetensors")
-    settings = {"scenes": 4, "steps": 2, "batch": 2, "width": 8, "size": 64, "every": 1}
-    chosen = [part for pair in settings.items() for part in ("--set", "{}={}".format(*pair))]
+    pairs = ("data.scenes=4", "steps=2", "batch_size=2", "width=8", "image_size=64",
+             "validate_every=1")  # fmt: skip
     output = tmp_path / "run"
     line = [
-        sys.executable, "-m", "unseg", "train-salience", "--cutouts", str(corpora / "discs"),
-        "--scenery", str(corpora / "blue"), "--base", str(tmp_path / "base.safetensors"),
-        "-o", str(output), "--device", "cpu", *chosen,
+        "train-salience", "--cutouts", corpora / "discs", "--scenery", corpora / "blue",
+        "--base", tmp_path / "base.safetensors", "-o", output, "--device", "cpu",
+        *(part for pair in pairs for part in ("--set", pair)),
     ]  # fmt: skip
-
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*line, *more], capture_output=True, text=True, timeout=300)
-
-    done = run()
-    assert done.returncode == 0, done.stderr
-    assert "IoU" in done.stdout and (output / "curves.png").stat().st_size > 5000
+    code, out, err = cli(*line)
+    assert code == 0, err
+    assert "step 2/2 head loss" in out and "ETA" in out and "IoU" in out
+    assert (output / "curves.png").stat().st_size > 5000
     card = (output / "README.md").read_text()
-    assert "discs (8 images), blue (8 images)" in card and "| scenes | 4 |" in card
-    again = run()
-    assert again.returncode == 2 and "already holds a run" in again.stderr
-    assert run("--resume").returncode == 0
+    assert "discs (8 images), blue (8 images)" in card and "| `data.scenes` | 4 |" in card
+    code, _, err = cli(*line)
+    assert code == 2 and "already holds a run" in err
+    assert cli(*line, "--resume")[0] == 0
 
 
 def test_masks_and_protect_name_their_salience(
