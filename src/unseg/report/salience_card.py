@@ -8,7 +8,7 @@ from typing import Any
 
 from unseg.models.weights.io import read_tensors
 from unseg.provenance import sha256_file
-from unseg.report.card import origin, read_log, read_record, settings_table
+from unseg.report.card import item, origin, read_log, read_record, settings_table
 from unseg.train.salience.fit import WEIGHTS
 
 SMOOTH = 10
@@ -49,16 +49,24 @@ def _text(weights: Path, log: list[dict[str, Any]]) -> str:
     facts = read_tensors(weights)[1]
     settings = json.loads(facts["settings"])
     training = read_record({"training": json.loads(facts["training"])}, weights)
+    last = max(line["step"] for line in log)
+    items = "\n".join(
+        [
+            item(f"File: {weights.stat().st_size / 1e6:.2f} MB, sha256 `{sha256_file(weights)}`"),
+            origin(training),
+            item(
+                f"Weights after {last} steps. IoU on whole validation pictures "
+                f"{training['validation_iou']:.3f}, at a probability of one half."
+            ),
+        ]
+    )
     return f"""# Model card: salience head
 
 Finds what stands out in a photograph, for protection without masks: a head of
 {settings["width"]} channels on the frozen encoder of {json.loads(settings["base"])["name"]} at
 {settings["image_size"]} pixels. It learned from cut-outs pasted into scenes.
 
-- File: {weights.stat().st_size / 1e6:.2f} MB, sha256 `{sha256_file(weights)}`
-{origin(training)}
-- {log[-1]["step"]} steps; the weights are those of the last one. IoU on whole validation pictures
-  {training["validation_iou"]:.3f}, at a probability of one half.
+{items}
 
 ![Loss and IoU](curves.png)
 

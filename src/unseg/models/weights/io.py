@@ -69,21 +69,21 @@ def _compare(given: dict[str, Tensor], wanted: dict[str, Tensor], name: str, whe
 
 
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A base's weights as they are stored in half the size.
+    """A base's weights as they are stored in little more than half the size.
 
-    The image encoder and the matrices of the mask decoder, nearly all of the weights, become
-    float16. The prompt encoder, and the decoder's tokens, norms and biases keep their type: they
-    are small, and rounding the frequencies of the position encoding moves the borders of masks
-    (docs/model, "The base in half precision").
+    The image encoder, and the self-attention and MLPs of the mask decoder's transformer, 8.4 of
+    MobileSAM's 9.8 million parameters, become float16. The rest keeps its type: rounding the
+    frequencies of the position encoding moves the borders of masks, and rounding the attention
+    between tokens and image or the heads can turn a proposed object over (docs/model/base.md).
 
     Args:
         state: our names to tensors.
     """
 
     def rounds(name: str, value: Tensor) -> bool:
-        matrix = value.ndim > 1 and not name.endswith(("_token.weight", "_tokens.weight"))
-        wanted = name.startswith("encoder.") or (name.startswith("mask_decoder.") and matrix)
-        return wanted and value.dtype == torch.float32
+        wide = ".mlp." in name or ".self_attn." in name
+        inner = name.startswith("mask_decoder.transformer.") and wide and value.ndim > 1
+        return (name.startswith("encoder.") or inner) and value.dtype == torch.float32
 
     return {name: value.half() if rounds(name, value) else value for name, value in state.items()}
 
