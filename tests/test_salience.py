@@ -14,7 +14,10 @@ import torch
 from PIL import Image
 
 from unseg.errors import UnsegError
-from unseg.models.registry import load_generator
+from unseg.images.photo import Photo
+from unseg.masks.sources.salient import SalientMask
+from unseg.models.loaded import Models
+from unseg.models.registry import load_shipped_base
 from unseg.models.salience import (
     SalienceConfig,
     SalienceHead,
@@ -24,7 +27,6 @@ from unseg.models.salience import (
 )
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.weights.io import save_base, save_tensors
-from unseg.protect.sources import SamProposer, load_models
 from unseg.train.corpus import scan
 from unseg.train.run_folder import RunInterrupted
 from unseg.train.salience.config import SalienceSettings
@@ -199,7 +201,7 @@ def test_a_head_of_another_base_is_refused(tmp_path: Path) -> None:
     head = SalienceHead(SalienceConfig(width=8, base="another"))
     write_salience(head, tmp_path / "a.safetensors", {})
     with pytest.raises(UnsegError, match="was trained on another base"):
-        load_models("default", "cpu", str(tmp_path / "a.safetensors"))
+        _ = Models(salience=str(tmp_path / "a.safetensors"), device="cpu").salience_head
 
 
 def test_small_pieces_are_left_out(base: SamBase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,24 +218,26 @@ def test_small_pieces_are_left_out(base: SamBase, monkeypatch: pytest.MonkeyPatc
     assert count == 0 and not nothing.any()
 
 
-def test_without_salience_the_base_proposes(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = load_generator()
-    shipped = load_salience()
-    assert shipped.suits(generator.base)
-    proposer = SamProposer(generator.base, shipped)
-    assert proposer.sha256 == shipped.sha256 and SamProposer(generator.base).sha256 == ""
-    nothing = proposer.propose(torch.full((3, 64, 64), 90.0))
-    assert nothing.note == "nothing stands out, so what looks like an object was taken"
+def test_the_shipped_head_suits_the_shipped_base_and_finds_nothing_on_a_wall() -> None:
+    shipped, base = load_salience(), load_shipped_base(512)
+    assert shipped.suits(base)
+    wall = Photo(np.full((64, 64, 3), 90, np.uint8))
+    assert SalientMask(base, shipped).find(wall, "wall.png") is None
+    assert SalientMask(base, shipped).identity("wall.png") == shipped.sha256
+    assert SalientMask.load(Models(salience="none", device="cpu")) is None
 
 
 def test_a_person_stands_out() -> None:
     data = pytest.importorskip("skimage.data")
-    image = torch.from_numpy(data.astronaut()).permute(2, 0, 1).float()
-    found = SamProposer(load_generator().base, load_salience()).propose(image)
-    assert found.note is None and found.mask.shape == (512, 512)
-    assert found.mask[60:160, 190:260].mean() > 0.95  # face
-    assert found.mask[330:480, 120:320].mean() > 0.9  # suit
-    assert found.mask[150:250, 300:340].mean() < 0.1  # the dark wall behind
+    found = SalientMask(load_shipped_base(512), load_salience()).find(
+        Photo(data.astronaut()), "astronaut.png"
+    )
+    assert found is not None
+    mask = found.labels.values > 0
+    assert mask.shape == (512, 512)
+    assert mask[60:160, 190:260].mean() > 0.95  # face
+    assert mask[330:480, 120:320].mean() > 0.9  # suit
+    assert mask[150:250, 300:340].mean() < 0.1  # the dark wall behind
 
 
 def test_train_as_a_user(
@@ -269,4 +273,4 @@ def test_masks_and_protect_name_their_salience(
     code, _, _ = cli("protect", tmp_path / "flat.png", "-o", tmp_path / "out")
     assert code == 0
     run = json.loads((tmp_path / "out" / "unseg-run.json").read_text())
-    assert run["settings"]["salience"] == ""
+    assert run["settings"]["salience"] == "default"
