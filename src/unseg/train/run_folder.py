@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from unseg.errors import UnsegError
-from unseg.files import write_atomically
+from unseg.files import TEMPORARY, write_atomically
 from unseg.train.settings import differing
 
 FORMAT = 2
@@ -95,6 +95,8 @@ class RunFolder:
         state = self._read_state() if resume and (self.path / STATE).exists() else None
         self._keep_log(0 if state is None else int(state["step"]))
         if self.writes:
+            for stale in self.path.glob(TEMPORARY):  # of a run that was killed while it wrote
+                stale.unlink(missing_ok=True)
             facts = {"format": FORMAT, **asdict(self.identity), "record": record}
             text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
             write_atomically(self.path / RUN, text.encode())
