@@ -188,7 +188,7 @@ def test_weights_come_back_in_half_precision(base: SamBase, tmp_path: Path) -> N
     for name, value in head.state_dict().items():
         torch.testing.assert_close(found.state_dict()[name], value.half().float(), rtol=0, atol=0)
     save_base(base, tmp_path / "base.safetensors")
-    with pytest.raises(UnsegError, match="is no unseg-salience-1 file"):
+    with pytest.raises(UnsegError, match="is not an unseg-salience-1 file"):
         load_salience(tmp_path / "base.safetensors")
     save_tensors({}, tmp_path / "b.safetensors", {"format": "unseg-salience-1", "settings": "{}"})
     with pytest.raises(UnsegError, match="does not fit the head it describes"):

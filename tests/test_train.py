@@ -69,7 +69,7 @@ def test_settings_are_named_in_full_or_by_their_last_part() -> None:
     assert config.data.flip == 0.0 and config.data.jitter_after is False
     assert override(config, []) == config
     for pair, message in (
-        ("codebook=5,8", "codebook may be models.codebook or export.codebook: write it in full"),
+        ("codebook=5,8", "codebook could be models.codebook or export.codebook: write it in full"),
         ("textures=wide", "'wide' is not numbers with commas"),
         ("epochs=many", "'many' is not a whole number"),
         ("jitter_after=perhaps", "'perhaps' is not true or false"),

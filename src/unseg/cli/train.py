@@ -38,14 +38,17 @@ The paper's setting on four GPUs with SAM ViT-B weights imported before:
 
 def train(
     corpus: Annotated[
-        list[Path], typer.Option(help="Folder with im/ and gt/. May be given several times.")
+        list[Path], typer.Option(help="Folder with im/ and gt/; repeat the option for several.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
     preset: Annotated[
         str, typer.Option(help="cpu (makes the generator that ships) or reference (the paper).")
     ] = "cpu",
     base: Annotated[
-        str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
+        str,
+        typer.Option(
+            help="SAM weights written by unseg weights import. Default: those that ship with unseg."
+        ),
     ] = "default",
     override: Annotated[
         list[str] | None,
@@ -56,20 +59,22 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option(help="Continue from the run's last checkpoint, if it has one.")
+        bool, typer.Option(help="Continue from the last checkpoint; without one, start anew.")
     ] = False,
     steps: Annotated[
-        int | None, typer.Option(help="Stop after this many steps in all; resume later.")
+        int | None, typer.Option(help="Stop after this many steps in total; --resume continues.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Frozen features; by default OUTPUT/cache.")
+        Path | None, typer.Option(help="Folder for the frozen features. Default: OUTPUT/cache.")
     ] = None,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 200,
-    validation_images: Annotated[int, typer.Option(min=1, help="Fixed validation images.")] = 32,
-    mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
-    cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    validation_images: Annotated[
+        int, typer.Option(min=1, help="Number of fixed validation images.")
+    ] = 32,
+    mixed_precision: Annotated[str, typer.Option(help="Mixed precision: no, fp16 or bf16.")] = "no",
+    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 lets torch choose.")] = 0,
 ) -> None:
     """Train a generator of unlearnable noise against a surrogate (bilevel min-min)."""
     import torch

@@ -11,14 +11,19 @@ import typer
 def train_salience(
     cutouts: Annotated[
         list[Path],
-        typer.Option(help="Corpus whose ground truth tells objects (any id) from background (0)."),
+        typer.Option(
+            help="Corpus whose ground truth separates objects (any id) from background (0)."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
     scenery: Annotated[
         list[Path] | None, typer.Option(help="Corpus to paste into; its ground truth is not used.")
     ] = None,
     base: Annotated[
-        str, typer.Option(help="SAM weights from 'unseg weights import', or the shipped ones.")
+        str,
+        typer.Option(
+            help="SAM weights written by unseg weights import. Default: those that ship with unseg."
+        ),
     ] = "default",
     override: Annotated[
         list[str] | None,
@@ -29,16 +34,16 @@ def train_salience(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option(help="Continue from the run's last checkpoint, if it has one.")
+        bool, typer.Option(help="Continue from the last checkpoint; without one, start anew.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 lets torch choose.")] = 0,
 ) -> None:
-    """Train the salience head: what stands out is the foreground where no mask is given.
+    """Train the salience head, which finds the foreground of images without a mask.
 
-    The shipped one learned from people cut out of photographs and pasted into others. A folder of
-    cut-outs of your own kind (ships, cells, cars) makes one for your images; protect and masks
-    take it with --salience.
+    The shipped one learned from people cut out of photographs and pasted into others. Cut-outs of
+    your own objects (ships, cells, cars) make a head for your images; give it to unseg protect and
+    unseg masks with --salience.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""``unseg weights``: bring weights in, and say what a weight file holds."""
+"""``unseg weights``: bring weights in, and show what a weight file holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 weights = typer.Typer(
-    help="Import a base model's weights, or say what a weight file holds.",
+    help="Import a base model's weights, or show what a weight file holds.",
     no_args_is_help=True,
 )
 
@@ -25,7 +25,10 @@ def import_command(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
     half: Annotated[
-        bool, typer.Option("--half", help="Store nearly all of it in float16, as the shipped base.")
+        bool,
+        typer.Option(
+            "--half", help="Store nearly all of it in float16, like the base that ships with unseg."
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace OUTPUT if it exists.")] = False,
 ) -> None:
@@ -55,7 +58,7 @@ def import_command(
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors file.")],
 ) -> None:
-    """Say what a weight file holds: metadata, parts, parameters and their types.
+    """Show what a weight file holds: metadata, parts, parameters and their types.
 
     Example:
 

@@ -63,7 +63,9 @@ def resolve(name_or_path: str) -> Path:
     if path.is_file():
         return path
     if name in RETIRED:
-        raise UnsegError(f"{name}: retired; in git tag v0.10.0")
+        raise UnsegError(
+            f"{name} is retired: its weights are in the repository at the git tag v0.10.0"
+        )
     raise UnsegError(
         f"{name_or_path} is neither a file nor a model that ships with unseg: give a .safetensors "
         f"file written by unseg train, or one of {', '.join(['default', *SHIPPED])}"
@@ -176,7 +178,7 @@ def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Pat
     named = found.get("base_file", found.get("base_from", "nothing"))
     if named not in (BASE, *SHIPPED, *RETIRED):
         raise UnsegError(
-            f"{path} has no base inside and names {named}, which does not ship: {REMEDY}"
+            f"{path} has no base inside and names {named}, which does not ship with unseg: {REMEDY}"
         )
     base = load_shipped_base(size)
     # Files of version 0.10.0 and earlier have no checksum: they name a shipped generator, and all
@@ -184,8 +186,8 @@ def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Pat
     wanted = found.get("base_sha256", shipped_base_sha256())
     if base.architecture != design or wanted != shipped_base_sha256():
         raise UnsegError(
-            f"{path} was made for a base with sha256 {wanted[:12]}..., but {BASE} that ships has "
-            f"{shipped_base_sha256()[:12]}...: use the version of unseg that wrote it"
+            f"{path} was made for a base with sha256 {wanted[:12]}..., but the {BASE} that ships "
+            f"with unseg has {shipped_base_sha256()[:12]}...: use the version of unseg that wrote it"
         )
     return base
 
@@ -212,4 +214,4 @@ def _asset(name: str) -> Path:
 
 def _present(path: Path) -> None:
     if not path.is_file():
-        raise UnsegError(f"{path} is missing: install unseg again, its weights are part of it")
+        raise UnsegError(f"{path} is missing: its weights are part of unseg, so install it again")

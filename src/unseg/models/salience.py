@@ -51,7 +51,7 @@ class SalienceHead(nn.Module):
     """Logits of "foreground" from a frozen encoder's embedding.
 
     The encoder's early feature would sharpen outlines, but with it the head learns to see the edges
-    of what was pasted, and finds less in photographs (docs/experiments.md).
+    of what was pasted, and finds less in photographs (docs/experiments/masks.md).
 
     Args:
         config: its shape.
@@ -142,7 +142,7 @@ def load_salience(path: Path | None = None) -> SalienceHead:
     path = path or Path(str(resources.files("unseg") / "assets" / f"{SHIPPED}.safetensors"))
     tensors, found = read_tensors(path, REMEDY)
     if found.get("format") != FORMAT:
-        raise UnsegError(f"{path} is no {FORMAT} file: {REMEDY}")
+        raise UnsegError(f"{path} is not an {FORMAT} file: {REMEDY}")
     try:
         head = SalienceHead(SalienceConfig(**json.loads(found["settings"])))
         head.load_state_dict({name: value.float() for name, value in tensors.items()})

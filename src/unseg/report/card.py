@@ -102,7 +102,7 @@ def read_record(metadata: Mapping[str, Any], weights: Path) -> dict[str, Any]:
     training: dict[str, Any] = metadata["training"]
     if "settings" not in training:
         raise UnsegError(
-            f"{weights} has no record of its training in today's form: make the card with the "
+            f"{weights} has no training record that this version reads: make the card with the "
             "version of unseg that trained it"
         )
     return training

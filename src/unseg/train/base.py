@@ -32,7 +32,7 @@ def load_frozen_base(source: str, config: TrainConfig) -> SamBase:
     )
     if base.name != models.base:
         raise UnsegError(
-            f"--base {source} holds {base.name} but the settings want {models.base}: give other "
+            f"--base {source} holds {base.name} but the settings ask for {models.base}: give other "
             f"weights (unseg weights import) or --set models.base={base.name}"
         )
     if models.generator_init == "random":

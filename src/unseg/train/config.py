@@ -327,7 +327,7 @@ CPU = TrainConfig(
         generator_size=512,
         mask_feature=True,
         # A victim that reads a photograph at 160 pixels sees the shortest as ten pixels. At half
-        # of these periods fine-tuned victims hardly notice the noise (docs/experiments.md).
+        # of these periods fine-tuned victims hardly notice the noise (docs/experiments/waves.md).
         textures=(8.0, 10.0, 12.0, 14.0),
         codebook=(5.0, 9.5),
         logit_scale=3.0,
@@ -356,7 +356,7 @@ CPU = TrainConfig(
         REFERENCE.data, jitter_min=0.7, jitter_max=1.8, jitter_after=True, robust=0.5
     ),
     loss=replace(REFERENCE.loss, points_sampled=2304),
-    # Chosen on validation parts (docs/experiments.md).
+    # Chosen on validation parts (docs/experiments/waves.md).
     export=ExportSettings(gain=8.0, stretch=1.5, codebook=(8.0, 5.0)),
 )  # fmt: skip
 

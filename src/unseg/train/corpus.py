@@ -22,7 +22,7 @@ from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.masks.pairing import pair
 
-LAYOUT = "im/*.jpg and gt/*.png with equal stems"
+LAYOUT = "im/*.jpg and gt/*.png with the same stems"
 
 #: Unions smaller or larger than these shares of the image are drawn again.
 SHARE_RANGE = (0.01, 0.85)

@@ -181,7 +181,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UnsegError(f"-o {path} is no folder that can be written: {error}") from error
+        raise UnsegError(f"-o {path} cannot be written: {error}") from error
 
 
 def refuse_run(path: Path) -> None:

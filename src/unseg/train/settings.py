@@ -92,7 +92,9 @@ def override(settings: Settings, pairs: Sequence[str]) -> Settings:
         if not sign or not found:
             raise UnsegError(f"--set {pair}: expected name=value with one of {', '.join(known)}")
         if len(found) > 1:
-            raise UnsegError(f"--set {pair}: {name} may be {' or '.join(found)}: write it in full")
+            raise UnsegError(
+                f"--set {pair}: {name} could be {' or '.join(found)}: write it in full"
+            )
         changes[found[0]] = _parsed(settings, found[0], text, pair)
     return _changed(settings, changes)
 

@@ -53,8 +53,9 @@ def read_source(path: Path) -> Source:
             raise UnsegError(f"{path} is already in unseg's format: use it as it is")
         if path.name != "model.safetensors":
             raise UnsegError(
-                f"{path} is not named model.safetensors, so nothing says that the config.json "
-                "beside it belongs to it: rename it, in a folder with its config.json"
+                f"{path} is not named model.safetensors, so the config.json beside it may not "
+                "belong to it: put it in a folder with its config.json, and name it "
+                "model.safetensors"
             )
         return huggingface.read(path.parent)
     # PyTorch writes a zip archive, or formerly a bare pickle of protocol 2.
@@ -96,7 +97,7 @@ def import_weights(
         UnsegError: when the input is not usable or the output cannot be written.
     """
     if output.suffix != ".safetensors":
-        raise UnsegError(f"{output} is not named .safetensors: choose such a name")
+        raise UnsegError(f"{output} does not end in .safetensors: choose a name that does")
     if output.exists() and not overwrite:
         raise UnsegError(f"{output} exists: choose another name or pass --overwrite")
     source = read_source(path)

@@ -162,7 +162,7 @@ def read_tensors(path: Path, remedy: str = REMEDY) -> tuple[dict[str, Tensor], d
             return {k: stream.get_tensor(k) for k in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UnsegError(
-            f"{path} is damaged, truncated or no safetensors file ({error}): {remedy}"
+            f"{path} is damaged, truncated or not a safetensors file ({error}): {remedy}"
         ) from error
 
 
