@@ -187,7 +187,7 @@ def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Pat
     if base.architecture != design or wanted != shipped_base_sha256():
         raise UnsegError(
             f"{path} was made for a base with sha256 {wanted[:12]}..., but the {BASE} that ships "
-            f"with unseg has {shipped_base_sha256()[:12]}...: use the version of unseg that wrote it"
+            f"with unseg has {shipped_base_sha256()[:12]}...: use the version that wrote it"
         )
     return base
 
