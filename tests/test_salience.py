@@ -131,7 +131,7 @@ def test_training_learns_and_an_interrupted_one_ends_the_same(
         SalienceTrainer(base, discs, blue, SMALL, folder).run(
             resume=resume, report=report, record={}
         )
-        return [json.loads(line) for line in (folder / "log.jsonl").open()]
+        return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
     whole = run(tmp_path / "whole")
     steps = [line for line in whole if line["phase"] == "head"]

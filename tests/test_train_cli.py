@@ -71,7 +71,7 @@ def test_train_resume_and_card(material: Path, tmp_path: Path, cli: Cli) -> None
     assert code == 2 and "already holds a run: add --resume" in err
     code, _, err = cli(*command(material, output, "--resume"))
     assert code == 0, err
-    log = [json.loads(line) for line in (output / "log.jsonl").open()]
+    log = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if line["phase"] != "validation"] == [1, 2, 3, 4]
     assert list((output / "tensorboard").iterdir()) and list((output / "samples").iterdir())
     assert (output / "cache").is_dir()
@@ -130,7 +130,7 @@ def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> Non
     done = run(command(material, tmp_path / "run"), launcher)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "2 processes on cpu" in done.stdout
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     # Only one process writes: every step stands once.
     assert [x["step"] for x in log if x["phase"] != "validation"] == [1, 2, 3, 4]
     assert (tmp_path / "run" / "last.safetensors").exists()

@@ -47,7 +47,7 @@ def interrupt_at(step: int) -> Callable[[str, int, int, Mapping[str, float]], No
 
 
 def log_of(folder: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").open()]
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def test_an_interrupted_run_ends_as_a_whole_one(
