@@ -228,7 +228,8 @@ def test_the_shipped_head_suits_the_shipped_base_and_finds_nothing_on_a_wall() -
 
 
 def test_a_person_stands_out() -> None:
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     found = SalientMask(load_shipped_base(512), load_salience()).find(
         Photo(data.astronaut()), "astronaut.png"
     )

@@ -212,11 +212,6 @@ class TextureBank(nn.Module):
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
 
-    def set_periods(self, periods: Sequence[float]) -> None:
-        """Give the waves other periods, as many as before; what is learned of them stays."""
-        vectors = wave_vectors(periods).to(self.vectors.device)
-        self.vectors = vectors.repeat(len(self.vectors) // len(vectors), 1)
-
     def waves(self, embedding: Tensor, side: int) -> Tensor:
         """Waves with the image's phases.
 
@@ -252,3 +247,8 @@ class TextureBank(nn.Module):
         colours = F.normalize(colours, dim=1) * math.sqrt(3)
         textures = chosen * self.waves(embedding, feature.shape[-1])
         return torch.einsum("bkc,bchw->bkhw", colours, textures)
+
+    def set_periods(self, periods: Sequence[float]) -> None:
+        """Give the waves other periods, as many as before; what is learned of them stays."""
+        vectors = wave_vectors(periods).to(self.vectors.device)
+        self.vectors = vectors.repeat(len(self.vectors) // len(vectors), 1)
