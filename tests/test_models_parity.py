@@ -20,8 +20,6 @@ from parity import (
 from unseg.models.sam.base import Features, SamBase
 from unseg.models.weights.convert import base_of, read_source
 
-pytest.importorskip("skimage")
-
 # Measured on this photo: what storing the encoder in float16 moves, at most. The embedding's
 # standard deviation is 0.11, and the logits run from -18 to 13.
 EMBEDDING, LOGITS = 0.00105, 0.0207
