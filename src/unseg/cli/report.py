@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 if TYPE_CHECKING:
     from unseg.report.summary import Entry
@@ -36,6 +37,7 @@ def report(
     """
     if out is None and markdown is None:
         raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or both")
+    require("eval", "unseg report", packages=("matplotlib",))
     from unseg.provenance import provenance
     from unseg.report.markdown import markdown_report
     from unseg.report.summary import find_results, summarise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 import typer
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 if TYPE_CHECKING:
     from unseg.models.sam.base import SamBase
@@ -163,6 +164,8 @@ def train(
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
 ) -> None:
     """Train a generator of unlearnable noise against a surrogate (bilevel min-min)."""
+    require("train", "unseg train")
+
     import torch
 
     from unseg.cli.progress import training_progress

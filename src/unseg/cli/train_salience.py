@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unseg.extras import require
+
 
 def train_salience(
     cutouts: Annotated[
@@ -41,6 +43,8 @@ def train_salience(
 
       unseg protect photos -o protected --salience runs/ships/salience.safetensors
     """
+    require("train", "unseg train-salience")
+
     import torch
 
     from unseg.cli.progress import stages_progress
