@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jaxtyping import install_import_hook
 
-import noise_stub
-from unseg.cli.main import main
+import shape_check
+
+# Before anything of ours is imported: shapes in annotations hold in every test.
+install_import_hook(shape_check.PACKAGES, "shape_check.check")
+
+import noise_stub  # noqa: E402
+from unseg.cli.main import main  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

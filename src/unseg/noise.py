@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -59,12 +60,17 @@ class Budget:
             f"{type(value).__name__}"
         )
 
-    def amplitude(self, mask: Tensor) -> Tensor:
+    def amplitude(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Largest change at every pixel, in 8-bit steps, for a mask in [0, 1] of any shape."""
         return mask * self.foreground + (1 - mask) * self.background
 
 
-def compose(image: Tensor, noise: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+def compose(
+    image: Float[Tensor, "b 3 h w"],
+    noise: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+    budget: Budget,
+) -> Float[Tensor, "b 3 h w"]:
     """Add bounded noise to an image (paper, section 3; differentiable in ``noise``).
 
     Args:
@@ -86,7 +92,12 @@ def compose(image: Tensor, noise: Tensor, mask: Tensor, budget: Budget) -> Tenso
     return (image + noise.clamp(-1, 1) * budget.amplitude(mask)).clamp(0, 255)
 
 
-def quantise(protected: Tensor, image: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+def quantise(
+    protected: Float[Tensor, "b 3 h w"],
+    image: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+    budget: Budget,
+) -> Float[Tensor, "b 3 h w"]:
     """Round to whole 8-bit steps without leaving the budget.
 
     Rounding to nearest could step over a bound that is not a whole number, so the rounded change
@@ -121,7 +132,11 @@ class Change:
         )
 
 
-def measure(before: Tensor, after: Tensor, mask: Tensor) -> Change:
+def measure(
+    before: Shaped[Tensor, "_c _h _w"],
+    after: Shaped[Tensor, "_c _h _w"],
+    mask: Shaped[Tensor, "_h _w"],
+) -> Change:
     """Measure the largest change of a pixel, in the units of the inputs.
 
     Args:
