@@ -1,7 +1,8 @@
 """The bound: how noise is added to an image, rounded and measured.
 
 Everything that adds noise (training, protection, baselines) goes through :func:`compose`, and
-everything that rounds goes through :func:`quantise`. Nothing here imports from the package.
+everything that rounds goes through :func:`quantise`. Images have C channels: 3 (RGB), or 1 (grey).
+Nothing here imports from the package.
 """
 
 from __future__ import annotations
@@ -66,21 +67,21 @@ class Budget:
 
 
 def compose(
-    image: Float[Tensor, "b 3 h w"],
-    noise: Float[Tensor, "b 3 h w"],
+    image: Float[Tensor, "b c h w"],
+    noise: Float[Tensor, "b c h w"],
     mask: Float[Tensor, "b 1 h w"],
     budget: Budget,
-) -> Float[Tensor, "b 3 h w"]:
+) -> Float[Tensor, "b c h w"]:
     """Add bounded noise to an image (paper, section 3; differentiable in ``noise``).
 
     Args:
-        image: (B, 3, H, W), float, in [0, 255].
-        noise: (B, 3, H, W), float, in [-1, 1].
+        image: (B, C, H, W), float, in [0, 255].
+        noise: (B, C, H, W), float, in [-1, 1].
         mask: (B, 1, H, W), float, in [0, 1]; 1 is foreground.
         budget: the bound, in 8-bit steps.
 
     Returns:
-        (B, 3, H, W) float in [0, 255]; ``|result - image|`` never exceeds the budget.
+        (B, C, H, W) float in [0, 255]; ``|result - image|`` never exceeds the budget.
 
     Example:
         >>> image = torch.full((1, 3, 2, 2), 100.0)
@@ -93,24 +94,24 @@ def compose(
 
 
 def quantise(
-    protected: Float[Tensor, "b 3 h w"],
-    image: Float[Tensor, "b 3 h w"],
+    protected: Float[Tensor, "b c h w"],
+    image: Float[Tensor, "b c h w"],
     mask: Float[Tensor, "b 1 h w"],
     budget: Budget,
-) -> Float[Tensor, "b 3 h w"]:
+) -> Float[Tensor, "b c h w"]:
     """Round to whole 8-bit steps without leaving the budget.
 
     Rounding to nearest could step over a bound that is not a whole number, so the rounded change
     is clipped to the largest whole step inside it.
 
     Args:
-        protected: (B, 3, H, W), float, in [0, 255], from :func:`compose`.
-        image: (B, 3, H, W), float holding whole numbers in [0, 255].
+        protected: (B, C, H, W), float, in [0, 255], from :func:`compose`.
+        image: (B, C, H, W), float holding whole numbers in [0, 255].
         mask: (B, 1, H, W), float, in [0, 1].
         budget: the bound, in 8-bit steps.
 
     Returns:
-        (B, 3, H, W) float holding whole numbers in [0, 255].
+        (B, C, H, W) float holding whole numbers in [0, 255].
     """
     limit = torch.floor(budget.amplitude(mask) + 1e-6)
     change = torch.round(protected - image)
