@@ -17,11 +17,8 @@ from parity import (
     sample_embedding,
     sample_logits,
 )
-from unseg.errors import UnsegError
 from unseg.models.sam.base import Features, SamBase
 from unseg.models.weights.convert import base_of, read_source
-
-pytest.importorskip("skimage")
 
 # Measured on this photo: what storing the encoder in float16 moves, at most. The embedding's
 # standard deviation is 0.11, and the logits run from -18 to 13.
@@ -76,11 +73,7 @@ def test_the_shipped_base_agrees_with_the_recording() -> None:
     """
     from unseg.models.registry import load_generator
 
-    try:
-        base = load_generator().base
-    except (UnsegError, FileNotFoundError) as error:
-        pytest.skip(f"no checkpoint ships with the package yet: {error}")
-    assert_close_to_recording(base.at_size(1024))
+    assert_close_to_recording(load_generator().base.at_size(1024))
 
 
 def test_float16_storage_keeps_the_recording(imported: SamBase, tmp_path: Path) -> None:

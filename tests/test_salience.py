@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,7 +199,8 @@ def test_without_salience_the_base_proposes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_person_stands_out() -> None:
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     image = torch.from_numpy(data.astronaut()).permute(2, 0, 1).float()
     found = SamProposer(load_generator().base, load_salience()).propose(image)
     assert found.note is None and found.mask.shape == (512, 512)
@@ -209,19 +209,21 @@ def test_a_person_stands_out() -> None:
     assert found.mask[150:250, 300:340].mean() < 0.1  # the dark wall behind
 
 
-def test_train_and_protect_as_a_user(corpora: Path, base: SamBase, tmp_path: Path) -> None:
+def test_train_and_protect_as_a_user(
+    corpora: Path, base: SamBase, tmp_path: Path, in_process
+) -> None:
     save_base(base, tmp_path / "base.safetensors")
     settings = {"scenes": 4, "steps": 2, "batch": 2, "width": 8, "size": 64, "every": 1}
     chosen = [part for pair in settings.items() for part in ("--set", "{}={}".format(*pair))]
     output = tmp_path / "run"
     line = [
-        sys.executable, "-m", "unseg", "train-salience", "--cutouts", str(corpora / "discs"),
+        "train-salience", "--cutouts", str(corpora / "discs"),
         "--scenery", str(corpora / "blue"), "--base", str(tmp_path / "base.safetensors"),
         "-o", str(output), "--device", "cpu", *chosen,
     ]  # fmt: skip
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*line, *more], capture_output=True, text=True, timeout=300)
+        return in_process(*line, *more)
 
     done = run()
     assert done.returncode == 0, done.stderr

@@ -49,20 +49,20 @@ def command(material: Path, output: Path, *more: str) -> list[str]:
             *more]  # fmt: skip
 
 
-def run(arguments: list[str], launcher: list[str] | None = None) -> subprocess.CompletedProcess:
+def run(arguments: list[str], launcher: list[str]) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [*(launcher or [sys.executable]), "-m", "unseg", *arguments],
+        [*launcher, "-m", "unseg", *arguments],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
-def test_train_resume_and_card(material: Path, tmp_path: Path) -> None:
+def test_train_resume_and_card(material: Path, tmp_path: Path, in_process) -> None:
     output = tmp_path / "run"
-    first = run(command(material, output, "--steps", "2"))
+    first = in_process(*command(material, output, "--steps", "2"))
     assert first.returncode == 0, first.stderr
-    again = run(command(material, output))
+    again = in_process(*command(material, output))
     assert again.returncode == 2 and "--resume" in again.stderr
-    rest = run(command(material, output, "--resume"))
+    rest = in_process(*command(material, output, "--resume"))
     assert rest.returncode == 0, rest.stderr
     log = [json.loads(line) for line in (output / "log.jsonl").open()]
     assert [line["step"] for line in log if line["phase"] != "validation"] == [1, 2, 3, 4]
@@ -70,7 +70,7 @@ def test_train_resume_and_card(material: Path, tmp_path: Path) -> None:
     assert (output / "cache").is_dir()
     generator = load_generator(str(output / "best.safetensors"))
     assert generator.image_size == 64
-    card = run(["card", str(output), "-o", str(tmp_path / "card")])
+    card = in_process("card", output, "-o", tmp_path / "card")
     assert card.returncode == 0, card.stderr
     text = (tmp_path / "card" / "README.md").read_text()
     assert "corpus (8 images)" in text and "| epsilon | 8.0 |" in text
@@ -102,9 +102,9 @@ def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> Non
     ],
 )
 def test_wrong_options_are_one_clear_line(
-    material: Path, tmp_path: Path, more: list[str], message: str
+    material: Path, tmp_path: Path, in_process, more: list[str], message: str
 ) -> None:
-    done = run(command(material, tmp_path / "run", *more))
+    done = in_process(*command(material, tmp_path / "run", *more))
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
 
