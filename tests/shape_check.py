@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from beartype import BeartypeConf, BeartypeHintOverrides, beartype
+from beartype import BeartypeConf, FrozenDict, beartype
 
 PACKAGES = ["unseg.noise", "unseg.models", "unseg.train.losses"]
 """Modules, and everything below them, whose annotations hold in every test."""
@@ -11,4 +11,4 @@ PACKAGES = ["unseg.noise", "unseg.models", "unseg.train.losses"]
 # An int passes for a float, as for mypy, and numpy's numbers for Python's: shapes matter here.
 NUMBERS = {float: float | int | np.integer | np.floating, int: int | np.integer}
 
-check = beartype(conf=BeartypeConf(hint_overrides=BeartypeHintOverrides(NUMBERS)))
+check = beartype(conf=BeartypeConf(hint_overrides=FrozenDict(NUMBERS)))

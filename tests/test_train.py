@@ -84,7 +84,8 @@ def test_resume_continues_the_same_trajectory(base: SamBase, corpus: Path, tmp_p
         assert torch.equal(tensor, head_state(second)[name]), name
     for a, b in zip(whole.surrogate.parameters(), second.surrogate.parameters(), strict=True):
         assert torch.equal(a, b)
-    lines = [json.loads(line) for line in (tmp_path / "halves" / "log.jsonl").open()]
+    text = (tmp_path / "halves" / "log.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
     assert [x["step"] for x in lines if x["phase"] != "validation"] == list(range(1, 21))
     assert {"loss", "iou", "noise_std", "noise_hf"} <= set(lines[0])
     assert (tmp_path / "halves" / "samples" / "step-000020.png").exists()

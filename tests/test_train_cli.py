@@ -64,7 +64,7 @@ def test_train_resume_and_card(material: Path, tmp_path: Path, in_process) -> No
     assert again.returncode == 2 and "--resume" in again.stderr
     rest = in_process(*command(material, output, "--resume"))
     assert rest.returncode == 0, rest.stderr
-    log = [json.loads(line) for line in (output / "log.jsonl").open()]
+    log = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if line["phase"] != "validation"] == [1, 2, 3, 4]
     assert list((output / "tensorboard").iterdir()) and list((output / "samples").iterdir())
     assert (output / "cache").is_dir()
@@ -85,7 +85,8 @@ def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> Non
     done = run(command(material, tmp_path / "run"), launcher)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "2 process(es)" in done.stdout
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    text = (tmp_path / "run" / "log.jsonl").read_text()
+    log = [json.loads(line) for line in text.splitlines()]
     # Only one process writes: every step stands once.
     assert [x["step"] for x in log if x["phase"] != "validation"] == [1, 2, 3, 4]
     assert (tmp_path / "run" / "last.safetensors").exists()
