@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from unseg.protect.sources import SamProposer, load_models
 
 from unseg.errors import UnsegError
 from unseg.models.registry import load_generator
@@ -23,7 +24,6 @@ from unseg.models.salience import (
 )
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.weights.io import save_base, save_tensors
-from unseg.protect.sources import SamProposer, load_models
 from unseg.train.corpus import scan
 from unseg.train.salience.fit import LOG, SalienceRun, SalienceSettings, salience_loss
 from unseg.train.salience.scenes import BACKGROUND, FOREGROUND, UNKNOWN, SceneMaker

@@ -37,7 +37,7 @@ class Budget:
                 raise ValueError(f"budget {name} is {value}: expected 8-bit steps in 0..255")
 
     @classmethod
-    def of(cls, value: Budget | float | tuple[float, float]) -> Budget:
+    def of(cls, value: object) -> Budget:
         """A budget from what a caller gives: itself, a pair, or the foreground's number alone.
 
         The background then has a quarter of it, as in the paper.
