@@ -37,11 +37,11 @@ def report(
     """
     if out is None and markdown is None:
         raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or both")
-    require("eval", "unseg report", packages=("matplotlib",))
     from unseg.provenance import provenance
     from unseg.report.markdown import markdown_report
     from unseg.report.summary import find_results, summarise
 
+    require("eval", "unseg report", packages=("matplotlib",))
     found = find_results(results)
     entries = summarise(list(found.values()), {result.key: path for path, result in found.items()})
     command = provenance(0)["command"]
