@@ -37,7 +37,7 @@ test: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(THREADS) $(BIN)/pytest -n 2
+	$(THREADS) $(BIN)/pytest -n 2 --durations=15
 
 clean:
 	rm -rf .venv build dist src/*.egg-info demo-output .pytest_cache .ruff_cache .mypy_cache

@@ -85,7 +85,7 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
-    coco: Path, tmp_path: Path
+    coco: Path, tmp_path: Path, in_process
 ) -> None:
     out, table = tmp_path / "results", tmp_path / "docs" / "table.md"
     line = (
@@ -104,9 +104,9 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
     # One lost result is made again, to the same figure; the others are not touched.
     lost = next(path for path in files if "-random-jpeg75-s1-" in path.name)
     lost.unlink()
-    stored = command(*line, "--stored")
+    stored = in_process("evaluate", *line, "--stored")
     assert stored.returncode == 0 and "3/3" in stored.stderr and not lost.exists()
-    again = command(*line)
+    again = in_process("evaluate", *line)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("already there") == 3
     assert again.stdout == first.stdout
@@ -123,8 +123,8 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
     assert set(record["seconds"]) == {"condition", "training", "test"}
 
 
-def test_list_says_what_there_is() -> None:
-    found = json.loads(command("--list", "--json").stdout)
+def test_list_says_what_there_is(in_process) -> None:
+    found = json.loads(in_process("evaluate", "--list", "--json").stdout)
     assert {"person", "ccp"} <= set(found["tasks"]) and "unet" in found["victims"]
     assert {"clean", "random", "pattern", "unseg"} <= set(found["conditions"])
     assert {"none", "jpeg75", "resize50"} <= set(found["defences"])
@@ -145,8 +145,10 @@ def test_list_says_what_there_is() -> None:
          "instances_train.json is missing: expected --data to be a folder with images/"),
     ],
 )  # fmt: skip
-def test_wrong_use_gets_one_clear_line(arguments: list[str], message: str, coco: Path) -> None:
-    done = command(*(str(coco) if word == "{}" else word for word in arguments))
+def test_wrong_use_gets_one_clear_line(
+    arguments: list[str], message: str, coco: Path, in_process
+) -> None:
+    done = in_process("evaluate", *(str(coco) if word == "{}" else word for word in arguments))
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -335,11 +337,14 @@ def test_a_users_own_victim_is_told_from_others(
             build_victim(Recipe.of(name))
 
 
-def test_what_fails_costs_the_other_conditions_nothing(coco: Path, tmp_path: Path) -> None:
-    line = ("person", "--data", coco, "-o", tmp_path / "r", "--steps", 2, "--size", 64, "--seed", 0)
-    done = command(*line, "--conditions", "clean,random[Car],pattern")
+def test_what_fails_costs_the_other_conditions_nothing(
+    coco: Path, tmp_path: Path, in_process
+) -> None:
+    line = ("evaluate", "person", "--data", coco, "-o", tmp_path / "r", "--steps", 2, "--size", 64,
+            "--seed", 0)  # fmt: skip
+    done = in_process(*line, "--conditions", "clean,random[Car],pattern")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "no class Car" in done.stderr and "pattern" in done.stdout
     (tmp_path / "file").write_text("")
-    refused = command(*line[:4], tmp_path / "file", *line[5:])
+    refused = in_process(*line[:5], tmp_path / "file", *line[6:])
     assert refused.returncode == 2 and "is no folder that can be written" in refused.stderr

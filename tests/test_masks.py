@@ -127,7 +127,8 @@ def test_kinds_of_files(tmp_path: Path) -> None:
     palette = Image.fromarray(values)
     palette.putpalette(list(np.random.default_rng(0).integers(0, 256, 768)))
     palette.save(tmp_path / "palette.png")
-    assert Image.open(tmp_path / "palette.png").mode == "P"
+    with Image.open(tmp_path / "palette.png") as stored:
+        assert stored.mode == "P"
     wide = values.astype(np.uint16) * 100
     for name, array, expected in (
         ("grey.png", values, values),

@@ -120,7 +120,8 @@ def test_thresholds_are_settings() -> None:
 
 def test_a_real_photo(base_dir: Path) -> None:
     """The astronaut and the shuttle model are found, the grey backdrop is not."""
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     pytest.importorskip("onnx")
     from unseg.models.weights.convert import base_of, read_source
 

@@ -193,7 +193,8 @@ def test_grey_alpha_and_16_bit_stay(cli: Cli, tmp_path: Path) -> None:
     modes = {name: record["mode"] for name, record in records(out).items()}
     assert modes == {"grey.png": "L8", "alpha.png": "RGBA8", "wide.png": "RGB16",
                      "wide_grey.png": "L16"}  # fmt: skip
-    assert Image.open(out / "grey.png").mode == "L"
+    with Image.open(out / "grey.png") as grey:
+        assert grey.mode == "L"
     assert np.array_equal(np.asarray(Image.open(out / "alpha.png"))[..., 3], rgba[..., 3])
     for name, before in (("wide", wide), ("wide_grey", wide[..., 0])):
         after = cv2.imread(str(out / f"{name}.png"), cv2.IMREAD_UNCHANGED)

@@ -1,10 +1,8 @@
-"""The weights that ship, end to end; skipped while the package has none."""
+"""The weights that ship, end to end."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -14,19 +12,6 @@ import skimage
 from PIL import Image
 
 from unseg import Budget, Protector
-from unseg.errors import UnsegError
-from unseg.models.registry import resolve
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights() -> Path:
-    try:
-        path = resolve("default")
-    except UnsegError as error:
-        pytest.skip(str(error))
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not part of this checkout")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +19,6 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a portrait, and its mask under masks/."""
     folder = tmp_path_factory.mktemp("portrait")
     source = Path(skimage.__file__).parent / "data" / "astronaut.png"
-    if not source.is_file():
-        pytest.skip("scikit-image ships no astronaut.png")
     (folder / "photos").mkdir()
     (folder / "masks").mkdir()
     image = Image.open(source).convert("RGB").resize((320, 320))
@@ -46,17 +29,13 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "unseg.cli.main", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("given", [True, False])
-def test_command_line(portrait: Path, tmp_path: Path, given: bool) -> None:
+def test_command_line(portrait: Path, tmp_path: Path, given: bool, in_process) -> None:
+    def command(*arguments: object) -> str:
+        done = in_process(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     masks = ["--masks", portrait / "masks"] if given else []
     photos, out = portrait / "photos", tmp_path / "out"
     totals = json.loads(command("protect", photos, "-o", out, "--json", *masks))["totals"]

@@ -120,17 +120,17 @@ def test_named_labels_are_silent(cli, streets: Path, tmp_path: Path) -> None:
 
 
 def test_auto_chooses_and_a_continued_run_keeps_the_choice(
-    command, streets: Path, tmp_path: Path
+    in_process, streets: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     line = ("protect", streets / "images", "-o", out, "--masks", streets / "labels", "--json")
-    command(*line)  # as one union, where nothing is chosen
+    in_process(*line)  # as one union, where nothing is chosen
     line = (*line, "--target", "class", "--background", "none")
-    found = json.loads(command(*line, "--resume").stdout)
+    found = json.loads(in_process(*line, "--resume").stdout)
     chosen = found["settings"]["silent"]
     assert chosen and changed(streets, out) == [k not in chosen for k in range(4)]
     (out / "1.png").unlink()
-    again = json.loads(command(*line, "--resume").stdout)
+    again = json.loads(in_process(*line, "--resume").stdout)
     assert again["settings"]["silent"] == chosen
     assert again["totals"]["kept_from_earlier_run"] == 1
 

@@ -1,7 +1,8 @@
 """The bound: how noise is added to an image, rounded and measured.
 
 Everything that adds noise (training, protection, baselines) goes through :func:`compose`, and
-everything that rounds goes through :func:`quantise`. Nothing here imports from the package.
+everything that rounds goes through :func:`quantise`. Images have C channels: 3 (RGB), or 1 (grey).
+Nothing here imports from the package.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -35,7 +37,7 @@ class Budget:
                 raise ValueError(f"budget {name} is {value}: expected 8-bit steps in 0..255")
 
     @classmethod
-    def of(cls, value: Budget | float | tuple[float, float]) -> Budget:
+    def of(cls, value: object) -> Budget:
         """A budget from what a caller gives: itself, a pair, or the foreground's number alone.
 
         The background then has a quarter of it, as in the paper.
@@ -59,22 +61,27 @@ class Budget:
             f"{type(value).__name__}"
         )
 
-    def amplitude(self, mask: Tensor) -> Tensor:
+    def amplitude(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Largest change at every pixel, in 8-bit steps, for a mask in [0, 1] of any shape."""
         return mask * self.foreground + (1 - mask) * self.background
 
 
-def compose(image: Tensor, noise: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+def compose(
+    image: Float[Tensor, "b c h w"],
+    noise: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "b 1 h w"],
+    budget: Budget,
+) -> Float[Tensor, "b c h w"]:
     """Add bounded noise to an image (paper, section 3; differentiable in ``noise``).
 
     Args:
-        image: (B, 3, H, W), float, in [0, 255].
-        noise: (B, 3, H, W), float, in [-1, 1].
+        image: (B, C, H, W), float, in [0, 255].
+        noise: (B, C, H, W), float, in [-1, 1].
         mask: (B, 1, H, W), float, in [0, 1]; 1 is foreground.
         budget: the bound, in 8-bit steps.
 
     Returns:
-        (B, 3, H, W) float in [0, 255]; ``|result - image|`` never exceeds the budget.
+        (B, C, H, W) float in [0, 255]; ``|result - image|`` never exceeds the budget.
 
     Example:
         >>> image = torch.full((1, 3, 2, 2), 100.0)
@@ -86,20 +93,25 @@ def compose(image: Tensor, noise: Tensor, mask: Tensor, budget: Budget) -> Tenso
     return (image + noise.clamp(-1, 1) * budget.amplitude(mask)).clamp(0, 255)
 
 
-def quantise(protected: Tensor, image: Tensor, mask: Tensor, budget: Budget) -> Tensor:
+def quantise(
+    protected: Float[Tensor, "b c h w"],
+    image: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "b 1 h w"],
+    budget: Budget,
+) -> Float[Tensor, "b c h w"]:
     """Round to whole 8-bit steps without leaving the budget.
 
     Rounding to nearest could step over a bound that is not a whole number, so the rounded change
     is clipped to the largest whole step inside it.
 
     Args:
-        protected: (B, 3, H, W), float, in [0, 255], from :func:`compose`.
-        image: (B, 3, H, W), float holding whole numbers in [0, 255].
+        protected: (B, C, H, W), float, in [0, 255], from :func:`compose`.
+        image: (B, C, H, W), float holding whole numbers in [0, 255].
         mask: (B, 1, H, W), float, in [0, 1].
         budget: the bound, in 8-bit steps.
 
     Returns:
-        (B, 3, H, W) float holding whole numbers in [0, 255].
+        (B, C, H, W) float holding whole numbers in [0, 255].
     """
     limit = torch.floor(budget.amplitude(mask) + 1e-6)
     change = torch.round(protected - image)
@@ -121,7 +133,11 @@ class Change:
         )
 
 
-def measure(before: Tensor, after: Tensor, mask: Tensor) -> Change:
+def measure(
+    before: Shaped[Tensor, "_c _h _w"],
+    after: Shaped[Tensor, "_c _h _w"],
+    mask: Shaped[Tensor, "_h _w"],
+) -> Change:
     """Measure the largest change of a pixel, in the units of the inputs.
 
     Args:

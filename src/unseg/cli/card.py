@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unseg.extras import require
+
 
 def card(
     run: Annotated[Path, typer.Argument(help="Folder written by unseg train.")],
@@ -21,6 +23,8 @@ def card(
 
       unseg card runs/first -o docs/model
     """
+    require("train", "unseg card", packages=("matplotlib",))
+
     from unseg.report.card import curves, model_card, read_log
 
     log = read_log(run)

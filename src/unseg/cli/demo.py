@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,9 @@ def copy_photographs(folder: Path) -> None:
     """
     from importlib.util import find_spec
 
+    require("demo", "unseg demo")
     spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        raise UnsegError(
-            "the demo's photographs come with scikit-image, which is not installed: "
-            "pip install 'unseg[demo]'"
-        )
+    assert spec is not None and spec.origin is not None
     source = Path(spec.origin).parent / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for photograph in PHOTOGRAPHS:

@@ -20,6 +20,7 @@ from unseg.cli.selection import (
     words,
 )
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 if TYPE_CHECKING:
     from unseg.evaluate.results import Result
@@ -147,6 +148,7 @@ def evaluate(
 ) -> None:
     # It warns of every backbone that is not its own.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    require("eval", "unseg evaluate")
     if list_:
         echo_registries(as_json)
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 if TYPE_CHECKING:
     from unseg.report.summary import Entry
@@ -40,6 +41,7 @@ def report(
     from unseg.report.markdown import markdown_report
     from unseg.report.summary import find_results, summarise
 
+    require("eval", "unseg report", packages=("matplotlib",))
     found = find_results(results)
     entries = summarise(list(found.values()), {result.key: path for path, result in found.items()})
     command = provenance(0)["command"]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -77,6 +78,8 @@ def train(
     threads: Annotated[int, typer.Option(help="CPU threads; 0 lets torch choose.")] = 0,
 ) -> None:
     """Train a generator of unlearnable noise against a surrogate (bilevel min-min)."""
+    require("train", "unseg train")
+
     import torch
     from rich.console import Console
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unseg.extras import require
+
 
 def train_salience(
     cutouts: Annotated[
@@ -53,6 +55,8 @@ def train_salience(
 
       unseg protect photos -o protected --salience runs/ships/salience.safetensors
     """
+    require("train", "unseg train-salience")
+
     import torch
     from rich.console import Console
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from unseg.datasets.base import Reading, expect_file
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.masks.labels import read_label_map
 
 LAYOUT = (
@@ -51,6 +52,7 @@ def read_instances(annotation: Path, images: Path, *, layout: str = LAYOUT) -> R
     Raises:
         UnsegError: when a file is missing or is not what the layout says.
     """
+    require("eval", "reading COCO's instances", packages=("faster-coco-eval",))
     from faster_coco_eval.core import COCO
 
     with explained(annotation, "instance", layout):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 
@@ -89,8 +90,11 @@ def _refine(channels: int, width: int, out: int) -> nn.Sequential:
 
 
 def decode_tokens(
-    base: SamBase, embedding: Tensor, prompts: Prompts, extra: Tensor
-) -> tuple[Tensor, Tensor]:
+    base: SamBase,
+    embedding: Float[Tensor, "b c g g"],
+    prompts: Prompts,
+    extra: Float[Tensor, "n c"],
+) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b c//8 4*g 4*g"]]:
     """Run SAM's mask decoder with extra output tokens.
 
     Args:
@@ -124,7 +128,7 @@ def decode_tokens(
     return queries[:, 0, len(own) : len(own) + len(extra)], feature
 
 
-def flatten_contrast(logits: Tensor, window: int) -> Tensor:
+def flatten_contrast(logits: Float[Tensor, "b 3 g g"], window: int) -> Float[Tensor, "b 3 g g"]:
     """Give noise logits zero mean and unit energy in every neighbourhood.
 
     A noise with a local mean is a colour cloud, which a victim's colour jitter removes and
@@ -207,8 +211,12 @@ class NoiseGenerator(nn.Module):
         return self
 
     def forward(
-        self, embedding: Tensor, early: Tensor, prompts: Prompts, codes: Tensor | None = None
-    ) -> Tensor:
+        self,
+        embedding: Float[Tensor, "b c g g"],
+        early: Float[Tensor, "b _c e e"],
+        prompts: Prompts,
+        codes: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b 3 4*g 4*g"]:
         """Noise on the decoder's 4x grid.
 
         Args:
@@ -249,7 +257,12 @@ class NoiseGenerator(nn.Module):
         return noise
 
     @torch.no_grad()
-    def noise(self, image: Tensor, masks: Tensor, codes: Sequence[int] | None = None) -> Tensor:
+    def noise(
+        self,
+        image: Float[Tensor, "3 _h _w"],
+        masks: Bool[Tensor, "n _h _w"],
+        codes: Sequence[int] | None = None,
+    ) -> Float[Tensor, "n 3 _h _w"]:
         """Noise for one image, one map for every mask.
 
         Args:
@@ -272,10 +285,10 @@ class NoiseGenerator(nn.Module):
     @torch.no_grad()
     def noise_batch(
         self,
-        images: Sequence[Tensor],
-        masks: Sequence[Tensor],
+        images: Sequence[Float[Tensor, "3 _h _w"]],
+        masks: Sequence[Bool[Tensor, "_n _h _w"]],
         codes: Sequence[Sequence[int]] | None = None,
-    ) -> list[Tensor]:
+    ) -> list[Float[Tensor, "_n 3 _h _w"]]:
         """:meth:`noise` for several images of different sizes in one pass.
 
         Args:
@@ -312,7 +325,9 @@ class NoiseGenerator(nn.Module):
         return results
 
     @torch.no_grad()
-    def embed(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(
+        self, image: Float[Tensor, "3 h w"], labels: Bool[Tensor, "n h w"]
+    ) -> tuple[Float[Tensor, "g g c"], Float[Tensor, "n g g"]]:
         """What the frozen encoder says of an image's parts, and the labels' shares of them.
 
         Shapes and ranges are those of :class:`unseg.protect.silence.Embedder`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -53,7 +54,9 @@ class Frame:
         )
 
 
-def letterbox(image: Tensor, size: int) -> tuple[Tensor, Frame]:
+def letterbox(
+    image: Float[Tensor, "b 3 h w"], size: int
+) -> tuple[Float[Tensor, "b 3 {size} {size}"], Frame]:
     """Turn images into a SAM encoder's input (differentiable).
 
     Args:
@@ -71,7 +74,9 @@ def letterbox(image: Tensor, size: int) -> tuple[Tensor, Frame]:
     return _pad((resized - mean) / std, size), frame
 
 
-def letterbox_mask(mask: Tensor, size: int, grid: int) -> Tensor:
+def letterbox_mask(
+    mask: Num[Tensor, "b 1 h w"] | Bool[Tensor, "b 1 h w"], size: int, grid: int
+) -> Float[Tensor, "b 1 {grid} {grid}"]:
     """Bring masks to a grid inside a model's square input.
 
     Args:
@@ -93,7 +98,9 @@ def letterbox_mask(mask: Tensor, size: int, grid: int) -> Tensor:
     return F.avg_pool2d(_pad(_resize(values, frame.scaled), size), size // grid)
 
 
-def unletterbox(grid_map: Tensor, frame: Frame) -> Tensor:
+def unletterbox(
+    grid_map: Float[Tensor, "b c g g"], frame: Frame
+) -> Float[Tensor, "b c {frame.height} {frame.width}"]:
     """Bring maps on a grid of the model's input back to the image's pixels (differentiable).
 
     The padding is cut off at the grid's scale. The image's border may run through a grid cell;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Num
 from torch import Tensor
 from transformers.models.sam.modeling_sam import SamPromptEncoder
 
@@ -24,13 +25,13 @@ class Prompts:
         masks: (B, 1, G, G) logits on four times the embedding grid, or None.
     """
 
-    points: Tensor | None = None
-    labels: Tensor | None = None
-    boxes: Tensor | None = None
-    masks: Tensor | None = None
+    points: Float[Tensor, "b 1 k 2"] | None = None
+    labels: Num[Tensor, "b 1 k"] | None = None
+    boxes: Float[Tensor, "b 1 4"] | None = None
+    masks: Float[Tensor, "b 1 g g"] | None = None
 
 
-def mask_prompt(mask: Tensor, grid: int) -> Tensor:
+def mask_prompt(mask: Float[Tensor, "b 1 h w"], grid: int) -> Float[Tensor, "b 1 {grid} {grid}"]:
     """Turn masks into SAM mask prompts.
 
     Args:
@@ -43,7 +44,7 @@ def mask_prompt(mask: Tensor, grid: int) -> Tensor:
     return (2 * F.interpolate(mask, (grid, grid), mode="area") - 1) * MASK_LOGIT
 
 
-def dense_positions(encoder: SamPromptEncoder, side: int) -> Tensor:
+def dense_positions(encoder: SamPromptEncoder, side: int) -> Float[Tensor, "1 c {side} {side}"]:
     """Position encoding of the cells of a grid over the model input.
 
     Args:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unseg.models.geometry import Frame, letterbox, unletterbox
@@ -62,13 +63,13 @@ class Proposal:
         count: number of distinct objects in it.
     """
 
-    mask: Tensor
+    mask: Bool[Tensor, "h w"]
     count: int
 
 
 @torch.no_grad()
 def propose_foreground(
-    base: SamBase, image: Tensor, config: ProposalConfig | None = None
+    base: SamBase, image: Float[Tensor, "3 h w"], config: ProposalConfig | None = None
 ) -> Proposal:
     """Propose the objects in an image.
 
@@ -96,7 +97,9 @@ def propose_foreground(
 
 
 @torch.no_grad()
-def masks_of_boxes(base: SamBase, image: Tensor, boxes: Tensor) -> Tensor:
+def masks_of_boxes(
+    base: SamBase, image: Float[Tensor, "3 h w"], boxes: Float[Tensor, "n 4"]
+) -> Int[Tensor, "h w"]:
     """What lies in boxes, as the base's mask decoder sees it.
 
     Args:
@@ -173,7 +176,9 @@ def _lattices(frame: Frame, points: int) -> Iterator[Tensor]:
         yield places[selection]
 
 
-def _best_of_three(logits: Tensor, iou: Tensor, config: ProposalConfig) -> tuple[Tensor, Tensor]:
+def _best_of_three(
+    logits: Float[Tensor, "n 3 h w"], iou: Float[Tensor, "n 3"], config: ProposalConfig
+) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
     """Per point, the index of its surest stable mask, and whether there is one.
 
     Args:
@@ -187,11 +192,11 @@ def _best_of_three(logits: Tensor, iou: Tensor, config: ProposalConfig) -> tuple
     return torch.where(sure, iou, -1).argmax(dim=1), sure.any(dim=1)
 
 
-def _share(masks: Tensor) -> Tensor:
+def _share(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     return masks.float().mean((-1, -2))
 
 
-def _is_object(masks: Tensor, config: ProposalConfig) -> Tensor:
+def _is_object(masks: Bool[Tensor, "n h w"], config: ProposalConfig) -> Bool[Tensor, " n"]:
     """(n,) bool for masks (n, h, w) bool that end at the image's border."""
     share = _share(masks)
     covered = masks.float()
@@ -204,14 +209,14 @@ def _is_object(masks: Tensor, config: ProposalConfig) -> Tensor:
     )
 
 
-def _is_close_up(masks: Tensor, config: ProposalConfig) -> Tensor:
+def _is_close_up(masks: Bool[Tensor, "n h w"], config: ProposalConfig) -> Bool[Tensor, " n"]:
     """(n,) bool: the subject itself fills the middle of the image."""
     height, width = masks.shape[-2:]
     middle = masks[..., height * 3 // 8 : -(-height * 5 // 8), width * 3 // 8 : -(-width * 5 // 8)]
     return (_share(middle) > 0.95) & (_share(masks) < config.close_up)
 
 
-def _count_distinct(masks: Tensor, same: float) -> int:
+def _count_distinct(masks: Bool[Tensor, "n h w"], same: float) -> int:
     """How many of the masks (n, h, w) bool are not near-copies of a larger one."""
     flat = masks.flatten(1).float()
     flat = flat[flat.sum(1).argsort(descending=True)]

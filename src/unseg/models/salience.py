@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
@@ -68,7 +69,7 @@ class SalienceHead(nn.Module):
         self.fine = nn.Conv2d(width, width, 3, padding=1)
         self.logits = nn.Conv2d(width, 1, 1)
 
-    def forward(self, embedding: Tensor) -> Tensor:
+    def forward(self, embedding: Float[Tensor, "b c g g"]) -> Float[Tensor, "b 1 2*g 2*g"]:
         """Embeddings (B, 256, g, g) to logits (B, 1, 2g, 2g)."""
         x = F.gelu(self.deep(embedding))
         x = x + F.gelu(self.around(x))
@@ -85,10 +86,10 @@ class SalienceHead(nn.Module):
 def salient_mask(
     base: SamBase,
     head: SalienceHead,
-    image: Tensor,
+    image: Float[Tensor, "3 h w"],
     smallest: float = 0.002,
     least: float = 0.005,
-) -> tuple[Tensor, int]:
+) -> tuple[Bool[Tensor, "h w"], int]:
     """What stands out in an image.
 
     Args:

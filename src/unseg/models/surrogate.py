@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import SamConfig, SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import (
@@ -39,7 +40,7 @@ class ConvBlock(nn.Module):
         self.expand = nn.Conv2d(channels, 3 * channels, 1)
         self.project = nn.Conv2d(3 * channels, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """(B, C, H, W) to the same shape."""
         return x + self.project(F.gelu(self.expand(self.norm(self.depthwise(x)))))
 
@@ -79,7 +80,9 @@ class ConvEncoder(nn.Module):
             SamLayerNorm(width, data_format="channels_first"),
         )
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, pixels: Float[Tensor, "b 3 s s"]
+    ) -> tuple[Float[Tensor, "b c s//8 s//8"], Float[Tensor, "b c s//8 s//8"]]:
         """(B, 3, S, S) normalised pixels to (B, width, S/8, S/8), twice, as SAM's encoders."""
         coarse = F.avg_pool2d(pixels, self.window, 1, self.window // 2, count_include_pad=False)
         embedding = self.layers(torch.cat([pixels, self.gain * (pixels - coarse)], dim=1))
@@ -147,7 +150,9 @@ class Surrogate(nn.Module):
         """Side of the output and of a mask prompt: four times the embedding's."""
         return 4 * self.embedding_side
 
-    def forward(self, image: Tensor, prompts: Prompts) -> Tensor:
+    def forward(
+        self, image: Float[Tensor, "b 3 s s"], prompts: Prompts
+    ) -> Float[Tensor, "b 1 g g"]:
         """Segment.
 
         Args:

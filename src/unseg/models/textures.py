@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 #: Orientations of every period, in fractions of pi.
@@ -31,7 +32,7 @@ BY_LOOK = -1
 PHASE_SEED = 7
 
 
-def wave_vectors(periods: Sequence[float]) -> Tensor:
+def wave_vectors(periods: Sequence[float]) -> Float[Tensor, "k 2"]:
     """Cycles per cell of a wave of every period and orientation.
 
     Args:
@@ -48,7 +49,9 @@ def wave_vectors(periods: Sequence[float]) -> Tensor:
     return torch.tensor(vectors)
 
 
-def wave(vectors: Tensor, phase: Tensor, side: int) -> Tensor:
+def wave(
+    vectors: Float[Tensor, "*b k 2"], phase: Float[Tensor, "_b k"], side: int
+) -> Float[Tensor, "_b k {side} {side}"]:
     """Plane waves over a square grid.
 
     Args:
@@ -65,7 +68,9 @@ def wave(vectors: Tensor, phase: Tensor, side: int) -> Tensor:
     return torch.sin(2 * math.pi * turns)
 
 
-def image_phase(embedding: Tensor, projection: Tensor) -> Tensor:
+def image_phase(
+    embedding: Float[Tensor, "b c g g"], projection: Float[Tensor, "c k"]
+) -> Float[Tensor, "b k"]:
     """Phases that follow from the image alone.
 
     A fixed pattern could be estimated from many protected images and subtracted.
@@ -84,7 +89,7 @@ def image_phase(embedding: Tensor, projection: Tensor) -> Tensor:
     return turns.float().to(embedding.device)
 
 
-def constant_projection(embed_dim: int, count: int) -> Tensor:
+def constant_projection(embed_dim: int, count: int) -> Float[Tensor, "{embed_dim} {count}"]:
     """(C, K) the projection of :func:`image_phase`."""
     rng = torch.Generator().manual_seed(PHASE_SEED)
     return torch.randn(embed_dim, count, generator=rng)
@@ -130,10 +135,10 @@ class Codebook(nn.Module):
     The book is part of the weights (buffers): another book is another generator.
     """
 
-    vectors: Tensor
-    colours: Tensor
-    centres: Tensor
-    projection: Tensor
+    vectors: Float[Tensor, "k 2"]
+    colours: Float[Tensor, "k 3"]
+    centres: Float[Tensor, "k c"]
+    projection: Float[Tensor, "c k"]
 
     def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
         super().__init__()
@@ -149,14 +154,18 @@ class Codebook(nn.Module):
             "projection", constant_projection(embed_dim, len(entries)), persistent=False
         )
 
-    def nearest(self, embedding: Tensor, side: int) -> Tensor:
+    def nearest(
+        self, embedding: Float[Tensor, "b c g g"], side: int
+    ) -> Int[Tensor, "b {side} {side}"]:
         """(B, side, side) int64, at every cell the entry whose centre is most like it."""
         cells = embedding.flatten(2).transpose(1, 2)
         apart = torch.cdist(cells, self.centres.expand(len(cells), -1, -1))
         grid = apart.argmin(-1).view(len(cells), 1, *embedding.shape[-2:])
         return F.interpolate(grid.float(), (side, side), mode="nearest")[:, 0].long()
 
-    def forward(self, embedding: Tensor, codes: Tensor, side: int) -> Tensor:
+    def forward(
+        self, embedding: Float[Tensor, "b c g g"], codes: Int[Tensor, " b"], side: int
+    ) -> Float[Tensor, "b 3 {side} {side}"]:
         """Noise of codes.
 
         Args:
@@ -192,8 +201,8 @@ class TextureBank(nn.Module):
         ValueError: when the waves do not divide the channels.
     """
 
-    vectors: Tensor
-    projection: Tensor
+    vectors: Float[Tensor, "k 2"]
+    projection: Float[Tensor, "c k"]
 
     def __init__(
         self, channels: int, embed_dim: int, periods: Sequence[float], sharpness: float = 4.0
@@ -212,7 +221,9 @@ class TextureBank(nn.Module):
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
 
-    def waves(self, embedding: Tensor, side: int) -> Tensor:
+    def waves(
+        self, embedding: Float[Tensor, "b c g g"], side: int
+    ) -> Float[Tensor, "b k {side} {side}"]:
         """Waves with the image's phases.
 
         Args:
@@ -225,8 +236,12 @@ class TextureBank(nn.Module):
         return wave(self.vectors, image_phase(embedding, self.projection), side)
 
     def forward(
-        self, feature: Tensor, embedding: Tensor, colours: Tensor, codes: Tensor | None = None
-    ) -> Tensor:
+        self,
+        feature: Float[Tensor, "b k n n"],
+        embedding: Float[Tensor, "b c g g"],
+        colours: Float[Tensor, "b 3 k"],
+        codes: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b 3 n n"]:
         """Textured noise logits.
 
         Args:

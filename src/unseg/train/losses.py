@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 
-def _sample(maps: Tensor, points: Tensor) -> Tensor:
+def _sample(maps: Float[Tensor, "b 1 h w"], points: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p"]:
     """Bilinear values of (B, 1, H, W) maps at (B, P, 2) xy points in [0, 1]: (B, P)."""
     grid = 2 * points[:, :, None] - 1
     return F.grid_sample(maps, grid, align_corners=False, padding_mode="border")[:, 0, :, 0]
 
 
 def uncertain_points(
-    logits: Tensor, count: int, *, oversample: float, importance: float, rng: torch.Generator
-) -> Tensor:
+    logits: Float[Tensor, "b 1 h w"],
+    count: int,
+    *,
+    oversample: float,
+    importance: float,
+    rng: torch.Generator,
+) -> Float[Tensor, "b {count} 2"]:
     """Draw points, most of them where the prediction is least certain.
 
     Args:
@@ -40,14 +46,14 @@ def uncertain_points(
 
 
 def mask_loss(
-    logits: Tensor,
-    target: Tensor,
+    logits: Float[Tensor, "b 1 h w"],
+    target: Num[Tensor, "b 1 _h _w"] | Bool[Tensor, "b 1 _h _w"],
     *,
     points: int,
     oversample: float = 3.0,
     importance: float = 0.75,
     rng: torch.Generator,
-) -> Tensor:
+) -> Float[Tensor, ""]:
     """Cross entropy plus dice (paper, section 3.3), mean over the batch.
 
     Args:
@@ -76,7 +82,10 @@ def mask_loss(
     return entropy + dice.mean()
 
 
-def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
+def mask_iou(
+    logits: Float[Tensor, "b 1 h w"],
+    target: Num[Tensor, "b 1 _h _w"] | Bool[Tensor, "b 1 _h _w"],
+) -> Float[Tensor, ""]:
     """Mean intersection over union of thresholded logits.
 
     Args:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
@@ -37,8 +38,8 @@ class Features:
             global attention).
     """
 
-    embedding: Tensor
-    early: Tensor
+    embedding: Float[Tensor, "b c g g"]
+    early: Float[Tensor, "b _c e e"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class SamBase(nn.Module):
         other._modules = {**self._modules, "prompt_encoder": prompt_encoder}
         return other
 
-    def encode(self, pixel_values: Tensor) -> Features:
+    def encode(self, pixel_values: Float[Tensor, "_b _c _h _w"]) -> Features:
         """Encode images.
 
         Args:
@@ -190,19 +191,19 @@ class SamBase(nn.Module):
         embedding, early = self.encoder(pixel_values)
         return Features(embedding, early)
 
-    def dense_pe(self, grid: int) -> Tensor:
+    def dense_pe(self, grid: int) -> Float[Tensor, "1 c {grid} {grid}"]:
         """Position encoding of the cells of a grid over the input: (1, 256, grid, grid)."""
         return dense_positions(self.prompt_encoder, grid)
 
     def predict_masks(
         self,
         features: Features,
-        points: Tensor | None = None,
-        labels: Tensor | None = None,
-        boxes: Tensor | None = None,
-        masks: Tensor | None = None,
+        points: Float[Tensor, "b n k 2"] | None = None,
+        labels: Num[Tensor, "b n k"] | None = None,
+        boxes: Float[Tensor, "b n 4"] | None = None,
+        masks: Float[Tensor, "b n g g"] | None = None,
         multimask: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Float[Tensor, "b n m g g"], Float[Tensor, "b n m"]]:
         """Predict masks for n prompts per image; all coordinates are model-input pixels.
 
         Args:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -222,7 +223,9 @@ class TinyVit(nn.Module):
             LayerNorm2d(config.output_channels),
         )
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, pixel_values: Float[Tensor, "b 3 s s"]
+    ) -> tuple[Float[Tensor, "b c g g"], Float[Tensor, "b _c e e"]]:
         """Encode images.
 
         Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 from transformers import SamVisionConfig
 from transformers.models.sam.modeling_sam import SamVisionEncoder
@@ -59,7 +60,9 @@ class VitEncoder(SamVisionEncoder):
         )
         self.early_layer = min(config.global_layers, default=0)
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, pixel_values: Float[Tensor, "b 3 s s"]
+    ) -> tuple[Float[Tensor, "b c g g"], Float[Tensor, "b _c e e"]]:
         """Encode images.
 
         Args:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.models.sam.base import architecture
 from unseg.models.sam.tinyvit import bias_index
 from unseg.models.weights.layout import State, from_published
@@ -93,12 +94,9 @@ def _from_archive(path: Path) -> dict[str, bytes]:
 
 def _parse(data: bytes, path: Path, name: str) -> Any:
     """Parse and structurally check one graph; only then is it walked."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise UnsegError(
-            f"reading {name} needs the onnx package: run pip install 'unseg[import]'"
-        ) from error
+    require("import", f"reading {name}")
+    import onnx
+
     try:
         model = onnx.load_model(io.BytesIO(data))
         onnx.checker.check_model(model)
