@@ -6,6 +6,7 @@ import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 
 PACKAGES = [
+    "unseg.images.view",
     "unseg.noise",
     "unseg.models.generator",
     "unseg.models.geometry",
@@ -15,6 +16,8 @@ PACKAGES = [
     "unseg.models.sam",
     "unseg.models.surrogate",
     "unseg.models.textures",
+    "unseg.protect.core",
+    "unseg.protect.visibility",
     "unseg.train.losses",
 ]
 """Modules on arrays, and everything below them, whose annotations hold in every test.

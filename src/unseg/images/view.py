@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from unseg.images.photo import Photo
 MODEL_VIEW = 2048
 
 
-def model_image(photo: Photo) -> Tensor:
+def model_image(photo: Photo) -> Float[Tensor, "3 h w"]:
     """The photo as a model's input: (3, h, w), float, in [0, 255], long side at most 2048."""
     pixels = photo.pixels
     longest = max(photo.size)
@@ -35,7 +36,9 @@ def at_photo_size(values: NDArray[Any], photo: Photo) -> NDArray[Any]:
     return np.asarray(cv2.resize(values, photo.size, interpolation=cv2.INTER_NEAREST))
 
 
-def touched(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+def touched(
+    mask: Bool[np.ndarray, "H W"], height: int, width: int
+) -> Bool[np.ndarray, "{height} {width}"]:
     """A mask at a smaller size: every pixel in which there is some of it, thin parts too."""
     if mask.shape == (height, width):
         return mask

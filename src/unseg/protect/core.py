@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unseg.errors import UnsegError
@@ -135,7 +135,9 @@ def _suiting(noises: Sequence[NoiseSource], shown: View) -> NoiseSource:
     raise UnsegError(f"no noise source suits the image (asked: {names}): add the generator")
 
 
-def _finished(field: Tensor, shown: View, budget: Budget, visibility: Visibility) -> Tensor:
+def _finished(
+    field: Float[Tensor, "3 h w"], shown: View, budget: Budget, visibility: Visibility
+) -> Float[Tensor, "3 h w"]:
     if not torch.isfinite(field).all():
         raise UnsegError("the model's noise is not finite: use other weights (--model)")
     for region, code in enumerate(shown.codes, start=1):
@@ -146,7 +148,12 @@ def _finished(field: Tensor, shown: View, budget: Budget, visibility: Visibility
     return soften(field, shown.image, torch.from_numpy(shown.foreground), budget, visibility)
 
 
-def add_noise(photo: Photo, noise: Tensor, foreground: NDArray[np.bool_], budget: Budget) -> Pixels:
+def add_noise(
+    photo: Photo,
+    noise: Float[Tensor, "3 h w"],
+    foreground: Bool[np.ndarray, "H W"],
+    budget: Budget,
+) -> Pixels:
     """Add a noise field to a photo's pixels.
 
     In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each. Noise that
@@ -182,13 +189,13 @@ def add_noise(photo: Photo, noise: Tensor, foreground: NDArray[np.bool_], budget
     return result
 
 
-def _ends_at(noise: Tensor, foreground: NDArray[np.bool_]) -> bool:
+def _ends_at(noise: Float[Tensor, "3 h w"], foreground: Bool[np.ndarray, "H W"]) -> bool:
     """Whether noise of another size is nothing wherever there is no foreground."""
     outside = torch.from_numpy(~touched(foreground, noise.shape[1], noise.shape[2]))
     return not noise[:, outside].any()
 
 
-def _rows(noise: Tensor, rows: slice, height: int) -> Tensor:
+def _rows(noise: Float[Tensor, "c h w"], rows: slice, height: int) -> Float[Tensor, "c rows w"]:
     """Some rows of a field resized bilinearly to a height (pixel centres, edges repeated)."""
     low = noise.shape[1]
     at = (torch.arange(rows.start, rows.stop) + 0.5) * (low / height) - 0.5

@@ -7,6 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,8 +29,12 @@ _SEARCH, _LOWEST, _HIGHEST = 7, 0.002, 0.8
 
 
 def soften(
-    noise: Tensor, image: Tensor, mask: Tensor, budget: Budget, visibility: Visibility
-) -> Tensor:
+    noise: Float[Tensor, "3 h w"],
+    image: Float[Tensor, "3 h w"],
+    mask: Bool[Tensor, "h w"],
+    budget: Budget,
+    visibility: Visibility,
+) -> Float[Tensor, "3 h w"]:
     """Scale noise down where it would be seen most, as far as the image needs it.
 
     Noise of energy v costs an image of variance s about v / (2 s + v + C2) of its structural
@@ -74,9 +79,9 @@ def soften(
 
 
 def _similar(
-    before: NDArray[np.float32],
-    added: NDArray[np.float32],
-    gain: NDArray[np.float32],
+    before: Float[np.ndarray, "h w 3"],
+    added: Float[np.ndarray, "h w 3"],
+    gain: Float[np.ndarray, "h w"],
     wanted: float,
 ) -> bool:
     """Whether an image with so much of its noise, rounded, is as similar as is wanted."""
@@ -98,12 +103,12 @@ def _bands(height: int, width: int) -> list[slice]:
     return [slice(start, start + rows) for start in starts]
 
 
-def _planes(maps: Tensor) -> NDArray[np.float32]:
+def _planes(maps: Float[Tensor, "3 h w"]) -> Float[np.ndarray, "h w 3"]:
     """(3, h, w) to (h, w, 3)."""
     return np.ascontiguousarray(maps.detach().float().permute(1, 2, 0).cpu().numpy())
 
 
-def _blurred(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blurred(planes: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
     side = 2 * _RADIUS + 1
     soft = cv2.GaussianBlur(planes, (side, side), _SIGMA, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft, np.float32)
