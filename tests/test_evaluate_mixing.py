@@ -10,8 +10,9 @@ import pytest
 from noise_stub import fill_boxes
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions import build_condition, condition_names
+from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.constant import Constant
 from unseg.evaluate.conditions.mixed import Mixed, Subset
@@ -209,7 +210,7 @@ def test_conditions_are_built_by_name(name: str, label: str, kind: type[Conditio
 
 
 def test_the_generators_targets_have_names() -> None:
-    assert {"unseg", "unseg-class", "unseg-instance"} < set(condition_names())
+    assert {"unseg", "unseg-class", "unseg-instance"} < set(CONDITIONS)
     one, other = (build_condition(f"unseg{end}", budget=BUDGET) for end in ("", "-instance"))
     assert (one.label, other.label) == ("unseg", "unseg-instance")
     assert one.settings()["generator_id"] == other.settings()["generator_id"]

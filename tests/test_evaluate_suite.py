@@ -12,23 +12,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unseg.cli.selection import Selection, shard
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_task, build_victim, data_folder
-from unseg.evaluate.conditions import BASELINES, build_condition, condition_names
+from unseg.evaluate.conditions import BASELINES, CONDITIONS
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import cells_of
 from unseg.evaluate.problem import KINDS
 from unseg.evaluate.results import ResultStore
 from unseg.evaluate.runner import Options, Runner
+from unseg.evaluate.selection import Selection, shard
 from unseg.evaluate.smoke import TEST, TRAIN, write_data
-from unseg.evaluate.suites import SUITES, Cell, Grid, Plan, Recipe
+from unseg.evaluate.suites import SUITES, Cell, Grid, Recipe, Suite
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.victims import VICTIMS
 from unseg.noise import Budget
 
-SMALL = {"size": 64, "crop": 64, "steps": 1, "batch": 2, "width": 4, "units": 1}
+SMALL = {"size": 64, "crop": 64, "steps": 1, "batch_size": 2, "width": 4, "units": 1}
 UNET = Recipe.of("unet", **SMALL)
 SMALL_OPTIONS = [f"--victim-set={name}={value}" for name, value in SMALL.items()]
 
@@ -44,7 +45,7 @@ class Thief(UNetVictim):
 
 
 def thief(*, width: int = 4):
-    return Thief(width=width, units=1, size=64, crop=64, steps=1, batch=2)
+    return Thief(width=width, units=1, size=64, crop=64, steps=1, batch_size=2)
 
 
 def nothing():
@@ -77,7 +78,7 @@ def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None
     assert "## medical" in done.stdout and done.stdout.strip() in table.read_text()
     # Pictures lie beside the results where the data may be shown.
     pictured = {path.name.split("-")[0] for path in out.glob("*.png")}
-    assert pictured == {n for n in TASKS if TASKS[n]().pictures_allowed} & {
+    assert pictured == {n for n in TASKS if TASKS.build(n).pictures_allowed} & {
         run.named("task") for run in results
     }
 
@@ -135,7 +136,7 @@ def test_the_cpu_suite_covers_what_it_must() -> None:
 
 def test_grids_expand_and_plans_drop_doubles() -> None:
     budgets = [Budget(8, 2), Budget(4, 1)]
-    plan = Plan("p", "", [
+    plan = Suite("p", "", [
         Grid("one", ["person"], ["unet"], ["clean", "random"], budgets=budgets),
         Grid("two", ["person"], [Recipe.of("unet", width=8)], ["clean"]),
     ], defaults={"unet": Recipe.of("unet", width=4, steps=2)})  # fmt: skip
@@ -188,7 +189,7 @@ def test_the_documented_victim_works(
     [example] = re.findall(r"```python\n(# my_victims.py\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (tmp_path / "documented.py").write_text(example)
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = Recipe.of("documented:TinyVictim", width=4, size=64, crop=64, steps=2, batch=2)
+    recipe = Recipe.of("documented:TinyVictim", width=4, size=64, crop=64, steps=2, batch_size=2)
     [step] = runner([Cell("person", recipe)], data, tmp_path / "r").run()
     assert step.result is not None and step.result.config["victim"]["width"] == 4
 
@@ -196,7 +197,7 @@ def test_the_documented_victim_works(
 def test_the_documentation_names_all_there_is() -> None:
     text = DOCUMENT.read_text()
     small = {cell.task for name in ("cpu", "smoke") for cell in SUITES[name].cells()}
-    for name in (*small, *VICTIMS, *condition_names(), *DEFENCES, *SUITES):
+    for name in (*small, *VICTIMS, *CONDITIONS, *DEFENCES, *SUITES):
         assert f"`{name}`" in text, name
     everywhere = text + REPRODUCE.read_text()
     for name in TASKS:

@@ -11,7 +11,7 @@ from unseg.errors import UnsegError
 from unseg.extras import require
 
 if TYPE_CHECKING:
-    from unseg.report.summary import Entry
+    from unseg.report.summary import Series
 
 
 def report(
@@ -59,7 +59,7 @@ def report(
         ) from error
 
 
-def _page(entries: list[Entry], command: str, out: Path) -> Path:
+def _page(entries: list[Series], command: str, out: Path) -> Path:
     from unseg.report.answers import answer_sheets
     from unseg.report.figures import FIGURES
     from unseg.report.page import html_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,7 @@ BACKGROUND = "background"
 
 
 def fingerprint(source: NoiseModel) -> str:
-    """Hex sha256 over the names, types and bytes of a module's weights.
-
-    A generator without noise outside its prompts has its settings, such as the periods of its
-    textures, hashed with them; older ones keep the keys that their results have.
+    """Hex sha256 over a module's weights and, of a generator, its settings, such as periods.
 
     Raises:
         UnsegError: when the source is no ``torch.nn.Module``.
@@ -47,10 +44,8 @@ def fingerprint(source: NoiseModel) -> str:
         raise UnsegError(
             f"{type(source).__name__} has no weights to identify it by: pass identity= to name it"
         )
-    found = module_sha256(source)
-    if isinstance(source, NoiseGenerator) and not source.config.background:
-        found = content_key({"weights": found, **source.settings()})
-    return found
+    settings: dict[str, object] = source.settings() if isinstance(source, NoiseGenerator) else {}
+    return content_key({"weights": module_sha256(source), **settings})
 
 
 class Unseg(Condition):
@@ -73,7 +68,6 @@ class Unseg(Condition):
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
     costly = True
-    omitted: ClassVar[dict[str, Any]] = {"target": "union", "visibility": "strong", "silent": None}
 
     def __init__(
         self,
