@@ -186,7 +186,7 @@ def test_wrappers_are_keyed_by_what_they_wrap() -> None:
     assert key(Mixed(Uniform(), 0.8)) == key(Mixed(Uniform(), 0.8))
     assert Mixed(Uniform(), 0.8).seeded and not Mixed(Clean(), 0.8).seeded
     assert Mixed(Uniform(), 0.8).settings()["condition"] == {
-        "name": "random", "budget": {"foreground": 8.0, "background": 2.0},
+        "name": "random", "revision": 1, "budget": {"foreground": 8.0, "background": 2.0},
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from unseg.models.sam.base import Architecture, SamBase
 from unseg.models.sam.tinyvit import TinyVitConfig
 
 TINY = Architecture("mobile_sam", TinyVitConfig((8, 16, 16, 16), (1, 1, 1, 1), (1, 1, 1, 1)))
-CPU = Training(seed=0, cpu=True)
+CPU = Training(seed=0)
 CLICKS = InteractiveTask.problem
 
 
@@ -262,7 +262,7 @@ def test_training_changes_only_what_is_trained() -> None:
 def test_the_seed_decides_everything() -> None:
     def fitted(seed: int) -> list[float]:
         victim = SamVictim(size=64, steps=2, batch_size=2, decoder="scratch")
-        return victim.fit([regions()], CLICKS, Training(seed=seed, cpu=True))
+        return victim.fit([regions()], CLICKS, Training(seed=seed))
 
     assert fitted(1) == fitted(1) != fitted(2)
 
@@ -307,7 +307,7 @@ class Blur(Defence):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_defence_that_never_runs_is_refused() -> None:
-    training = Training(seed=0, cpu=True, defence=Blur())
+    training = Training(seed=0, defence=Blur())
     with pytest.raises(UnsegError, match="the defence blur needs batches of pixels"):
         SamVictim(size=64, steps=1, batch_size=2).fit([regions()], CLICKS, training)
     plain, dark = small_ritm(), small_ritm()

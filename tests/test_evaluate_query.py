@@ -60,7 +60,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_a_task_reads_objects_and_protects_every_segment(kind: str, people: Path) -> None:
-    task = TASKS.build(kind)
+    task = TASKS[kind]()
     split = task.load(people)
     assert (len(split.train), len(split.test)) == (5, 2)
     for n, sample in enumerate((*split.train, *split.test)):
@@ -106,7 +106,7 @@ def test_what_a_task_protects_decides_which_kept_images_are_used(
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_the_truth_scores_one(kind: str, people: Path) -> None:
-    task = TASKS.build(kind)
+    task = TASKS[kind]()
     samples = task.load(people).test
     scores = task.score((truth_of(sample, kind), sample) for sample in samples)
     assert scores[task.metric] == pytest.approx(1)
@@ -327,12 +327,12 @@ MASKED = [
 
 @pytest.mark.parametrize(("victim", "kind"), [*MASKED, (RtDetrVictim, "detection")])
 def test_a_victim_trains_and_answers(victim: type[QueryVictim], kind: str, people: Path) -> None:
-    task = PanopticTask() if kind == "semantic" else TASKS.build(kind)
+    task = PanopticTask() if kind == "semantic" else TASKS[kind]()
     problem = Problem("semantic", PEOPLE.classes) if kind == "semantic" else task.problem
     assert kind in victim.kinds
     learner = victim(size=64, steps=2, batch_size=2, queries=5, width=32, pretrained=False)
     split = task.load(people)
-    losses = learner.fit(split.train, problem, Training(cpu=True))
+    losses = learner.fit(split.train, problem, Training())
     assert len(losses) == 2 and np.isfinite(losses).all()
     wide = split.test[0].image[:40]
     found = learner.predict(wide)
@@ -363,7 +363,7 @@ def test_a_detector_learns_where_the_objects_are(people: Path) -> None:
         size=64, steps=45, batch_size=4, queries=5, width=32, decoder=1, denoising=8,
         learning_rate=4e-3, slow=1.0, pretrained=False, backbone="mobilenetv2", augmentation=plain,
     )  # fmt: skip
-    losses = learner.fit(split.train, task.problem, Training(cpu=True))
+    losses = learner.fit(split.train, task.problem, Training())
     assert losses[-1] < 0.7 * losses[0]
     scores = task.test(learner, split.test)
     assert scores["ap50"] > 0.2
@@ -428,7 +428,7 @@ def test_maskformer_starts_from_a_local_folder(saved: str, people: Path, tmp_pat
     expected = given.state_dict()
     for name, tensor in network.get_submodule(body_name).state_dict().items():
         assert torch.equal(tensor, expected[name])
-    losses = learner.fit(task.load(people).train, task.problem, Training(cpu=True))
+    losses = learner.fit(task.load(people).train, task.problem, Training())
     assert np.isfinite(losses).all()
 
 
@@ -459,4 +459,4 @@ def test_wrong_settings_are_refused(people: Path) -> None:
         size=64, steps=1, batch_size=1, queries=5, width=32, pretrained=False
     )
     with pytest.raises(UnsegError, match="the defence mixing changes label maps, and maskformer"):
-        learner.fit(task.load(people).train, task.problem, Training(defence=Mixing(), cpu=True))
+        learner.fit(task.load(people).train, task.problem, Training(defence=Mixing()))

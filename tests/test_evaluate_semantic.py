@@ -77,7 +77,7 @@ def test_every_victim_learns_and_answers(name: str, problem: Problem) -> None:
     victim = tiny(name)
     seed_everything(0)
     before = victim.build(problem).state_dict()
-    losses = victim.fit(samples(problem), problem, Training(0, cpu=True))
+    losses = victim.fit(samples(problem), problem, Training(0))
     assert all(np.isfinite(losses))
     after = victim.network.state_dict()
     # Both ends of the network: its first and its last weights.
@@ -95,7 +95,7 @@ def test_every_victim_learns_and_answers(name: str, problem: Problem) -> None:
 def test_the_seed_decides_the_weights(name: str) -> None:
     first, again, other = tiny(name, steps=1), tiny(name, steps=1), tiny(name, steps=1)
     for victim, seed in ((first, 0), (again, 0), (other, 1)):
-        victim.fit(samples(THREE), THREE, Training(seed, cpu=True))
+        victim.fit(samples(THREE), THREE, Training(seed))
     image = normalise(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     with torch.no_grad():
         one, same, third = (v._logits(v.network, image) for v in (first, again, other))

@@ -78,7 +78,7 @@ def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None
     assert "## medical" in done.stdout and done.stdout.strip() in table.read_text()
     # Pictures lie beside the results where the data may be shown.
     pictured = {path.name.split("-")[0] for path in out.glob("*.png")}
-    assert pictured == {n for n in TASKS if TASKS.build(n).pictures_allowed} & {
+    assert pictured == {n for n in TASKS if TASKS.load(n).pictures_allowed} & {
         run.named("task") for run in results
     }
 
@@ -211,10 +211,10 @@ def test_the_documentation_names_all_there_is() -> None:
 @pytest.mark.parametrize(
     ("victim", "message"),
     [
-        ("my_victims:absent", "my_victims has no 'absent'"),
-        ("no_such_module:Victim", "no_such_module cannot be imported"),
+        ("my_victims:absent", "has no attribute 'absent'"),
+        ("no_such_module:Victim", "no_such_module:Victim cannot be imported"),
         ("my_victims:nothing", "gave a int: expected a class derived from"),
-        ("vnet", "--victim: vnet is not known here; choose from unet"),
+        ("vnet", "vnet is not a victim: choose from unet"),
     ],
 )
 def test_a_wrong_victim_gets_one_clear_line(
@@ -235,8 +235,8 @@ def test_a_wrong_victim_gets_one_clear_line(
         (["--suite", "gpu"], "--suite: gpu is not known here; choose from cpu, smoke, paper"),
         (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run with what the other"),
         (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
-        (["--task", "person", "--defence", "prayer"], "--defences: prayer is not known here"),
-        (["--task", "person", "--condition", "noise"], "--conditions: noise is not a condition"),
+        (["--task", "person", "--defence", "prayer"], "prayer is not a defence: choose from none"),
+        (["--task", "person", "--condition", "noise"], "noise is not a condition: choose from clean"),
         (["--task", "instance", "--victim", "unet"], "unet cannot be asked instance, whose kind"),
         (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
         (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),

@@ -214,7 +214,7 @@ def test_what_is_not_there_is_skipped_with_a_reason(
 
 
 def test_training_from_disk_is_training_from_memory(data: Path, tmp_path: Path) -> None:
-    class Held(TASKS["voc"]):  # type: ignore[misc]
+    class Held(TASKS.load("voc")):  # type: ignore[misc]
         """The same set in memory."""
 
         def load(self, root: Path, part: str = "test") -> Split:
