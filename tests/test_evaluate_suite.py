@@ -236,7 +236,10 @@ def test_a_wrong_victim_gets_one_clear_line(
         (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run with what the other"),
         (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
         (["--task", "person", "--defence", "prayer"], "prayer is not a defence: choose from none"),
-        (["--task", "person", "--condition", "noise"], "noise is not a condition: choose from clean"),
+        (
+            ["--task", "person", "--condition", "noise"],
+            "noise is not a condition: choose",
+        ),
         (["--task", "instance", "--victim", "unet"], "unet cannot be asked instance, whose kind"),
         (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
         (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),

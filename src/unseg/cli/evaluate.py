@@ -236,8 +236,9 @@ def _show(outcome: Outcome, table: Path | None, as_json: bool, own: bool) -> Non
     if not outcome.results or not outcome.first:
         return
     text = _tables(outcome.results, outcome.tasks)
-    if own and (sentence := plain(outcome)):
-        text = f"{text}\n{sentence}\n"
+    if own:
+        sentence = plain(outcome.results, outcome.tasks[outcome.results[0].named("task")])
+        text = f"{text}\n{sentence}\n" if sentence else text
     if table is not None:
         table.parent.mkdir(parents=True, exist_ok=True)
         command = provenance(0)["command"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from unseg.evaluate.results import Result
 from unseg.evaluate.runner import Step
 from unseg.evaluate.selection import Selection
-from unseg.evaluate.study import Outcome, OwnImages, Study, evaluate
+from unseg.evaluate.study import OwnImages, Study, evaluate
 from unseg.evaluate.suites.base import Cell
 from unseg.evaluate.tasks import Task
 
@@ -79,20 +79,25 @@ def selftest(
         )  # fmt: skip
         outcome = evaluate(study, on_step=on_step, progress=progress)
     clean, protected = outcome.results
-    return SelfTest(plain(outcome), clean.value, protected.value, tuple(outcome.results))
+    task = outcome.tasks[clean.named("task")]
+    sentence = plain(outcome.results, task, condition)
+    return SelfTest(sentence, clean.value, protected.value, tuple(outcome.results))
 
 
-def plain(outcome: Outcome) -> str:
-    """What protection does on the owner's data, in a sentence; empty where ours did not run.
+def plain(results: Sequence[Result], task: Task, condition: str = "unseg") -> str:
+    """What protection does on the owner's data, in a sentence; empty where it did not run.
 
     Of several victims or seeds the first is told.
+
+    Args:
+        results: of one task, clean and protected.
+        task: theirs.
+        condition: how the images are protected; its name may go on, as that of ``unseg-class``.
     """
-    results = outcome.results
-    clean = _first([r for r in results if "@" not in r.named("condition")], "clean")
-    ours = _first(results, "unseg")
+    clean = _first(results, lambda name: name == "clean")
+    ours = _first(results, lambda name: name.startswith(condition))
     if clean is None or ours is None:
         return ""
-    task = outcome.tasks[clean.named("task")]
     victim = VICTIMS.get(clean.named("victim"), f"The victim {clean.named('victim')}")
     figure = _figure(task)
     if clean.value < task.floor:
@@ -107,10 +112,10 @@ def plain(outcome: Outcome) -> str:
     )
 
 
-def _first(results: Sequence[Result], condition: str) -> Result | None:
-    """The first result without a defence of a condition whose name begins so."""
-    plain = [r for r in results if r.config["defence"]["label"] == "none"]
-    return next((r for r in plain if r.named("condition").startswith(condition)), None)
+def _first(results: Sequence[Result], wanted: Callable[[str], bool]) -> Result | None:
+    """The first result without a defence under a condition."""
+    undefended = (r for r in results if r.config["defence"]["label"] == "none")
+    return next((r for r in undefended if wanted(r.named("condition"))), None)
 
 
 def _figure(task: Task) -> str:
