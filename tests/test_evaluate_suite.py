@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,30 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "evaluate.md"
 REPRODUCE = DOCUMENT.with_name("reproduce.md")
 
 OWN = """
+import torch
+
+from unseg.evaluate.conditions import Condition
+from unseg.evaluate.defences import Defence
+from unseg.evaluate.tasks.person import PersonTask
 from unseg.evaluate.victims.unet import UNetVictim
+
+
+class Few(PersonTask):
+    name = "few"
+
+
+class Bright(Condition):
+    name, summary = "bright", "all brighter"
+
+    def noise(self, image, sample, rng):
+        return torch.ones_like(image)
+
+
+class Dark(Defence):
+    name, summary = "dark", "all darker"
+
+    def stored(self, image):
+        return image // 2
 
 
 class Thief(UNetVictim):
@@ -171,16 +194,27 @@ def test_data_names_the_root_or_the_set_itself(data: Path) -> None:
     assert data_folder(task, data) == data_folder(task, data / "camvid") == data / "camvid"
 
 
-def test_the_users_own_victim_is_trained(data: Path, tmp_path: Path, command) -> None:
-    (tmp_path / "my_victims.py").write_text(OWN)
-    done = command(
-        "evaluate", "--task", "person", "--victim", "my_victims:thief", "--condition", "clean",
-        "--victim-set", "width=8", "--seed", 0, "-o", "results", cwd=tmp_path,
-        env={**os.environ, "UNSEG_DATA": str(data)},
+def test_a_users_own_things_of_every_kind_are_used(
+    data: Path, tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_things.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("UNSEG_DATA", str(data))
+    code, out, err = cli(
+        "evaluate", "--task", "my_things:Few", "--victim", "my_things:thief",
+        "--condition", "my_things:Bright@50", "--defence", "my_things:Dark",
+        "--victim-set", "width=8", "--seed", 0, "-o", "results",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     [result] = ResultStore(tmp_path / "results").all()
-    assert result.named("victim") == "thief" and result.config["victim"]["width"] == 8
+    assert {part: result.named(part) for part in ("task", "victim", "condition", "defence")} == {
+        "task": "few", "victim": "thief", "condition": "bright@50%", "defence": "dark",
+    }  # fmt: skip
+    assert result.config["victim"]["width"] == 8 and "Task few" in out
+    inner = result.config["condition"]["condition"]
+    for part in (result.config["task"], result.config["victim"], inner, result.config["defence"]):
+        assert part["origin"].startswith("my_things:") and len(part["sha256"]) == 64
 
 
 def test_the_documented_victim_works(

@@ -198,7 +198,7 @@ def evaluate(
         panels, mixed_precision, cpu, threads, stored,  # type: ignore[arg-type]
     )  # fmt: skip
     with opened(study) as runner:
-        if not runner.jobs:
+        if not runner.surveyed:
             typer.echo(f"--shard {part_of}: nothing falls to it")
         elif dry_run:
             for line in preview(runner):

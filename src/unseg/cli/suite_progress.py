@@ -41,7 +41,7 @@ def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     done, told = 0, set[str]()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        watched = bar.add_task("", total=len(runner.jobs))
+        watched = bar.add_task("", total=len(runner.surveyed))
 
         def progress(cell: Cell, share: float) -> None:
             bar.update(watched, description=str(cell), completed=done + share)
@@ -69,7 +69,7 @@ def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
 def preview(runner: Runner) -> Iterator[str]:
     """Lines that say what would run and how long it would take."""
     known = 0
-    for job in runner.jobs:
+    for job in runner.surveyed:
         if job.stored:
             state = "there"
         elif job.reason:
@@ -78,10 +78,10 @@ def preview(runner: Runner) -> Iterator[str]:
             known += runner.estimate.known(job.cell)
             state = f"about {duration(runner.seconds(job))}"
         yield f"{job.cell}: {state}"
-    waiting = sum(1 for job in runner.jobs if not job.stored and not job.reason)
-    total = sum(runner.seconds(job) for job in runner.jobs)
+    waiting = sum(1 for job in runner.surveyed if not job.stored and not job.reason)
+    total = sum(runner.seconds(job) for job in runner.surveyed)
     yield (
-        f"{len(runner.jobs)} runs, {waiting} to be made in about {duration(total)} "
+        f"{len(runner.surveyed)} runs, {waiting} to be made in about {duration(total)} "
         f"({known} timed by runs of their task, {waiting - known} assumed at "
         f"{runner.options.minutes:g} min)"
     )

@@ -34,7 +34,7 @@ BENCHES = 2
 
 
 @dataclass(frozen=True)
-class Job:
+class Surveyed:
     """A cell and what is known of it before it runs.
 
     Args:
@@ -127,13 +127,13 @@ class Runner:
         self._benches: dict[tuple[str, str], Bench] = {}
         self._broken: dict[object, str] = {}
         self._runs: dict[Cell, Run] = {}
-        jobs: dict[Cell, Job] = {}
+        jobs: dict[Cell, Surveyed] = {}
         # One data set after the other, so that each is read once.
         for cell in sorted(dict.fromkeys(cells), key=lambda c: (c.task, c.part)):
             jobs[cell] = self._survey(cell)
-        self.jobs = [jobs[cell] for cell in dict.fromkeys(cells)]
+        self.surveyed = [jobs[cell] for cell in dict.fromkeys(cells)]
 
-    def seconds(self, job: Job) -> float:
+    def seconds(self, job: Surveyed) -> float:
         """Estimated time of a cell: nothing where its result is there or cannot be."""
         return 0.0 if job.stored or job.reason else self.estimate.seconds(job.cell)
 
@@ -153,15 +153,15 @@ class Runner:
         def late() -> bool:
             return time.perf_counter() - started > limit
 
-        for index, job in enumerate(self.jobs):
+        for index, job in enumerate(self.surveyed):
             result, reason = job.stored, job.reason
             if result is None and not reason:
                 if self.processes.from_first(late):
                     return
                 result, reason = self._run(job.cell, progress)
-            left = sum(self.seconds(other) for other in self.jobs[index + 1 :])
+            left = sum(self.seconds(other) for other in self.surveyed[index + 1 :])
             reused = job.stored is not None
-            yield Step(job.cell, result, reason, index + 1, len(self.jobs), left, reused)
+            yield Step(job.cell, result, reason, index + 1, len(self.surveyed), left, reused)
 
     def _run(
         self, cell: Cell, progress: Callable[[Cell, float], None]
@@ -170,7 +170,7 @@ class Runner:
         known = self._broken.get((cell.task, cell.victim))
         if known is not None:
             return None, known
-        single = self.options.strict and len(self.jobs) == 1
+        single = self.options.strict and len(self.surveyed) == 1
         # Taken out: a trained victim holds its network.
         planned = self._runs.pop(cell)
         self._hold(planned.bench)
@@ -204,20 +204,20 @@ class Runner:
                 _log.warning("%s: the result is stored, its picture is not: %s", cell, error)
         return result, ""
 
-    def _survey(self, cell: Cell) -> Job:
+    def _survey(self, cell: Cell) -> Surveyed:
         for broken in ((cell.task, cell.part), (cell.task, cell.victim)):
             if broken in self._broken:
-                return Job(cell, reason=self._broken[broken])
+                return Surveyed(cell, reason=self._broken[broken])
         try:
             planned = self._build(cell)
         except UnsegError as error:
             if self.options.strict:
                 raise
-            return Job(cell, reason=str(error))
+            return Surveyed(cell, reason=str(error))
         stored = self.processes.from_first(lambda: self.store.find(planned.key))
         if stored is None:
             self._runs[cell] = planned
-        return Job(cell, stored)
+        return Surveyed(cell, stored)
 
     def _build(self, cell: Cell) -> Run:
         if cell.task not in self.tasks:

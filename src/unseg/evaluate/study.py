@@ -163,10 +163,10 @@ def run_all(
         raise UnsegError(
             "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
         )
-    left = sum(runner.seconds(job) for job in runner.jobs[done:])
+    left = sum(runner.seconds(job) for job in runner.surveyed[done:])
     return Outcome(
-        results, skipped, runner.failed, left, done == len(runner.jobs), runner.tasks,
-        runner.processes.first,
+        results, skipped, runner.failed, left, done == len(runner.surveyed),
+        {task.name: task for task in runner.tasks.values()}, runner.processes.first,
     )  # fmt: skip
 
 
@@ -208,8 +208,8 @@ def opened(study: Study) -> Iterator[Runner]:
         tasks = {FolderTask.name: study.own.task()} if study.own else {}
         runner = Runner(cells, ResultStore(out), options, processes, tasks)
         if study.stored:
-            runner.jobs = [job for job in runner.jobs if job.stored]
-            if not runner.jobs:
+            runner.surveyed = [job for job in runner.surveyed if job.stored]
+            if not runner.surveyed:
                 raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
         yield runner
 
