@@ -21,7 +21,6 @@ from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.mixed import Mixed
 from unseg.evaluate.conditions.pattern import Pattern
-from unseg.evaluate.conditions.unseg import Unseg
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.defences.base import NoDefence
 from unseg.evaluate.defences.jpeg import Jpeg
@@ -233,8 +232,6 @@ def test_a_victim_learns_and_a_shortcut_stops_it(coco: Path) -> None:
             # Dark objects on bright ground: the opposite of what the clean images hold.
             return np.repeat(np.where(sample.mask, 40, 200)[..., None], 3, 2).astype(np.uint8)
 
-        noise = Unseg.noise
-
     bench = Bench(TASKS.build("person"), coco)
     victim = {"steps": 40, "width": 8, "learning_rate": 1e-2}
     clean = run(Run.of(bench, quick(**victim), Clean(), NoDefence()))
@@ -246,7 +243,6 @@ def test_a_victim_learns_and_a_shortcut_stops_it(coco: Path) -> None:
 def test_a_condition_that_breaks_its_bound_is_an_error(coco: Path) -> None:
     class Cheat(Condition):
         name, summary, seeded = "cheat", "more than the budget", False
-        noise = Unseg.noise
 
         def apply(self, sample: Sample, seed: int) -> np.ndarray:
             return sample.image // 2

@@ -39,7 +39,7 @@ REPRODUCE = DOCUMENT.with_name("reproduce.md")
 OWN = """
 import torch
 
-from unseg.evaluate.conditions import Condition
+from unseg.evaluate.conditions.base import HandMade
 from unseg.evaluate.defences import Defence
 from unseg.evaluate.tasks.person import PersonTask
 from unseg.evaluate.victims.unet import UNetVictim
@@ -49,7 +49,7 @@ class Few(PersonTask):
     name = "few"
 
 
-class Bright(Condition):
+class Bright(HandMade):
     name, summary = "bright", "all brighter"
 
     def noise(self, image, sample, rng):

@@ -12,7 +12,7 @@ _HERE = "unseg.evaluate.conditions"
 
 CONDITIONS: Registry[Condition] = Registry(
     "condition",
-    Condition,  # type: ignore[type-abstract]
+    Condition,
     {
         "clean": f"{_HERE}.clean:Clean",
         "random": f"{_HERE}.uniform:Uniform",

@@ -107,7 +107,6 @@ def _build(name: str, budget: Budget, model: str) -> Condition:
 @lru_cache(maxsize=1)
 def shared_generator(model: str) -> tuple[NoiseGenerator, str]:
     """A generator and its fingerprint, loaded once for all that ask for it in turn."""
-
     from unseg.models.registry import load_generator
 
     generator = load_generator(model)

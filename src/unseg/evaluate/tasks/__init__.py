@@ -7,7 +7,7 @@ from unseg.registry import Registry
 
 TASKS: Registry[Task] = Registry(
     "task",
-    Task,  # type: ignore[type-abstract]
+    Task,
     {
         "person": "unseg.evaluate.tasks.person:PersonTask",
         "ccp": "unseg.evaluate.tasks.ccp:CcpTask",

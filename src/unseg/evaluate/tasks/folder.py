@@ -18,7 +18,6 @@ from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.tasks.scores import class_iou
 from unseg.files import walk
 from unseg.images.formats import IMAGE_SUFFIXES
-from unseg.images.reader import read_rgb
 from unseg.masks.labels import read_label_map
 from unseg.masks.pairing import MaskIndex, key_of
 from unseg.provenance import sha256_files
@@ -142,7 +141,7 @@ class FolderTask(Task):
         image, mask = pairs[name]
         labels = _indices(mask, values)
         background = labels == 0 if values[0] == 0 else np.zeros(labels.shape, bool)
-        return Sample(name, read_rgb(image), ~background & (labels != VOID), labels)
+        return Sample.read(name, image, ~background & (labels != VOID), labels=labels)
 
 
 def _named(values: Sequence[int]) -> list[str]:

@@ -7,7 +7,7 @@ from unseg.registry import Registry
 
 VICTIMS: Registry[Victim] = Registry(
     "victim",
-    Victim,  # type: ignore[type-abstract]
+    Victim,
     {
         "unet": "unseg.evaluate.victims.unet:UNetVictim",
         "unetpp": "unseg.evaluate.victims.unetpp:UNetPlusPlusVictim",
