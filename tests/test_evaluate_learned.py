@@ -28,6 +28,8 @@ QUICK = {"images": 6, "steps": 40, "batch_size": 4, "crop": 32, "width": 8, "lea
 class Checks(nn.Module):
     """Stands in for a generator: a checkerboard inside the mask, its negative outside."""
 
+    model_id, sha256 = "checks", "0" * 64
+
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain))
