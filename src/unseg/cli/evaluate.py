@@ -172,7 +172,6 @@ def evaluate(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     require("eval", "unseg evaluate")
     if list_:
-        require("eval")
         echo_registries(as_json)
         return
     for option, given, known in (
@@ -182,7 +181,6 @@ def evaluate(
     ):
         if given not in known:
             raise UnsegError(f"{option} {given}: expected {', '.join(known[:-1])} or {known[-1]}")
-    require("eval")
     from unseg.cli.suite_progress import preview, watch
     from unseg.evaluate.selection import Selection
     from unseg.evaluate.study import Study, opened, require_writable

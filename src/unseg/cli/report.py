@@ -43,6 +43,7 @@ def report(
     """
     if out is None and markdown is None and readme is None:
         raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or --readme FILE")
+    require("eval", "unseg report", packages=("matplotlib",))
     from unseg.files import write_atomically
     from unseg.provenance import provenance
     from unseg.report.markdown import markdown_report

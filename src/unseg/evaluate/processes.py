@@ -11,13 +11,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import (
-    DistributedDataParallelKwargs,
-    InitProcessGroupKwargs,
-    broadcast_object_list,
-    gather_object,
-)
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
@@ -58,6 +51,10 @@ class Processes:
                 f"mixed precision {mixed_precision}: expected {', '.join(PRECISIONS[:-1])} or "
                 f"{PRECISIONS[-1]}"
             )
+        # Here and below, so that to name victims and tasks does not need accelerate.
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
         handlers = [
             InitProcessGroupKwargs(timeout=PATIENCE),
             # A checkpoint's auxiliary heads and unused stages get no gradient.
@@ -100,6 +97,8 @@ class Processes:
         """
         answers = [_tried(work) if self.first else None]
         if self.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
+
             broadcast_object_list(answers)
         return _opened(answers[0])
 
@@ -111,6 +110,8 @@ class Processes:
         """
         answers = [_tried(work)]
         if self.num_processes > 1:
+            from accelerate.utils import gather_object
+
             answers = gather_object(answers)
         return [_opened(answer) for answer in answers]
 
