@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -86,13 +85,8 @@ def quick(**settings):
     )
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [str(Path(sys.executable).parent / "unseg"), "evaluate", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300)
-
-
 def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
-    coco: Path, tmp_path: Path
+    coco: Path, tmp_path: Path, cli
 ) -> None:
     out, table = tmp_path / "results", tmp_path / "docs" / "table.md"
     line = (
@@ -100,23 +94,22 @@ def test_a_user_gets_a_table_and_a_second_run_reuses_every_result(
         "--defences", "none,jpeg75", "--seeds", "1", "--steps", 2, "--size", 64,
         "--table", table,
     )  # fmt: skip
-    first = command(*line)
-    assert first.returncode == 0, first.stderr
-    assert "| training images | none | jpeg75 |" in first.stdout
-    assert "4/4" in first.stderr and "min left" in first.stderr
+    code, first, err = cli("evaluate", *line)
+    assert code == 0, err
+    assert "| training images | none | jpeg75 |" in first
+    assert "4/4" in err and "min left" in err
     files = {path: path.read_bytes() for path in out.glob("*.json")}
     assert len(files) == 4
-    assert first.stdout.strip() in table.read_text() and "unseg evaluate" in table.read_text()
+    assert first.strip() in table.read_text() and "unseg evaluate" in table.read_text()
 
     # One lost result is made again, to the same figure; the others are not touched.
     lost = next(path for path in files if "-random-jpeg75-s1-" in path.name)
     lost.unlink()
-    stored = command(*line, "--stored")
-    assert stored.returncode == 0 and "3/3" in stored.stderr and not lost.exists()
-    again = command(*line)
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("already there") == 3
-    assert again.stdout == first.stdout
+    code, _, err = cli("evaluate", *line, "--stored")
+    assert code == 0 and "3/3" in err and not lost.exists()
+    code, again, err = cli("evaluate", *line)
+    assert code == 0, err
+    assert err.count("already there") == 3 and again == first
     for path, body in files.items():
         before, after = json.loads(body), json.loads(path.read_bytes())
         assert path == lost or body == path.read_bytes()

@@ -87,18 +87,18 @@ def runner(cells: list[Cell], data: Path, out: Path, **options) -> Runner:
     return Runner(cells, ResultStore(out), Options(data, **options))
 
 
-def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None:
+def test_the_smoke_suite_runs_as_a_user_runs_it(cli, tmp_path: Path) -> None:
     out, table = tmp_path / "results", tmp_path / "table.md"
     line = ("evaluate", "--suite", "smoke", "-o", out, "--table", table)
-    done = command(*line)
-    assert done.returncode == 0, done.stderr
+    code, out_text, err = cli(*line)
+    assert code == 0, err
     results = ResultStore(out).all()
     cells = SUITES["smoke"].cells()
-    assert len(results) == len(cells) and f"{len(cells)}/{len(cells)} " in done.stderr
-    assert "skipped" not in done.stderr and "min left" in done.stderr
+    assert len(results) == len(cells) and f"{len(cells)}/{len(cells)} " in err
+    assert "skipped" not in err and "min left" in err
     assert {build_task(run.named("task")).problem.kind for run in results} == set(KINDS)
     assert {run.named("victim") for run in results} == set(VICTIMS)
-    assert "## medical" in done.stdout and done.stdout.strip() in table.read_text()
+    assert "## medical" in out_text and out_text.strip() in table.read_text()
     # Pictures lie beside the results where the data may be shown.
     pictured = {path.name.split("-")[0] for path in out.glob("*.png")}
     assert pictured == {n for n in TASKS if TASKS.load(n).pictures_allowed} & {
@@ -108,9 +108,9 @@ def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None
     lost = next(out.glob("person-*.json"))
     figure = json.loads(lost.read_text())["value"]
     lost.unlink()
-    again = command(*line, "--task", "person,ccp")
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("already there") == 1 and "2/2" in again.stderr
+    code, _, err = cli(*line, "--task", "person,ccp")
+    assert code == 0, err
+    assert err.count("already there") == 1 and "2/2" in err
     assert json.loads(lost.read_text())["value"] == figure
 
 
