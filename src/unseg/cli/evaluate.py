@@ -191,9 +191,11 @@ def evaluate(
             words([*([first] if first else []), *(task or [])]), words(victim), words(condition),
             words(defence), seed_numbers(words(seed)), eps, eps_bg,
         ),
-        suite, own, victim_settings(victim_set, steps=steps, size=size), part,  # type: ignore[arg-type]
-        part_of, data, out or (OWN_RESULTS if own else None), model, clean_images, cache,
-        panels, mixed_precision, cpu, threads, stored,  # type: ignore[arg-type]
+        suite=suite, own=own, victim_settings=victim_settings(victim_set, steps=steps, size=size),
+        part=part, shard=part_of, data=data,  # type: ignore[arg-type]
+        out=out or (OWN_RESULTS if own else None), model=model, clean_images=clean_images,
+        cache=cache, pictures=panels, mixed_precision=mixed_precision,  # type: ignore[arg-type]
+        cpu=cpu, threads=threads, stored=stored,
     )  # fmt: skip
     with opened(study) as runner:
         if not runner.surveyed:

@@ -66,7 +66,10 @@ class Processes:
             )
         except ValueError as error:
             # accelerate keeps a state of its own for the whole program.
-            raise UnsegError(f"{mixed_precision} cannot be used here: {error}") from error
+            raise UnsegError(
+                f"mixed precision {mixed_precision}: this program has begun with another; choose "
+                "one for all of it"
+            ) from error
         self.rank: int = self._accelerator.process_index
         self.num_processes: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
