@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from noise_stub import fill_boxes
 from unseg.datasets.samples import VOID, LazySamples, Sample
@@ -19,6 +21,7 @@ from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.uniform import Uniform
+from unseg.evaluate.conditions.unseg import fingerprint
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
@@ -27,6 +30,7 @@ from unseg.masks.labels import LabelMap
 from unseg.masks.sources import Found, MaskSource
 from unseg.masks.sources import boxes as box_masks
 from unseg.masks.sources.whole import WholeImage
+from unseg.models.registry import load_generator
 from unseg.noise import Budget
 
 BUDGET = Budget(8, 2)
@@ -232,3 +236,22 @@ def test_the_generators_targets_have_names() -> None:
 def test_wrong_names_say_the_grammar(name: str, message: str) -> None:
     with pytest.raises(UnsegError, match=message):
         build_condition(name, budget=BUDGET)
+
+
+def test_a_generator_is_known_by_what_it_learned_and_its_settings() -> None:
+    generator = load_generator()
+    known = fingerprint(generator)
+    # The base ships partly in half precision, and results were made with it in full.
+    attention = generator.base.mask_decoder.transformer.layers[0].self_attn.q_proj.weight
+    with torch.no_grad():
+        attention.mul_(1 + 1e-5)
+        assert fingerprint(generator) == known
+        attention.mul_(1.1)
+        assert fingerprint(generator) != known
+    generator = load_generator()
+    generator.config = replace(generator.config, codebook=(9.0, 5.0))
+    assert fingerprint(generator) != known
+    generator = load_generator()
+    with torch.no_grad():
+        generator.noise_tokens.weight[0, 0] += 1e-6
+    assert fingerprint(generator) != known

@@ -22,7 +22,7 @@ from unseg.masks.labels import LabelMap
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.given import GivenMask
 from unseg.models.generator import NoiseGenerator
-from unseg.models.weights.io import module_sha256
+from unseg.models.weights.io import halved, module_sha256, state_sha256
 from unseg.noise import Budget
 from unseg.protect.core import protect_photo
 from unseg.protect.noises.generator import GeneratorNoise, NoiseModel
@@ -35,7 +35,13 @@ BACKGROUND = "background"
 
 
 def fingerprint(source: NoiseModel) -> str:
-    """Hex sha256 over a module's weights and, of a generator, its settings, such as periods.
+    """Hex sha256 over what a generator learned, its frozen base and its settings.
+
+    The base counts as it is in half precision, the form that ships: noise made with the base in
+    full precision differs from that by a step in one pixel of ten thousand.
+
+    Args:
+        source: a generator, or another module, of which all weights count.
 
     Raises:
         UnsegError: when the source is no ``torch.nn.Module``.
@@ -44,8 +50,16 @@ def fingerprint(source: NoiseModel) -> str:
         raise UnsegError(
             f"{type(source).__name__} has no weights to identify it by: pass identity= to name it"
         )
-    settings: dict[str, object] = source.settings() if isinstance(source, NoiseGenerator) else {}
-    return content_key({"weights": module_sha256(source), **settings})
+    if not isinstance(source, NoiseGenerator):
+        return content_key({"weights": module_sha256(source)})
+    learned = {k: v for k, v in source.state_dict().items() if not k.startswith("base.")}
+    return content_key(
+        {
+            "learned": state_sha256(learned),
+            "base": state_sha256(halved(source.base.state_dict())),
+            **source.settings(),
+        }
+    )
 
 
 class Unseg(Condition):
