@@ -39,7 +39,6 @@ def put(
 ) -> Result:
     """Write one result file."""
     config = {
-        "protocol": 1,
         "task": {"name": task, "part": "test", "data_sha256": task.encode().hex().ljust(64, "0")},
         "victim": {"name": victim, **(settings or {"steps": 800})},
         "condition": condition(changed) if isinstance(changed, str) else changed,

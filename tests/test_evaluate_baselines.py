@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions import BASELINES, Unseg
+from unseg.evaluate.conditions import BASELINES, CONDITIONS
 from unseg.evaluate.conditions.ar import Autoregressive
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.classwise import NOTHING, number_map
@@ -17,6 +17,7 @@ from unseg.evaluate.conditions.em import ErrorMinimising, descend, loss_of, make
 from unseg.evaluate.conditions.lsp import LinearlySeparable
 from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.texture import Texture
+from unseg.evaluate.conditions.unseg import Unseg
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
 from unseg.noise import Budget
@@ -52,7 +53,7 @@ def moved(condition, one: Sample, seed: int = 0) -> np.ndarray:
 
 BINARY = Problem("semantic", ("background", "thing"))
 STREET = Problem("semantic", tuple("abcdefghijk"))
-QUICK_EM = {"side": 16, "rounds": 1, "fit": 1, "moves": 1, "batch": 2, "width": 4}
+QUICK_EM = {"side": 16, "rounds": 1, "fit": 1, "moves": 1, "batch_size": 2, "width": 4}
 
 
 def street(name: str = "s", level: int | None = None) -> Sample:
@@ -67,7 +68,7 @@ def condition_of(name: str, budget: Budget) -> Condition:
     if name == "unseg":
         return Unseg(Blocks(), budget=budget)
     quick = {"em": QUICK_EM, "ar": {"side": 32, "window": 8}}.get(name, {})
-    return BASELINES[name](budget=budget, **quick)
+    return CONDITIONS.build(name, budget=budget, **quick)
 
 
 @pytest.mark.parametrize("budget", [Budget(8, 2), Budget(3.5, 0.9), Budget(0, 0)])
@@ -88,7 +89,7 @@ def test_every_condition_keeps_the_bound_after_rounding(name: str, budget: Budge
 
 
 def test_uniform_noise_uses_the_whole_budget_and_differs_between_images() -> None:
-    random = BASELINES["random"]()
+    random = CONDITIONS.build("random")
     change = moved(random, sample(level=128))
     mask = sample().mask
     assert np.abs(change[mask]).max() == 8 and np.abs(change[~mask]).max() == 2
@@ -159,13 +160,13 @@ def test_a_mask_of_another_size_is_refused() -> None:
 
 
 def test_gaussian_noise_is_normal_and_clipped() -> None:
-    change = moved(BASELINES["gaussian"](), sample(level=128))[sample().mask]
+    change = moved(CONDITIONS.build("gaussian"), sample(level=128))[sample().mask]
     assert np.abs(change).max() == 8 and abs(change.mean()) < 0.3
     assert 3.4 < change.std() < 4.1, "half the bound, less what was clipped"
 
 
 def test_a_constant_shift_is_one_colour_for_all_images() -> None:
-    constant = BASELINES["constant"]()
+    constant = CONDITIONS.build("constant")
     change, other = moved(constant, sample(level=128)), moved(constant, sample("bb", level=128))
     assert len(np.unique(change[sample().mask], axis=0)) == 1
     np.testing.assert_array_equal(change, other)
@@ -261,7 +262,7 @@ def test_autoregressive_noise_satisfies_its_recurrence() -> None:
 
 
 def test_error_minimising_noise_lowers_its_surrogates_loss() -> None:
-    em = ErrorMinimising(side=16, rounds=3, fit=10, moves=5, batch=4, width=4)
+    em = ErrorMinimising(side=16, rounds=3, fit=10, moves=5, batch_size=4, width=4)
     set_ = [sample("a" * i) for i in range(1, 7)]
     pool = make_pool(set_, BINARY, em.budget, 16)
     network = em.surrogate(2, seed=0)

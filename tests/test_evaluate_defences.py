@@ -62,7 +62,7 @@ def batch_of(kind: str, side: int = 32) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("label", sorted(set(DEFENCES) - LEARNED))
 def test_stored_images_keep_size_and_type(label: str) -> None:
     image = photo().image
-    defence = DEFENCES[label]()
+    defence = DEFENCES.build(label)
     out = defence.stored(image)
     assert out.shape == image.shape and out.dtype == np.uint8
     # What the residual takes away is the mean of a set that it has not seen here.
@@ -76,7 +76,7 @@ def test_batches_keep_shapes_types_and_values(label: str, kind: str) -> None:
     images, targets = batch_of(kind)
     kept = images.clone(), targets.clone()
     state = torch.random.get_rng_state()
-    found, maps = DEFENCES[label]().batch(images, targets, rng(7))
+    found, maps = DEFENCES.build(label).batch(images, targets, rng(7))
     assert torch.equal(torch.random.get_rng_state(), state), "the global generator is the victim's"
     assert torch.equal(images, kept[0]) and torch.equal(targets, kept[1])
     assert found.shape == images.shape and found.dtype == images.dtype
@@ -84,12 +84,12 @@ def test_batches_keep_shapes_types_and_values(label: str, kind: str) -> None:
     assert found.min() >= 0 and found.max() <= 1 and found.isfinite().all()
     if label != "mixup":
         assert set(maps.unique().tolist()) <= set(targets.unique().tolist())
-    again = DEFENCES[label]().batch(images, targets, rng(7))
+    again = DEFENCES.build(label).batch(images, targets, rng(7))
     assert torch.equal(found, again[0]) and torch.equal(maps, again[1])
     assert any(
-        not torch.equal(DEFENCES[label]().batch(images, targets, rng(seed))[0], images)
+        not torch.equal(DEFENCES.build(label).batch(images, targets, rng(seed))[0], images)
         for seed in range(3)
-    ) == (type(DEFENCES[label]()).batch is not Defence.batch)
+    ) == (type(DEFENCES.build(label)).batch is not Defence.batch)
 
 
 @pytest.mark.parametrize("label", ["crop", "cutmix"])
@@ -98,7 +98,7 @@ def test_geometry_moves_labels_with_the_image(label: str) -> None:
         images, targets = batch_of(kind)
         moved = 0.0
         for seed in range(4):
-            found, maps = DEFENCES[label]().batch(images, targets, rng(seed))
+            found, maps = DEFENCES.build(label).batch(images, targets, rng(seed))
             classes = maps[:, 0] if kind == "binary" else maps
             told = (found[:, 0] * (1 if kind == "binary" else 4)).round()
             known = classes != VOID
@@ -120,7 +120,7 @@ def test_crops_without_room_change_nothing_but_the_side() -> None:
 
 def test_cutout_erases_a_rectangle_and_keeps_the_labels() -> None:
     images, targets = batch_of("classes")
-    found, maps = DEFENCES["cutout"]().batch(images, targets, rng())
+    found, maps = DEFENCES.build("cutout").batch(images, targets, rng())
     assert torch.equal(maps, targets)
     for erased in (found != images).any(dim=1):
         rows, columns = erased.any(1).nonzero(), erased.any(0).nonzero()
@@ -132,17 +132,17 @@ def test_cutout_erases_a_rectangle_and_keeps_the_labels() -> None:
 
 def test_mixup_blends_images_and_foregrounds_but_no_class_indices() -> None:
     images, targets = batch_of("binary")
-    found, maps = DEFENCES["mixup"]().batch(images, targets, rng(3))
+    found, maps = DEFENCES.build("mixup").batch(images, targets, rng(3))
     weight = 1 - (found - images).norm() / (images.roll(1, 0) - images).norm()
     assert 0.5 <= weight < 1
     torch.testing.assert_close(maps, weight * targets + (1 - weight) * targets.roll(1, 0))
     images, classes = batch_of("classes")
-    assert torch.equal(DEFENCES["mixup"]().batch(images, classes, rng(3))[1], classes)
+    assert torch.equal(DEFENCES.build("mixup").batch(images, classes, rng(3))[1], classes)
 
 
 def test_noise_has_the_given_deviation() -> None:
     images = torch.full((2, 3, 64, 64), 0.5)
-    found, _ = DEFENCES["noise"]().batch(images, images[:, :1], rng())
+    found, _ = DEFENCES.build("noise").batch(images, images[:, :1], rng())
     assert float((found - images).std()) == pytest.approx(8 / 255, rel=0.05)
 
 
@@ -166,7 +166,7 @@ def test_filters_remove_fine_noise_and_keep_flat_colour() -> None:
     flat = np.full((70, 89, 3), 128, dtype=np.uint8)
     noisy = Uniform(budget=Budget(8, 8)).apply(Sample("a", flat, flat[..., 0] > 0), 0)
     for label in ("jpeg75", "jpeg50", "jpeg30", "resize50", "blur", "median"):
-        defence = DEFENCES[label]()
+        defence = DEFENCES.build(label)
         kept = defence.stored(noisy).astype(int) - 128
         assert kept.std() < 0.75 * (noisy.astype(int) - 128).std(), label
         assert np.abs(defence.stored(flat).astype(int) - 128).max() <= 1, label
@@ -175,7 +175,7 @@ def test_filters_remove_fine_noise_and_keep_flat_colour() -> None:
 def test_jpeg_loses_more_at_lower_quality() -> None:
     image = photo().image.astype(int)
     losses = [
-        np.abs(DEFENCES[f"jpeg{quality}"]().stored(photo().image) - image).mean()
+        np.abs(DEFENCES.build(f"jpeg{quality}").stored(photo().image) - image).mean()
         for quality in (90, 75, 50, 30)
     ]
     assert losses == sorted(losses) and losses[0] < losses[-1]
@@ -190,11 +190,11 @@ def test_bits_leave_evenly_spaced_levels() -> None:
 
 
 def test_grey_has_no_colour_and_the_median_no_specks() -> None:
-    grey = DEFENCES["grey"]().stored(photo().image)
+    grey = DEFENCES.build("grey").stored(photo().image)
     assert (grey[..., 0] == grey[..., 1]).all() and (grey[..., 1] == grey[..., 2]).all()
     specks = np.full((20, 20, 3), 90, dtype=np.uint8)
     specks[::5, ::5] = 255
-    assert (DEFENCES["median"]().stored(specks) == 90).all()
+    assert (DEFENCES.build("median").stored(specks) == 90).all()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import Sample, to_tensor
 from unseg.errors import UnsegError
+from unseg.evaluate.build import build_defence
 from unseg.evaluate.conditions.unseg import Unseg
-from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.defences.clean_images import CleanImages
 from unseg.evaluate.defences.learned import restore
 from unseg.evaluate.defences.purifier import Purifier, draw_noise
@@ -22,11 +22,13 @@ from unseg.evaluate.defences.remover import Remover
 from unseg.evaluate.results import content_key
 from unseg.noise import Budget
 
-QUICK = {"images": 6, "steps": 40, "batch": 4, "crop": 32, "width": 8, "rate": 1e-2}
+QUICK = {"images": 6, "steps": 40, "batch_size": 4, "crop": 32, "width": 8, "learning_rate": 1e-2}
 
 
 class Checks(nn.Module):
     """Stands in for a generator: a checkerboard inside the mask, its negative outside."""
+
+    model_id, sha256 = "checks", "0" * 64
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
@@ -135,7 +137,7 @@ def test_results_are_keyed_by_the_clean_photographs_not_their_place(
     one, other = (Remover(source=Checks(gain), clean=folder, **QUICK) for gain in (1.0, 0.5))
     assert key(one) != key(other)
     shipped = Remover(clean=folder, **QUICK).settings()
-    assert len(shipped["generator_sha256"]) == 64 and "model" not in shipped
+    assert len(shipped["generator_id"]) == 64 and "model" not in shipped
 
 
 def test_clean_photographs_are_read_with_masks_and_regions(folder: Path) -> None:
@@ -146,19 +148,14 @@ def test_clean_photographs_are_read_with_masks_and_regions(folder: Path) -> None
     assert set(np.unique(samples[0].labels)) == {0, 3, 9}
 
 
-def test_the_clean_folder_comes_from_the_environment(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for label in ("purifier", "remover"):
-        monkeypatch.delenv("UNSEG_CLEAN", raising=False)
-        monkeypatch.delenv("UNSEG_DATA", raising=False)
-        with pytest.raises(UnsegError, match="set UNSEG_CLEAN to a folder with im/"):
-            DEFENCES[label]().settings()
-        monkeypatch.setenv("UNSEG_DATA", str(folder))
-        with pytest.raises(UnsegError, match=r"corpus/ccp has no im/ folder: a corpus holds"):
-            DEFENCES[label]().settings()
-        monkeypatch.setenv("UNSEG_CLEAN", str(folder))
-        assert len(DEFENCES[label]().settings()["clean_sha256"]) == 64
+def test_the_clean_folder_is_an_argument(folder: Path, tmp_path: Path) -> None:
+    for name in ("purifier", "remover"):
+        with pytest.raises(UnsegError, match=r"give a folder with im/.* as --clean-images"):
+            build_defence(name).settings()
+        with pytest.raises(UnsegError, match=r"has no im/ folder: a corpus holds"):
+            build_defence(name, tmp_path).settings()
+        assert len(build_defence(name, folder).settings()["clean_sha256"]) == 64
+    assert build_defence("jpeg75", folder).settings() == {"quality": 75}
 
 
 def test_the_victims_own_photographs_are_refused(folder: Path) -> None:

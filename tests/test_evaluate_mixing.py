@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from noise_stub import fill_boxes
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions import build_condition, condition_names
+from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.conditions.base import Condition
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.constant import Constant
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
 from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.uniform import Uniform
+from unseg.evaluate.conditions.unseg import fingerprint
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
@@ -26,6 +30,7 @@ from unseg.masks.labels import LabelMap
 from unseg.masks.sources import Found, MaskSource
 from unseg.masks.sources import boxes as box_masks
 from unseg.masks.sources.whole import WholeImage
+from unseg.models.registry import load_generator
 from unseg.noise import Budget
 
 BUDGET = Budget(8, 2)
@@ -185,7 +190,7 @@ def test_wrappers_are_keyed_by_what_they_wrap() -> None:
     assert key(Mixed(Uniform(), 0.8)) == key(Mixed(Uniform(), 0.8))
     assert Mixed(Uniform(), 0.8).seeded and not Mixed(Clean(), 0.8).seeded
     assert Mixed(Uniform(), 0.8).settings()["condition"] == {
-        "name": "random", "budget": {"foreground": 8.0, "background": 2.0},
+        "name": "random", "revision": 1, "budget": {"foreground": 8.0, "background": 2.0},
     }  # fmt: skip
 
 
@@ -209,7 +214,7 @@ def test_conditions_are_built_by_name(name: str, label: str, kind: type[Conditio
 
 
 def test_the_generators_targets_have_names() -> None:
-    assert {"unseg", "unseg-class", "unseg-instance"} < set(condition_names())
+    assert {"unseg", "unseg-class", "unseg-instance"} < set(CONDITIONS)
     one, other = (build_condition(f"unseg{end}", budget=BUDGET) for end in ("", "-instance"))
     assert (one.label, other.label) == ("unseg", "unseg-instance")
     assert one.settings()["generator_id"] == other.settings()["generator_id"]
@@ -231,3 +236,22 @@ def test_the_generators_targets_have_names() -> None:
 def test_wrong_names_say_the_grammar(name: str, message: str) -> None:
     with pytest.raises(UnsegError, match=message):
         build_condition(name, budget=BUDGET)
+
+
+def test_a_generator_is_known_by_what_it_learned_and_its_settings() -> None:
+    generator = load_generator()
+    known = fingerprint(generator)
+    # The base ships partly in half precision, and results were made with it in full.
+    attention = generator.base.mask_decoder.transformer.layers[0].self_attn.q_proj.weight
+    with torch.no_grad():
+        attention.mul_(1 + 1e-5)
+        assert fingerprint(generator) == known
+        attention.mul_(1.1)
+        assert fingerprint(generator) != known
+    generator = load_generator()
+    generator.config = replace(generator.config, codebook=(9.0, 5.0))
+    assert fingerprint(generator) != known
+    generator = load_generator()
+    with torch.no_grad():
+        generator.noise_tokens.weight[0, 0] += 1e-6
+    assert fingerprint(generator) != known

@@ -34,7 +34,7 @@ from unseg.models.sam.base import Architecture, SamBase
 from unseg.models.sam.tinyvit import TinyVitConfig
 
 TINY = Architecture("mobile_sam", TinyVitConfig((8, 16, 16, 16), (1, 1, 1, 1), (1, 1, 1, 1)))
-CPU = Training(seed=0, cpu=True)
+CPU = Training(seed=0)
 CLICKS = InteractiveTask.problem
 
 
@@ -202,7 +202,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small_ritm(**settings: Any) -> RitmVictim:
-    chosen = {"size": 64, "steps": 1, "batch": 2, "width": 8, "rate": 1e-2} | settings
+    chosen = {"size": 64, "steps": 1, "batch_size": 2, "width": 8, "learning_rate": 1e-2} | settings
     return RitmVictim(pretrained=False, backbone="mobilenetv2", **chosen)
 
 
@@ -217,7 +217,7 @@ CLICKED: dict[str, Callable[..., Any]] = {
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("kind", CLICKED)
 def test_a_clicked_victim_learns_and_answers_at_the_photographs_size(kind: str) -> None:
-    victim = CLICKED[kind](size=64, steps=2, batch=2)
+    victim = CLICKED[kind](size=64, steps=2, batch_size=2)
     with pytest.raises(RuntimeError, match="call fit first"):
         victim.click(regions().image, torch.tensor([[3.0, 3.0]]), torch.tensor([1]))
     losses = victim.fit([regions("a"), regions("b")], CLICKS, CPU)
@@ -249,10 +249,10 @@ def test_training_changes_only_what_is_trained() -> None:
         moved = {k for k in before if not torch.equal(before[k], after[k])}
         return moved, set(before)
 
-    moved, every = changed(SamVictim(size=64, steps=1, batch=2, boxes=0.0))
+    moved, every = changed(SamVictim(size=64, steps=1, batch_size=2, boxes=0.0))
     assert moved and all("encoder.mask_embed" in n or "decoder" in n or "embed" in n for n in moved)
     assert not any(n.startswith("base.encoder.") or "positional_embedding" in n for n in moved)
-    moved, every = changed(SamHqVictim(size=64, steps=1, batch=2))
+    moved, every = changed(SamHqVictim(size=64, steps=1, batch_size=2))
     news = {n for n in every if "hq_" in n or "compress_vit" in n or ".mask_conv" in n
             or ".mask_norm" in n or "encoder_conv" in n or "encoder_norm" in n}  # fmt: skip
     assert moved and moved <= {n for n in news if n.startswith("decoder.")}
@@ -261,8 +261,8 @@ def test_training_changes_only_what_is_trained() -> None:
 @pytest.mark.usefixtures("tiny")
 def test_the_seed_decides_everything() -> None:
     def fitted(seed: int) -> list[float]:
-        victim = SamVictim(size=64, steps=2, batch=2, decoder="scratch")
-        return victim.fit([regions()], CLICKS, Training(seed=seed, cpu=True))
+        victim = SamVictim(size=64, steps=2, batch_size=2, decoder="scratch")
+        return victim.fit([regions()], CLICKS, Training(seed=seed))
 
     assert fitted(1) == fitted(1) != fitted(2)
 
@@ -307,9 +307,9 @@ class Blur(Defence):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_defence_that_never_runs_is_refused() -> None:
-    training = Training(seed=0, cpu=True, defence=Blur())
+    training = Training(seed=0, defence=Blur())
     with pytest.raises(UnsegError, match="the defence blur needs batches of pixels"):
-        SamVictim(size=64, steps=1, batch=2).fit([regions()], CLICKS, training)
+        SamVictim(size=64, steps=1, batch_size=2).fit([regions()], CLICKS, training)
     plain, dark = small_ritm(), small_ritm()
     assert plain.fit([regions()], CLICKS, CPU) != dark.fit([regions()], CLICKS, training)
 
@@ -345,7 +345,7 @@ ASKED = {
 
 def prompter(**settings: Any) -> RSPrompterVictim:
     return RSPrompterVictim(
-        **{"size": 64, "looks": 4, "steps": 2, "batch": 2, "width": 16} | settings
+        **{"size": 64, "looks": 4, "steps": 2, "batch_size": 2, "width": 16} | settings
     )
 
 

@@ -12,10 +12,10 @@ import torch
 import layouts
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions import build_condition
+from unseg.evaluate.bench import Bench
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import Instances, Panoptic, Problem
-from unseg.evaluate.protocol import Bench
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask
@@ -86,7 +86,8 @@ def test_a_panoptic_task_may_protect_things_alone(people: Path) -> None:
     for sample in task.load(people).train:
         assert sample.instances is not None
         np.testing.assert_array_equal(sample.mask, sample.instances > 0)
-    assert task.settings() == {} and PanopticTask().settings() == {"protects": "segments"}
+    assert task.settings() == {"protects": "things"}
+    assert PanopticTask().settings() == {"protects": "segments"}
 
 
 def test_what_a_task_protects_decides_which_kept_images_are_used(
@@ -96,7 +97,8 @@ def test_what_a_task_protects_decides_which_kept_images_are_used(
     condition.costly = True
     for protects in ("things", "segments"):
         bench = Bench(PanopticTask(protects=protects), people, cache=tmp_path)
-        for before, after in zip(bench.split.train, bench.publish(condition, 0), strict=True):
+        published = bench.publish(condition, 0, {})
+        for before, after in zip(bench.split.train, published, strict=True):
             changed = (before.image != after.image).any(axis=2)
             assert changed.any() and not changed[~before.mask].any()
             assert changed[before.mask].mean() > 0.9
@@ -210,7 +212,7 @@ def test_damaged_layouts_are_named(people: Path, tmp_path: Path) -> None:
 def loader(samples: tuple[Sample, ...], problem: Problem, **settings: float) -> ObjectLoader:
     chosen = Augmentation(**{"jitter": 0.0, **settings})
     return ObjectLoader(
-        samples, problem, size=64, batch=8, augmentation=chosen, rng=np.random.default_rng(0)
+        samples, problem, size=64, batch_size=8, augmentation=chosen, rng=np.random.default_rng(0)
     )
 
 
@@ -328,9 +330,9 @@ def test_a_victim_trains_and_answers(victim: type[QueryVictim], kind: str, peopl
     task = PanopticTask() if kind == "semantic" else TASKS[kind]()
     problem = Problem("semantic", PEOPLE.classes) if kind == "semantic" else task.problem
     assert kind in victim.kinds
-    learner = victim(size=64, steps=2, batch=2, queries=5, width=32, pretrained=False)
+    learner = victim(size=64, steps=2, batch_size=2, queries=5, width=32, pretrained=False)
     split = task.load(people)
-    losses = learner.fit(split.train, problem, Training(cpu=True))
+    losses = learner.fit(split.train, problem, Training())
     assert len(losses) == 2 and np.isfinite(losses).all()
     wide = split.test[0].image[:40]
     found = learner.predict(wide)
@@ -358,10 +360,10 @@ def test_a_detector_learns_where_the_objects_are(people: Path) -> None:
     split = task.load(people)
     plain = Augmentation(smallest=1.0, largest=1.0, jitter=0.0)
     learner = RtDetrVictim(
-        size=64, steps=45, batch=4, queries=5, width=32, decoder=1, denoising=8, rate=4e-3,
-        slow=1.0, pretrained=False, backbone="mobilenetv2", augmentation=plain,
+        size=64, steps=45, batch_size=4, queries=5, width=32, decoder=1, denoising=8,
+        learning_rate=4e-3, slow=1.0, pretrained=False, backbone="mobilenetv2", augmentation=plain,
     )  # fmt: skip
-    losses = learner.fit(split.train, task.problem, Training(cpu=True))
+    losses = learner.fit(split.train, task.problem, Training())
     assert losses[-1] < 0.7 * losses[0]
     scores = task.test(learner, split.test)
     assert scores["ap50"] > 0.2
@@ -397,7 +399,7 @@ def test_maskformer_starts_from_a_local_folder(saved: str, people: Path, tmp_pat
     from transformers import ResNetBackbone, ResNetConfig
 
     task = InstanceTask()
-    tiny = {"size": 64, "steps": 1, "batch": 2, "queries": 5, "width": 32}
+    tiny = {"size": 64, "steps": 1, "batch_size": 2, "queries": 5, "width": 32}
     body = ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1] * 4, layer_type="basic",
         out_features=["stage1", "stage2", "stage3", "stage4"],
@@ -426,12 +428,12 @@ def test_maskformer_starts_from_a_local_folder(saved: str, people: Path, tmp_pat
     expected = given.state_dict()
     for name, tensor in network.get_submodule(body_name).state_dict().items():
         assert torch.equal(tensor, expected[name])
-    losses = learner.fit(task.load(people).train, task.problem, Training(cpu=True))
+    losses = learner.fit(task.load(people).train, task.problem, Training())
     assert np.isfinite(losses).all()
 
 
 def test_the_backbone_learns_slower() -> None:
-    learner = RtDetrVictim(pretrained=False, width=32, rate=1e-3, slow=0.1)
+    learner = RtDetrVictim(pretrained=False, width=32, learning_rate=1e-3, slow=0.1)
     network = learner.build(Problem("detection", ("person",), frozenset({0})))
     new, body = learner.parameters(network)
     assert body["lr"] == pytest.approx(1e-4) and "lr" not in new
@@ -453,6 +455,8 @@ def test_wrong_settings_are_refused(people: Path) -> None:
         def batch(self, images, targets, rng):  # type: ignore[no-untyped-def]
             return images, targets
 
-    learner = MaskFormerVictim(size=64, steps=1, batch=1, queries=5, width=32, pretrained=False)
+    learner = MaskFormerVictim(
+        size=64, steps=1, batch_size=1, queries=5, width=32, pretrained=False
+    )
     with pytest.raises(UnsegError, match="the defence mixing changes label maps, and maskformer"):
-        learner.fit(task.load(people).train, task.problem, Training(defence=Mixing(), cpu=True))
+        learner.fit(task.load(people).train, task.problem, Training(defence=Mixing()))

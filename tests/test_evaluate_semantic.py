@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
+from unseg.evaluate.bench import Bench
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.defences.base import NoDefence
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.protocol import Bench, configuration
+from unseg.evaluate.protocol import Run
 from unseg.evaluate.tasks.base import evenly
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.medical import MedicalTask
@@ -49,8 +50,8 @@ TINY: dict[str, dict[str, object]] = {
 
 
 def tiny(name: str, **settings: object) -> SemanticVictim:
-    victim = VICTIMS[name](
-        **{"steps": 2, "size": 48, "crop": 64, "batch": 2, **TINY[name], **settings}
+    victim = VICTIMS.build(
+        name, **{"steps": 2, "size": 48, "crop": 64, "batch_size": 2, **TINY[name], **settings}
     )
     assert isinstance(victim, SemanticVictim)
     return victim
@@ -76,7 +77,7 @@ def test_every_victim_learns_and_answers(name: str, problem: Problem) -> None:
     victim = tiny(name)
     seed_everything(0)
     before = victim.build(problem).state_dict()
-    losses = victim.fit(samples(problem), problem, Training(0, cpu=True))
+    losses = victim.fit(samples(problem), problem, Training(0))
     assert all(np.isfinite(losses))
     after = victim.network.state_dict()
     # Both ends of the network: its first and its last weights.
@@ -94,7 +95,7 @@ def test_every_victim_learns_and_answers(name: str, problem: Problem) -> None:
 def test_the_seed_decides_the_weights(name: str) -> None:
     first, again, other = tiny(name, steps=1), tiny(name, steps=1), tiny(name, steps=1)
     for victim, seed in ((first, 0), (again, 0), (other, 1)):
-        victim.fit(samples(THREE), THREE, Training(seed, cpu=True))
+        victim.fit(samples(THREE), THREE, Training(seed))
     image = normalise(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     with torch.no_grad():
         one, same, third = (v._logits(v.network, image) for v in (first, again, other))
@@ -131,14 +132,16 @@ def test_rare_classes_count_more() -> None:
 
 
 def test_label_maps_are_never_mixed_by_the_loader() -> None:
-    draw = tiny("unet", size=40, batch=8).batches(samples(THREE), THREE, np.random.default_rng(0))
+    draw = tiny("unet", size=40, batch_size=8).batches(
+        samples(THREE), THREE, np.random.default_rng(0)
+    )
     seen = set(draw()[1].unique().tolist())
     assert seen <= {0, 1, 2, 255} and 255 in seen and len(seen) == 4
 
 
 def test_a_pretrained_backbone_learns_slower_than_its_decoder() -> None:
     tuned, scratch = tiny("tinyvit", share=0.1), tiny("tinyvit", pretrained=False)
-    for victim, expected in ((tuned, 0.1 * tuned.rate), (scratch, scratch.rate)):
+    for victim, expected in ((tuned, 0.1 * tuned.learning_rate), (scratch, scratch.learning_rate)):
         network = victim.build(TWO)
         assert isinstance(network, PyramidNetwork)
         new, old = victim.parameters(network)
@@ -368,7 +371,7 @@ def test_settings_of_a_task_are_in_the_key(tmp_path: Path) -> None:
 
     def key_of(task: MedicalTask) -> dict[str, object]:
         bench = Bench(task, root)
-        return configuration(bench, tiny("unet"), Clean(), NoDefence(), "none", 0)["task"]
+        return Run.of(bench, tiny("unet"), Clean(), NoDefence()).config["task"]
 
     assert key_of(MedicalTask(images=4))["images"] == 4
 

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from unseg.cli.selection import Selection, shard
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_task, build_victim, data_folder
-from unseg.evaluate.conditions import BASELINES, build_condition, condition_names
+from unseg.evaluate.conditions import BASELINES, CONDITIONS
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import cells_of
 from unseg.evaluate.problem import KINDS
 from unseg.evaluate.results import ResultStore
 from unseg.evaluate.runner import Options, Runner
+from unseg.evaluate.selection import Selection, shard
 from unseg.evaluate.smoke import TEST, TRAIN, write_data
-from unseg.evaluate.suites import SUITES, Cell, Grid, Plan, Recipe
+from unseg.evaluate.suites import SUITES, Cell, Grid, Recipe, Suite
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.victims import VICTIMS
 from unseg.noise import Budget
 
-SMALL = {"size": 64, "crop": 64, "steps": 1, "batch": 2, "width": 4, "units": 1}
+SMALL = {"size": 64, "crop": 64, "steps": 1, "batch_size": 2, "width": 4, "units": 1}
 UNET = Recipe.of("unet", **SMALL)
 SMALL_OPTIONS = [f"--victim-set={name}={value}" for name, value in SMALL.items()]
 
@@ -36,7 +37,30 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "evaluate.md"
 REPRODUCE = DOCUMENT.with_name("reproduce.md")
 
 OWN = """
+import torch
+
+from unseg.evaluate.conditions.base import HandMade
+from unseg.evaluate.defences import Defence
+from unseg.evaluate.tasks.person import PersonTask
 from unseg.evaluate.victims.unet import UNetVictim
+
+
+class Few(PersonTask):
+    name = "few"
+
+
+class Bright(HandMade):
+    name, summary = "bright", "all brighter"
+
+    def noise(self, image, sample, rng):
+        return torch.ones_like(image)
+
+
+class Dark(Defence):
+    name, summary = "dark", "all darker"
+
+    def stored(self, image):
+        return image // 2
 
 
 class Thief(UNetVictim):
@@ -44,7 +68,7 @@ class Thief(UNetVictim):
 
 
 def thief(*, width: int = 4):
-    return Thief(width=width, units=1, size=64, crop=64, steps=1, batch=2)
+    return Thief(width=width, units=1, size=64, crop=64, steps=1, batch_size=2)
 
 
 def nothing():
@@ -63,30 +87,30 @@ def runner(cells: list[Cell], data: Path, out: Path, **options) -> Runner:
     return Runner(cells, ResultStore(out), Options(data, **options))
 
 
-def test_the_smoke_suite_runs_as_a_user_runs_it(command, tmp_path: Path) -> None:
+def test_the_smoke_suite_runs_as_a_user_runs_it(cli, tmp_path: Path) -> None:
     out, table = tmp_path / "results", tmp_path / "table.md"
     line = ("evaluate", "--suite", "smoke", "-o", out, "--table", table)
-    done = command(*line)
-    assert done.returncode == 0, done.stderr
+    code, out_text, err = cli(*line)
+    assert code == 0, err
     results = ResultStore(out).all()
     cells = SUITES["smoke"].cells()
-    assert len(results) == len(cells) and f"{len(cells)}/{len(cells)} " in done.stderr
-    assert "skipped" not in done.stderr and "min left" in done.stderr
+    assert len(results) == len(cells) and f"{len(cells)}/{len(cells)} " in err
+    assert "skipped" not in err and "min left" in err
     assert {build_task(run.named("task")).problem.kind for run in results} == set(KINDS)
     assert {run.named("victim") for run in results} == set(VICTIMS)
-    assert "## medical" in done.stdout and done.stdout.strip() in table.read_text()
+    assert "## medical" in out_text and out_text.strip() in table.read_text()
     # Pictures lie beside the results where the data may be shown.
     pictured = {path.name.split("-")[0] for path in out.glob("*.png")}
-    assert pictured == {n for n in TASKS if TASKS[n]().pictures_allowed} & {
+    assert pictured == {n for n in TASKS if TASKS.load(n).pictures_allowed} & {
         run.named("task") for run in results
     }
 
     lost = next(out.glob("person-*.json"))
     figure = json.loads(lost.read_text())["value"]
     lost.unlink()
-    again = command(*line, "--task", "person,ccp")
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("already there") == 1 and "2/2" in again.stderr
+    code, _, err = cli(*line, "--task", "person,ccp")
+    assert code == 0, err
+    assert err.count("already there") == 1 and "2/2" in err
     assert json.loads(lost.read_text())["value"] == figure
 
 
@@ -135,7 +159,7 @@ def test_the_cpu_suite_covers_what_it_must() -> None:
 
 def test_grids_expand_and_plans_drop_doubles() -> None:
     budgets = [Budget(8, 2), Budget(4, 1)]
-    plan = Plan("p", "", [
+    plan = Suite("p", "", [
         Grid("one", ["person"], ["unet"], ["clean", "random"], budgets=budgets),
         Grid("two", ["person"], [Recipe.of("unet", width=8)], ["clean"]),
     ], defaults={"unet": Recipe.of("unet", width=4, steps=2)})  # fmt: skip
@@ -170,16 +194,27 @@ def test_data_names_the_root_or_the_set_itself(data: Path) -> None:
     assert data_folder(task, data) == data_folder(task, data / "camvid") == data / "camvid"
 
 
-def test_the_users_own_victim_is_trained(data: Path, tmp_path: Path, command) -> None:
-    (tmp_path / "my_victims.py").write_text(OWN)
-    done = command(
-        "evaluate", "--task", "person", "--victim", "my_victims:thief", "--condition", "clean",
-        "--victim-set", "width=8", "--seed", 0, "-o", "results", cwd=tmp_path,
-        env={**os.environ, "UNSEG_DATA": str(data)},
+def test_a_users_own_things_of_every_kind_are_used(
+    data: Path, tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_things.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("UNSEG_DATA", str(data))
+    code, out, err = cli(
+        "evaluate", "--task", "my_things:Few", "--victim", "my_things:thief",
+        "--condition", "my_things:Bright@50", "--defence", "my_things:Dark",
+        "--victim-set", "width=8", "--seed", 0, "-o", "results",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     [result] = ResultStore(tmp_path / "results").all()
-    assert result.named("victim") == "thief" and result.config["victim"]["width"] == 8
+    assert {part: result.named(part) for part in ("task", "victim", "condition", "defence")} == {
+        "task": "few", "victim": "thief", "condition": "bright@50%", "defence": "dark",
+    }  # fmt: skip
+    assert result.config["victim"]["width"] == 8 and "Task few" in out
+    inner = result.config["condition"]["condition"]
+    for part in (result.config["task"], result.config["victim"], inner, result.config["defence"]):
+        assert part["origin"].startswith("my_things:") and len(part["sha256"]) == 64
 
 
 def test_the_documented_victim_works(
@@ -188,7 +223,7 @@ def test_the_documented_victim_works(
     [example] = re.findall(r"```python\n(# my_victims.py\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (tmp_path / "documented.py").write_text(example)
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = Recipe.of("documented:TinyVictim", width=4, size=64, crop=64, steps=2, batch=2)
+    recipe = Recipe.of("documented:TinyVictim", width=4, size=64, crop=64, steps=2, batch_size=2)
     [step] = runner([Cell("person", recipe)], data, tmp_path / "r").run()
     assert step.result is not None and step.result.config["victim"]["width"] == 4
 
@@ -196,7 +231,7 @@ def test_the_documented_victim_works(
 def test_the_documentation_names_all_there_is() -> None:
     text = DOCUMENT.read_text()
     small = {cell.task for name in ("cpu", "smoke") for cell in SUITES[name].cells()}
-    for name in (*small, *VICTIMS, *condition_names(), *DEFENCES, *SUITES):
+    for name in (*small, *VICTIMS, *CONDITIONS, *DEFENCES, *SUITES):
         assert f"`{name}`" in text, name
     everywhere = text + REPRODUCE.read_text()
     for name in TASKS:
@@ -210,10 +245,10 @@ def test_the_documentation_names_all_there_is() -> None:
 @pytest.mark.parametrize(
     ("victim", "message"),
     [
-        ("my_victims:absent", "my_victims has no 'absent'"),
-        ("no_such_module:Victim", "no_such_module cannot be imported"),
+        ("my_victims:absent", "has no attribute 'absent'"),
+        ("no_such_module:Victim", "no_such_module:Victim cannot be imported"),
         ("my_victims:nothing", "gave a int: expected a class derived from"),
-        ("vnet", "--victim: vnet is not known here; choose from unet"),
+        ("vnet", "vnet is not a victim: choose from unet"),
     ],
 )
 def test_a_wrong_victim_gets_one_clear_line(
@@ -234,8 +269,11 @@ def test_a_wrong_victim_gets_one_clear_line(
         (["--suite", "gpu"], "--suite: gpu is not known here; choose from cpu, smoke, paper"),
         (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run with what the other"),
         (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
-        (["--task", "person", "--defence", "prayer"], "--defences: prayer is not known here"),
-        (["--task", "person", "--condition", "noise"], "--conditions: noise is not a condition"),
+        (["--task", "person", "--defence", "prayer"], "prayer is not a defence: choose from none"),
+        (
+            ["--task", "person", "--condition", "noise"],
+            "noise is not a condition: choose",
+        ),
         (["--task", "instance", "--victim", "unet"], "unet cannot be asked instance, whose kind"),
         (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
         (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),

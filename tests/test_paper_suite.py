@@ -34,17 +34,18 @@ from transformers import (
 import layouts
 from unseg.datasets.samples import LazySamples, Split
 from unseg.errors import UnsegError
-from unseg.evaluate.conditions import BASELINES
+from unseg.evaluate.bench import Bench
+from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.defences import DEFENCES
-from unseg.evaluate.protocol import Bench, run
-from unseg.evaluate.suites import SUITES, Grid, Plan, Recipe
+from unseg.evaluate.protocol import Run, run
+from unseg.evaluate.suites import SUITES, Grid, Recipe, Suite
 from unseg.evaluate.tasks import TASKS
 from unseg.evaluate.victims import VICTIMS
 from unseg.evaluate.victims.checkpoint import Around, find_checkpoint, from_local, identity
 
 PAPER = SUITES["paper"]
 
-SMALL = {"size": 64, "steps": 1, "batch": 2}
+SMALL = {"size": 64, "steps": 1, "batch_size": 2}
 TINY = {
     "deeplabv3": {**SMALL, "crop": 64},
     "segformer": {**SMALL, "crop": 64},
@@ -86,7 +87,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def tiny(plan: Plan) -> Plan:
+def tiny(plan: Suite) -> Suite:
     """The same declaration with small settings; one that TINY lacks is an error here."""
 
     def shrunk(victim: str | Recipe) -> Recipe:
@@ -116,10 +117,10 @@ def test_the_suite_covers_the_paper() -> None:
         "whu", "nwpu", "ssdd", "kvasir",
     }  # fmt: skip
     for cell in cells:
-        kind = TASKS[cell.task]().problem.kind
+        kind = TASKS.build(cell.task).problem.kind
         # Settings that a victim does not know would end here.
         known = {k: v for k, v in cell.victim.settings if k != "checkpoint"}
-        assert kind in VICTIMS[cell.victim.name](**known).kinds
+        assert kind in VICTIMS.build(cell.victim.name, **known).kinds
         assert cell.defence in DEFENCES
     for task in tasks:
         assert {c.condition for c in cells if c.task == task} >= {
@@ -144,7 +145,7 @@ def test_every_command_of_the_suite_runs(
     found = [json.loads(path.read_text()) for path in out.glob("*.json")]
     victims = {cell.victim for cell in PAPER.cells() if cell.task == task}
     assert len(found) == len(victims) * len(SHOWN)
-    metric = TASKS[task]().metric
+    metric = TASKS.build(task).metric
     for result in found:
         assert result["metric"] == metric and 0 <= result["value"] <= 1
         assert np.isfinite(result["losses"]).all()
@@ -157,7 +158,7 @@ def test_every_command_of_the_suite_runs(
     # Protected images are kept on disk, one file each, for all victims of the task.
     [folder] = cache.iterdir()
     assert folder.name.startswith(f"{task}-")
-    assert len(list(folder.glob("*.npz"))) == len(TASKS[task]().load(root_of(task, data)).train)
+    assert len(list(folder.glob("*.npz"))) == len(TASKS.build(task).load(root_of(task, data)).train)
     assert not list(folder.glob("*.tmp"))
 
 
@@ -187,7 +188,7 @@ def test_mixed_and_defended_training_sets_run_from_disk(
 
 
 def root_of(task: str, data: Path) -> Path:
-    return data / TASKS[task]().folder
+    return data / TASKS.build(task).folder
 
 
 def test_what_is_not_there_is_skipped_with_a_reason(
@@ -213,7 +214,7 @@ def test_what_is_not_there_is_skipped_with_a_reason(
 
 
 def test_training_from_disk_is_training_from_memory(data: Path, tmp_path: Path) -> None:
-    class Held(TASKS["voc"]):  # type: ignore[misc]
+    class Held(TASKS.load("voc")):  # type: ignore[misc]
         """The same set in memory."""
 
         def load(self, root: Path, part: str = "test") -> Split:
@@ -222,13 +223,14 @@ def test_training_from_disk_is_training_from_memory(data: Path, tmp_path: Path) 
 
     victim = {**TINY["unet"], "steps": 5}
     results = []
-    for task in (TASKS["voc"](), Held()):
+    for task in (TASKS.build("voc"), Held()):
         bench = Bench(task, root_of("voc", data), cache=tmp_path)
         assert isinstance(bench.split.train, LazySamples) == (not isinstance(task, Held))
         for _ in range(2):  # The second time, protected images come from the cache.
-            bench._key = ""
-            jpeg, noise = DEFENCES["jpeg75"](), BASELINES["pattern"]()
-            results.append(run(bench, VICTIMS["unet"](**victim), noise, jpeg, 3, cpu=True))
+            bench.last = None
+            jpeg, noise = DEFENCES.build("jpeg75"), CONDITIONS.build("pattern")
+            unet = VICTIMS.build("unet", **victim)
+            results.append(run(Run.of(bench, unet, noise, jpeg, 3)))
     assert len(list(tmp_path.glob("voc-*/*.npz"))) == 4
     first = results[0]
     assert first.change["inside"] == 8 and first.change["outside"] == 2
@@ -327,8 +329,8 @@ def test_wrong_checkpoints_are_named(
 
 
 def test_damaged_cached_images_are_named(data: Path, tmp_path: Path) -> None:
-    bench = Bench(TASKS["kvasir"](), root_of("kvasir", data), cache=tmp_path)
-    published = bench.publish(BASELINES["random"](), 0)
+    bench = Bench(TASKS.build("kvasir"), root_of("kvasir", data), cache=tmp_path)
+    published = bench.publish(CONDITIONS.build("random"), 0, {"name": "random"})
     again = [published[i].image for i in range(len(published))]
     [folder] = tmp_path.iterdir()
     assert np.array_equal(again[1], published[1].image)

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import synthetic_results as made
+from unseg.cli.main import app
 from unseg.errors import UnsegError
 from unseg.evaluate.pictures import CELL, names
 from unseg.evaluate.results import ResultStore
@@ -68,10 +70,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reported(results: Path, tmp_path_factory: pytest.TempPathFactory, command) -> tuple[Path, str]:
+def reported(results: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("report")
-    done = command("report", results, "-o", out / "page", "--markdown", out / "docs" / "results.md")
-    assert done.returncode == 0, done.stderr
+    line = ["report", results, "-o", out / "page", "--markdown", out / "docs" / "results.md"]
+    done = CliRunner().invoke(app, list(map(str, line)))
+    assert done.exit_code == 0, done.output
     assert "index.html" in done.stdout and "results.md" in done.stdout
     return out / "page", (out / "docs" / "results.md").read_text(encoding="utf-8")
 
@@ -258,7 +261,7 @@ def test_answers_are_shown_where_their_pictures_lie(tmp_path: Path, cli) -> None
     [
         (["nowhere", "-o", "r"], "nowhere does not exist: give result files or folders of them"),
         (["{}", "-o", "r"], "there is no result file here; make some with unseg evaluate"),
-        (["{}"], "report needs -o FOLDER for the page, --markdown FILE, or both"),
+        (["{}"], "report needs -o FOLDER for the page, --markdown FILE, or --readme FILE"),
     ],
 )
 def test_wrong_use_gets_one_clear_line(

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseg.cli.registries import echo_registries
-from unseg.cli.selection import (
-    CONDITIONS,
-    Selection,
-    seed_numbers,
-    shard,
-    victim_settings,
-    words,
-)
+from unseg.cli.selection import seed_numbers, victim_settings, words
 from unseg.errors import UnsegError
 from unseg.extras import require
 
 if TYPE_CHECKING:
     from unseg.evaluate.results import Result
-    from unseg.evaluate.runner import Runner
-    from unseg.evaluate.suites import Plan
+    from unseg.evaluate.study import Outcome, OwnImages
+    from unseg.evaluate.tasks import Task
 
 EXAMPLES = """
 Train victims on clean, baseline and protected images and test them on clean ones.
@@ -41,6 +34,8 @@ Examples:
   -o results
 
   unseg evaluate --suite cpu --data data -o results --limit-minutes 60
+
+  unseg evaluate --images photos --masks masks
 
   unseg evaluate --task ccp --data data -o tuning --part val --seed 0 --defence none,jpeg75
 
@@ -74,7 +69,7 @@ def evaluate(
             "--condition",
             "--conditions",
             help="What the training images become, comma-separated. "
-            f"Default: {','.join(CONDITIONS)}.",
+            "Default: clean,random,pattern,unseg.",
         ),
     ] = None,
     defence: Annotated[
@@ -92,13 +87,33 @@ def evaluate(
         str | None,
         typer.Option(help="A table's runs, see --list; other options keep only what they name."),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Your own images as the task; needs --masks.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Masks or label maps of --images, with the same names."),
+    ] = None,
+    split_seed: Annotated[
+        int, typer.Option(help="Of --images: decides, with the names, which images test.")
+    ] = 0,
+    test_share: Annotated[
+        float, typer.Option(help="Of --images: the share that is tested on.")
+    ] = 0.25,
+    class_names: Annotated[
+        Words,
+        typer.Option(help="Of --masks: names of the values, lowest first, comma-separated."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             envvar="UNSEG_DATA", help="A data set's folder, or the root that holds several."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of results.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder of results. Of --images: unseg-results."),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="Generator of the condition unseg: a name or a .safetensors file.")
     ] = "default",
@@ -121,6 +136,13 @@ def evaluate(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
+    clean_images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Clean photographs, im/ and gt/, for defences that learn from some. "
+            "Default: corpus/ccp below --data, where it exists."
+        ),
+    ] = None,
     mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
     cache: Annotated[
         Path, typer.Option(help="Folder for protected images of sets too large for memory.")
@@ -159,117 +181,77 @@ def evaluate(
     ):
         if given not in known:
             raise UnsegError(f"{option} {given}: expected {', '.join(known[:-1])} or {known[-1]}")
-    if threads < 1:
-        raise UnsegError(f"--threads {threads}: expected at least 1")
-    selection = Selection(
-        words([*([first] if first else []), *(task or [])]), words(victim), words(condition),
-        words(defence), seed_numbers(words(seed)), eps, eps_bg,
+    from unseg.cli.suite_progress import preview, watch
+    from unseg.evaluate.selection import Selection
+    from unseg.evaluate.study import Study, opened, require_writable
+
+    own = _own(images, masks, split_seed, test_share, words(class_names))
+    study = Study(
+        Selection(
+            words([*([first] if first else []), *(task or [])]), words(victim), words(condition),
+            words(defence), seed_numbers(words(seed)), eps, eps_bg,
+        ),
+        suite=suite, own=own, victim_settings=victim_settings(victim_set, steps=steps, size=size),
+        part=part, shard=part_of, data=data,  # type: ignore[arg-type]
+        out=out or (OWN_RESULTS if own else None), model=model, clean_images=clean_images,
+        cache=cache, pictures=panels, mixed_precision=mixed_precision,  # type: ignore[arg-type]
+        cpu=cpu, threads=threads, stored=stored,
     )  # fmt: skip
-    settings = victim_settings(victim_set, steps=steps, size=size)
-    plan = _plan(suite)
-    from unseg.evaluate.results import ResultStore
-    from unseg.evaluate.runner import Options, Runner
-
-    with tempfile.TemporaryDirectory(prefix="unseg-") as scratch:
-        if plan is None:
-            cells = selection.grid(settings, part)
-        else:
-            if settings:
-                raise UnsegError(f"--suite {plan.name} has victim settings of its own: give none")
-            if part != "test":
-                raise UnsegError(f"--suite {plan.name} reports on the test part: leave out --part")
-            cells = selection.of(plan)
-            if plan.data is not None:
-                data = Path(scratch) / "data"
-                plan.data(data)
-                out = out or Path(scratch) / "results"
-        if part_of is not None and cells:
-            cells = shard(cells, part_of)
-            if not cells:
-                typer.echo(f"--shard {part_of}: nothing falls to it")
-                return
-        if not cells or out is None or data is None:
-            raise UnsegError(
-                "evaluate needs a task, --data and -o, for example: "
-                "unseg evaluate --task person --data data/pennfudan -o results"
-            )
-        import torch
-
-        torch.set_num_threads(threads)
-        alone = plan is None and len({(cell.task, cell.victim) for cell in cells}) == 1
-        # Defences that learn from other, clean photographs look for them below the same root.
-        os.environ.setdefault("UNSEG_DATA", str(data))
-        options = Options(
-            data, model, alone, panels, mixed_precision, cpu,  # type: ignore[arg-type]
-            plan.minutes if plan else Options.minutes, cache,
-        )  # fmt: skip
-        runner = Runner(cells, ResultStore(out), options)
-        if dry_run:
-            from unseg.cli.suite_progress import preview
-
+    with opened(study) as runner:
+        if not runner.surveyed:
+            typer.echo(f"--shard {part_of}: nothing falls to it")
+        elif dry_run:
             for line in preview(runner):
                 typer.echo(line)
-            return
-        if stored:
-            runner.entries = [entry for entry in runner.entries if entry.stored]
-            if not runner.entries:
-                raise UnsegError(f"{out} holds none of these runs: leave out --stored to make them")
         else:
-            _require_places(out, cache, table)
-        _finish(runner, limit_minutes, table, as_json)
+            if not stored:
+                require_writable(runner.store.folder, cache, table)
+            _show(watch(runner, limit_minutes), table, as_json, own is not None)
 
 
 evaluate.__doc__ = EXAMPLES
 
-
-def _require_places(out: Path, cache: Path, table: Path | None) -> None:
-    """Refuse, before hours of work, what cannot be written after it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise UnsegError(f"-o {out} is no folder that can be written: {error}") from error
-    for option, folder in (("--cache", cache), ("--table", table.parent if table else out)):
-        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-        if not there.is_dir():
-            raise UnsegError(f"{option}: {there} is no folder")
-    if table is not None and table.is_dir():
-        raise UnsegError(f"--table {table} is a folder: give a file")
+OWN_RESULTS = Path("unseg-results")
 
 
-def _finish(runner: Runner, limit_minutes: float | None, table: Path | None, as_json: bool) -> None:
-    from unseg.cli.suite_progress import watch
-    from unseg.evaluate import processes
+def _own(
+    images: Path | None, masks: Path | None, split_seed: int, test_share: float, names: list[str]
+) -> OwnImages | None:
+    from unseg.evaluate.study import OwnImages
 
-    results, skipped = watch(runner, limit_minutes)
-    if not results and skipped:
-        raise UnsegError(
-            "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
-        )
+    if images is None and masks is None:
+        return None
+    if images is None or masks is None:
+        raise UnsegError("--images and --masks belong together: give both folders")
+    return OwnImages(images, masks, split_seed, test_share, names)
+
+
+def _show(outcome: Outcome, table: Path | None, as_json: bool, own: bool) -> None:
+    from dataclasses import asdict
+
+    from unseg.evaluate.selftest import plain
+    from unseg.provenance import provenance
+
     # Under accelerate launch the first process alone writes and speaks.
-    if not results or not processes.is_first():
+    if not outcome.results or not outcome.first:
         return
-    text = _tables(results, runner)
+    text = _tables(outcome.results, outcome.tasks)
+    if own:
+        sentence = plain(outcome.results, outcome.tasks[outcome.results[0].named("task")])
+        text = f"{text}\n{sentence}\n" if sentence else text
     if table is not None:
-        from unseg.provenance import provenance
-
         table.parent.mkdir(parents=True, exist_ok=True)
         command = provenance(0)["command"]
         table.write_text(f"{text}\nCommand: `{command}`\n", encoding="utf-8")
-    if as_json:
-        from dataclasses import asdict
-
-        typer.echo(json.dumps([asdict(result) for result in results]))
-    else:
-        typer.echo(text)
-    if runner.failed:
+    typer.echo(json.dumps([asdict(r) for r in outcome.results]) if as_json else text)
+    if outcome.failed:
         raise UnsegError(
-            f"{runner.failed} runs ended with a fault, told above; all others are complete, and "
+            f"{outcome.failed} runs ended with a fault, told above; all others are complete, and "
             "the same command tries those again"
         )
 
 
-def _tables(results: list[Result], runner: Runner) -> str:
+def _tables(results: list[Result], tasks: Mapping[str, Task]) -> str:
     """The conditions and defences of one victim, or everything by task."""
     from unseg.report.markdown import markdown_tables
     from unseg.report.summary import summarise
@@ -282,14 +264,4 @@ def _tables(results: list[Result], runner: Runner) -> str:
         for name in ("task", "victim")
     ):
         return markdown_tables(summarise(results))
-    return retention_table(results, runner.tasks[first.named("task")].floor)
-
-
-def _plan(name: str | None) -> Plan | None:
-    from unseg.evaluate.build import check
-    from unseg.evaluate.suites import SUITES
-
-    if name is None:
-        return None
-    check("--suite", name, SUITES)
-    return SUITES[name]
+    return retention_table(results, tasks[first.named("task")].floor)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import typer
+
+from unseg.registry import Registry, Spec
 
 
 def echo_registries(as_json: bool) -> None:
@@ -14,17 +17,16 @@ def echo_registries(as_json: bool) -> None:
     Args:
         as_json: names alone, as lists; else a line of text for each.
     """
-    from unseg.evaluate.conditions import BASELINES, GENERATED, WITHOUT_MASKS, Unseg
+    from unseg.evaluate.conditions import CONDITIONS
     from unseg.evaluate.defences import DEFENCES
     from unseg.evaluate.suites import SUITES
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
 
-    conditions = {**BASELINES, **dict.fromkeys(GENERATED, Unseg), **WITHOUT_MASKS}
-    found: dict[str, dict[str, Any]] = {
+    found: dict[str, Mapping[str, Any]] = {
         "tasks": TASKS,
         "victims": VICTIMS,
-        "conditions": conditions,
+        "conditions": CONDITIONS,
         "defences": DEFENCES,
         "suites": SUITES,
     }
@@ -34,11 +36,10 @@ def echo_registries(as_json: bool) -> None:
     for kind, things in found.items():
         typer.echo(kind)
         for name, thing in things.items():
-            # What is no class or plan is a function without arguments that makes one.
-            known = thing if hasattr(thing, "summary") else thing()
+            known = things.load(name) if isinstance(things, Registry) else thing
             note = ""
             if kind == "tasks":
                 note = f" ({known.metric}, floor {known.floor:g})"
-            elif kind == "defences" and known is not thing:
-                note = "".join(f", {key} {value}" for key, value in known.settings().items())
+            elif isinstance(thing, Spec):
+                note = "".join(f", {key} {value}" for key, value in thing.settings.items())
             typer.echo(f"  {name:<20} {known.summary}{note}")

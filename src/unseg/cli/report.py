@@ -11,7 +11,7 @@ from unseg.errors import UnsegError
 from unseg.extras import require
 
 if TYPE_CHECKING:
-    from unseg.report.summary import Entry
+    from unseg.report.summary import Series
 
 
 def report(
@@ -24,6 +24,10 @@ def report(
     markdown: Annotated[
         Path | None, typer.Option(help="Also, or only, write the tables to this Markdown file.")
     ] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="Also, or only, put a short table between its markers; - prints it."),
+    ] = None,
 ) -> None:
     """Make a self-contained page, figures and Markdown from the result files of unseg evaluate.
 
@@ -34,11 +38,16 @@ def report(
       unseg report results -o report
 
       unseg report docs/results/cpu --markdown docs/results.md
+
+      unseg report docs/results/cpu --readme README.md
     """
-    if out is None and markdown is None:
-        raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or both")
+    if out is None and markdown is None and readme is None:
+        raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or --readme FILE")
+    require("eval", "unseg report", packages=("matplotlib",))
+    from unseg.files import write_atomically
     from unseg.provenance import provenance
     from unseg.report.markdown import markdown_report
+    from unseg.report.readme import inserted, readme_table
     from unseg.report.summary import find_results, summarise
 
     require("eval", "unseg report", packages=("matplotlib",))
@@ -53,13 +62,21 @@ def report(
             markdown.parent.mkdir(parents=True, exist_ok=True)
             markdown.write_text(markdown_report(entries, command), encoding="utf-8")
             typer.echo(f"wrote {markdown}")
+        if readme is not None:
+            table = readme_table(entries)
+            if str(readme) == "-":
+                typer.echo(table, nl=False)
+            else:
+                text = inserted(readme.read_text(encoding="utf-8"), table)
+                write_atomically(readme, text.encode())
+                typer.echo(f"wrote {readme}")
     except OSError as error:
         raise UnsegError(
             f"the report cannot be written ({error}): give a writable place"
         ) from error
 
 
-def _page(entries: list[Entry], command: str, out: Path) -> Path:
+def _page(entries: list[Series], command: str, out: Path) -> Path:
     from unseg.report.answers import answer_sheets
     from unseg.report.figures import FIGURES
     from unseg.report.page import html_report

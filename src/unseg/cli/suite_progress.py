@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from unseg.evaluate.results import Result
     from unseg.evaluate.runner import Runner, Step
+    from unseg.evaluate.study import Outcome
     from unseg.evaluate.suites import Cell
 
 
@@ -27,7 +26,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
-def watch(runner: Runner, limit_minutes: float | None) -> tuple[list[Result], dict[str, str]]:
+def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
     """Run with a bar and, after every run, a line that also suits a log file.
 
     Under ``accelerate launch`` only the first process speaks.
@@ -35,59 +34,54 @@ def watch(runner: Runner, limit_minutes: float | None) -> tuple[list[Result], di
     Args:
         runner: what to run.
         limit_minutes: no new run is started after so long.
-
-    Returns:
-        The results, and why cells were skipped: one cell for each reason.
     """
-    console = Console(stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0)
+    from unseg.evaluate.study import run_all
+
+    console = Console(stderr=True, quiet=not runner.processes.first)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    total = len(runner.entries)
-    results: list[Result] = []
-    skipped: dict[str, str] = {}
-    done = 0
+    done, told = 0, set[str]()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        watched = bar.add_task("", total=total)
+        watched = bar.add_task("", total=len(runner.surveyed))
 
         def progress(cell: Cell, share: float) -> None:
             bar.update(watched, description=str(cell), completed=done + share)
 
-        limit = float("inf") if limit_minutes is None else 60 * limit_minutes
-        for step in runner.run(progress, limit):
+        def on_step(step: Step) -> None:
+            nonlocal done
             done = step.done
             bar.update(watched, completed=done)
-            if step.result is not None:
-                results.append(step.result)
-            elif step.reason in skipped:
-                continue
-            else:
-                skipped[step.reason] = str(step.cell)
+            if step.result is None and step.reason in told:
+                return
+            told.add(step.reason)
             console.print(_line(step), highlight=False, soft_wrap=True, markup=False)
-    if done < total:
-        left = sum(runner.seconds(entry) for entry in runner.entries[done:])
+
+        limit = float("inf") if limit_minutes is None else 60 * limit_minutes
+        outcome = run_all(runner, on_step=on_step, progress=progress, limit=limit)
+    if not outcome.complete:
         console.print(
-            f"stopped after {limit_minutes:g} min as asked: about {duration(left)} left; the same "
-            "command continues",
+            f"stopped after {limit_minutes:g} min as asked: about {duration(outcome.left)} left; "
+            "the same command continues",
             highlight=False,
         )
-    return results, skipped
+    return outcome
 
 
 def preview(runner: Runner) -> Iterator[str]:
     """Lines that say what would run and how long it would take."""
     known = 0
-    for entry in runner.entries:
-        if entry.stored:
+    for job in runner.surveyed:
+        if job.stored:
             state = "there"
-        elif entry.reason:
-            state = f"cannot run: {entry.reason}"
+        elif job.reason:
+            state = f"cannot run: {job.reason}"
         else:
-            known += runner.estimate.known(entry.cell)
-            state = f"about {duration(runner.seconds(entry))}"
-        yield f"{entry.cell}: {state}"
-    waiting = sum(1 for entry in runner.entries if not entry.stored and not entry.reason)
-    total = sum(runner.seconds(entry) for entry in runner.entries)
+            known += runner.estimate.known(job.cell)
+            state = f"about {duration(runner.seconds(job))}"
+        yield f"{job.cell}: {state}"
+    waiting = sum(1 for job in runner.surveyed if not job.stored and not job.reason)
+    total = sum(runner.seconds(job) for job in runner.surveyed)
     yield (
-        f"{len(runner.entries)} runs, {waiting} to be made in about {duration(total)} "
+        f"{len(runner.surveyed)} runs, {waiting} to be made in about {duration(total)} "
         f"({known} timed by runs of their task, {waiting - known} assumed at "
         f"{runner.options.minutes:g} min)"
     )

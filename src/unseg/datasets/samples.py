@@ -161,11 +161,11 @@ def selected(samples: Sequence[Sample], indices: Sequence[int]) -> Sequence[Samp
 def replaced(samples: Sequence[Sample], changed: Sequence[Sample]) -> Sequence[Sample]:
     """The samples, those of the changed ones' names replaced by them."""
     names = names_of(samples)
-    places = {name: i for i, name in enumerate(names_of(changed))}
+    numbers = {name: i for i, name in enumerate(names_of(changed))}
 
     def read(i: int) -> Sample:
-        place = places.get(names[i])
-        return samples[i] if place is None else changed[place]
+        number = numbers.get(names[i])
+        return samples[i] if number is None else changed[number]
 
     if isinstance(samples, LazySamples):
         return LazySamples(names, read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import numpy as np
 
 from unseg.datasets.samples import LazySamples, Sample
 from unseg.errors import UnsegError
+from unseg.files import write_atomically
 
-ARRAYS = tuple(field.name for field in fields(Sample) if field.name != "name")
+ARRAYS = tuple(field.name for field in fields(Sample) if field.name not in ("name", "photo"))
+"""What is published: a file's own grey or 16 bits are not."""
 
 
 def kept(samples: LazySamples, folder: Path) -> LazySamples:
@@ -46,16 +47,16 @@ def _load(path: Path, name: str) -> Sample:
 
 
 def _save(sample: Sample, path: Path) -> None:
-    part = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     arrays = {key: getattr(sample, key) for key in ARRAYS if getattr(sample, key) is not None}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(part: Path) -> None:
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
+
+    try:
+        write_atomically(path, write)
+    except UnsegError as error:
         raise UnsegError(
-            f"{path} cannot be written ({error}): protected images of sets that do not fit in "
-            "memory are kept there; give a writable folder with room as --cache"
+            f"{path} cannot be written ({error.__cause__}): protected images of sets that do not "
+            "fit in memory are kept there; give a writable folder with room as --cache"
         ) from error

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unseg.datasets.samples import VOID, Sample
+from unseg.evaluate.bench import Bench
 from unseg.evaluate.problem import Instances, Panoptic, Prediction, Problem
-from unseg.evaluate.protocol import Bench
 from unseg.evaluate.results import Result
 from unseg.evaluate.victims import Victim
 
@@ -131,8 +131,8 @@ def draw(answer: Prediction, problem: Problem, size: tuple[int, ...]) -> Colour:
 def _draw_instances(canvas: Colour, found: Instances) -> None:
     # The least certain first, so that the most certain lies on top.
     order = [i for i in found.scores.argsort().tolist() if found.scores[i] >= CONFIDENT]
-    for place, index in enumerate(order):
-        colour = PALETTE[place % len(PALETTE)]
+    for number, index in enumerate(order):
+        colour = PALETTE[number % len(PALETTE)]
         if found.masks is not None:
             canvas[found.masks[index].numpy()] = colour
             continue

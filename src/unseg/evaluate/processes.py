@@ -1,4 +1,4 @@
-"""One run in several processes, as ``accelerate launch`` starts them.
+"""Devices and processes of a run: one process, or several that ``accelerate launch`` starts.
 
 All train together; what one alone may do (test, save) the first does, and tells the others.
 """
@@ -6,17 +6,12 @@ All train together; what one alone may do (test, save) the first does, and tells
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import (
-    DistributedDataParallelKwargs,
-    InitProcessGroupKwargs,
-    broadcast_object_list,
-    gather_object,
-)
+import torch
+from torch import Tensor, nn
 
 from unseg.errors import UnsegError
 
@@ -25,70 +20,124 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=2)
 """How long the other processes wait while the first one tests a full-size set."""
 
+PRECISIONS = ("no", "fp16", "bf16")
 
-def accelerator(mixed_precision: str = "no", cpu: bool = False) -> Accelerator:
-    """accelerate's view of the devices; the first call of a program decides.
+
+class Processes:
+    """accelerate's view of the devices. Made once by a program and handed to all that trains.
 
     Args:
         mixed_precision: ``no``, ``fp16`` or ``bf16``.
         cpu: keep off any GPU.
-    """
-    handlers = [
-        InitProcessGroupKwargs(timeout=PATIENCE),
-        # A checkpoint's auxiliary heads and unused stages get no gradient.
-        DistributedDataParallelKwargs(find_unused_parameters=True),
-    ]
-    return Accelerator(mixed_precision=mixed_precision, cpu=cpu, kwargs_handlers=handlers)
 
-
-def place() -> tuple[int, int]:
-    """(number of this process, how many there are); (0, 1) before :func:`accelerator`."""
-    if not PartialState._shared_state:
-        return 0, 1
-    state = PartialState()
-    return state.process_index, state.num_processes
-
-
-def launch() -> dict[str, int | str]:
-    """How training is spread and rounded, where that is not one process in full precision.
-
-    It goes into a result's key: several processes learn from larger batches.
-    """
-    found: dict[str, int | str] = {}
-    if (count := place()[1]) > 1:
-        found["processes"] = count
-    precision = AcceleratorState._shared_state.get("_mixed_precision", "no")
-    return found if precision == "no" else {**found, "mixed_precision": precision}
-
-
-def is_first() -> bool:
-    """Whether this process may write files and speak."""
-    return place()[0] == 0
-
-
-def from_first(work: Callable[[], T]) -> T:
-    """Let the first process work and give its answer to all.
+    Attributes:
+        rank: number of this process, from 0.
+        num_processes: how many there are.
+        device: what this process trains on.
+        mixed_precision: as given.
 
     Raises:
-        UnsegError: in every process, if the work raised one.
+        UnsegError: when the precision is none of these, or the program has used another before.
+
+    Example:
+        >>> alone = Processes(cpu=True)
+        >>> alone.rank, alone.num_processes, alone.from_first(lambda: 3)
+        (0, 1, 3)
     """
-    index, count = place()
-    answers = [_tried(work) if index == 0 else None]
-    if count > 1:
-        broadcast_object_list(answers)
-    return _opened(answers[0])
 
+    def __init__(self, mixed_precision: str = "no", cpu: bool = False) -> None:
+        if mixed_precision not in PRECISIONS:
+            raise UnsegError(
+                f"mixed precision {mixed_precision}: expected {', '.join(PRECISIONS[:-1])} or "
+                f"{PRECISIONS[-1]}"
+            )
+        # Here and below, so that to name victims and tasks does not need accelerate.
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
-def from_all(work: Callable[[], T]) -> list[T]:
-    """Let every process work and give all answers to all, in the processes' order.
+        handlers = [
+            InitProcessGroupKwargs(timeout=PATIENCE),
+            # A checkpoint's auxiliary heads and unused stages get no gradient.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+        ]
+        try:
+            self._accelerator = Accelerator(
+                mixed_precision=mixed_precision, cpu=cpu, kwargs_handlers=handlers
+            )
+        except ValueError as error:
+            # accelerate keeps a state of its own for the whole program.
+            raise UnsegError(
+                f"mixed precision {mixed_precision}: this program has begun with another; choose "
+                "one for all of it"
+            ) from error
+        self.rank: int = self._accelerator.process_index
+        self.num_processes: int = self._accelerator.num_processes
+        self.device: torch.device = self._accelerator.device
+        self.mixed_precision = mixed_precision
 
-    Raises:
-        UnsegError: in every process, if the work of any raised one.
-    """
-    answers = [_tried(work)]
-    if place()[1] > 1:
-        answers = gather_object(answers)
-    return [_opened(answer) for answer in answers]
+    @property
+    def first(self) -> bool:
+        """Whether this process may write files and speak."""
+        return self.rank == 0
+
+    def identity(self) -> dict[str, int | str]:
+        """How training is spread and rounded, where that is not one process in full precision.
+
+        It goes into a result's key: several processes learn from larger batches.
+        """
+        found: dict[str, int | str] = {}
+        if self.num_processes > 1:
+            found["processes"] = self.num_processes
+        if self.mixed_precision != "no":
+            found["mixed_precision"] = self.mixed_precision
+        return found
+
+    def from_first(self, work: Callable[[], T]) -> T:
+        """Let the first process work and give its answer to all.
+
+        Raises:
+            UnsegError: in every process, if the work raised one.
+        """
+        answers = [_tried(work) if self.first else None]
+        if self.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(answers)
+        return _opened(answers[0])
+
+    def from_all(self, work: Callable[[], T]) -> list[T]:
+        """Let every process work and give all answers to all, in the processes' order.
+
+        Raises:
+            UnsegError: in every process, if the work of any raised one.
+        """
+        answers = [_tried(work)]
+        if self.num_processes > 1:
+            from accelerate.utils import gather_object
+
+            answers = gather_object(answers)
+        return [_opened(answer) for answer in answers]
+
+    def prepare(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Both on this process's device, joined with those of the other processes."""
+        network, optimizer = self._accelerator.prepare(network, optimizer)
+        return network, optimizer
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """What a forward pass runs in, so that it has the precision asked for."""
+        context: AbstractContextManager[Any] = self._accelerator.autocast()
+        return context
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a loss, scaled where the precision asks for it."""
+        self._accelerator.backward(loss)
+
+    def unwrap(self, network: nn.Module) -> nn.Module:
+        """The network that :meth:`prepare` was given, trained."""
+        found: nn.Module = self._accelerator.unwrap_model(network)
+        return found
 
 
 def _tried(work: Callable[[], T]) -> tuple[T | None, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unseg.errors import UnsegError
+from unseg.files import write_atomically
+
+FORMAT = 2
+"""Of result files; raised when an older reader would misread a newer file, or the reverse."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Result:
 
     Args:
         key: hex sha256 of ``config``.
-        config: task, victim, condition, defence (names and settings), seed, part and data checksum.
+        config: task, victim, condition, defence (names, revisions and settings), seed, part, and
+            checksums of the data and of which image trains and which tests.
         metric: name of the task's figure.
         value: that figure on the clean test images.
         scores: all figures of the task.
@@ -27,6 +31,7 @@ class Result:
         change: largest and mean change of the training pixels by the condition, in 8-bit steps.
         seconds: time of the condition, the training and the test.
         provenance: seed, command, git revision, versions and data checksum.
+        format: :data:`FORMAT`.
     """
 
     key: str
@@ -38,6 +43,7 @@ class Result:
     change: dict[str, float]
     seconds: dict[str, float]
     provenance: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
 
     def named(self, part: str) -> str:
         """Name of the run's ``task``, ``victim``, ``condition`` or ``defence``."""
@@ -72,18 +78,11 @@ class ResultStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, key: str, split: str | None = None) -> Result | None:
-        """The result with this key, or None.
-
-        Args:
-            key: of the configuration.
-            split: checksum of which image trains and which tests. A result with another one is
-                of other parts of the same files; those of earlier versions have none.
-        """
+    def find(self, key: str) -> Result | None:
+        """The result with this key, or None."""
         for path in sorted(self.folder.glob(f"*-{key[:12]}.json")):
             result = read_result(path)
-            known = result.provenance.get("split_sha256")
-            if result.key == key and (split is None or known in (split, None)):
+            if result.key == key:
                 return result
         return None
 
@@ -92,21 +91,14 @@ class ResultStore:
         return [read_result(path) for path in sorted(self.folder.glob("*.json"))]
 
     def save(self, result: Result) -> Path:
-        """Write atomically: an interrupted suite leaves no half-written file."""
+        """Write atomically: an interrupted suite leaves no half-written file.
+
+        Raises:
+            UnsegError: when the folder cannot be written.
+        """
         path = self.folder / result.file_name
-        # Shards of a suite, started twice by mistake, would write the same result.
-        part = path.with_suffix(f".json.{os.getpid()}.tmp")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(
-                json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-            )
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise UnsegError(
-                f"{path} cannot be written ({error}): give a writable folder as -o"
-            ) from error
+        text = json.dumps(_written(result), indent=1, allow_nan=False) + "\n"
+        write_atomically(path, text.encode())
         return path
 
 
@@ -114,10 +106,15 @@ def read_result(path: Path) -> Result:
     """Read one result file.
 
     Raises:
-        UnsegError: when it is damaged or its key does not match its configuration.
+        UnsegError: when it is damaged, of another format, or its key does not match its
+            configuration.
     """
     try:
-        result = Result(**json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = found.get("format", 1 if "key" in found else None)
+        if known not in (None, FORMAT):
+            raise UnsegError(_other_format(path, known))
+        result = Result(**found)
         matches = content_key(result.config) == result.key
         for part in ("task", "victim", "condition", "defence"):
             result.named(part)
@@ -134,3 +131,22 @@ def read_result(path: Path) -> Result:
     if not matches:
         raise UnsegError(f"{path} was edited: its key does not match its config; delete it")
     return result
+
+
+def _written(result: Result) -> dict[str, Any]:
+    """The format comes first in a file."""
+    found = asdict(result)
+    return {"format": found.pop("format"), **found}
+
+
+def _other_format(path: Path, known: Any) -> str:
+    if isinstance(known, int) and known < FORMAT:
+        return (
+            f"{path} is a result file of format {known} and this version of unseg reads format "
+            f"{FORMAT}: its settings have other names now. Read it with the version that wrote it, "
+            "or run it again in another folder (-o)"
+        )
+    return (
+        f"{path} is a result file of format {known} and this version of unseg reads format "
+        f"{FORMAT}: install a newer version to read it"
+    )

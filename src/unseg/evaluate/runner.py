@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unseg.errors import UnsegError
-from unseg.evaluate import processes
-from unseg.evaluate.build import build_task, build_victim, check, data_folder, require_kind
-from unseg.evaluate.conditions import Condition, build_condition
-from unseg.evaluate.defences import DEFENCES, Defence
+from unseg.evaluate.bench import CACHE, Bench
+from unseg.evaluate.build import (
+    build_defence,
+    build_task,
+    build_victim,
+    data_folder,
+    require_kind,
+)
+from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import Pictures, save_pictures
-from unseg.evaluate.protocol import CACHE, Bench, configuration, run
-from unseg.evaluate.results import Result, ResultStore, content_key
+from unseg.evaluate.processes import Processes
+from unseg.evaluate.protocol import Run, run
+from unseg.evaluate.results import Result, ResultStore
 from unseg.evaluate.suites.base import Cell
 from unseg.evaluate.tasks import Task
 from unseg.evaluate.victims import Victim
@@ -28,22 +34,18 @@ BENCHES = 2
 
 
 @dataclass(frozen=True)
-class Entry:
+class Surveyed:
     """A cell and what is known of it before it runs.
 
     Args:
         cell: what is asked for.
-        key: of its result, or None where the cell cannot run.
-        stored: whether the result is there already.
+        stored: its result, where it is there already.
         reason: why it cannot run, in one line.
-        members: checksum of which image trains and which tests.
     """
 
     cell: Cell
-    key: str | None
-    stored: bool = False
+    stored: Result | None = None
     reason: str = ""
-    members: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,62 +73,69 @@ class Step:
 
 @dataclass(frozen=True)
 class Options:
-    """How cells are run; of it, a result's key holds what ``model`` loads and the precision.
+    """How cells are run; of it, a result's key holds what ``model`` loads and what is learned from.
 
     Args:
         data: a data set's own folder, or the root that holds the tasks' folders.
         model: generator of the conditions that need one.
         strict: raise what is wrong with a cell instead of skipping it.
         pictures: whose predictions are stored as pictures beside the results.
-        mixed_precision: accelerate's ``no``, ``fp16`` or ``bf16``.
-        cpu: keep off any GPU.
         minutes: assumed for a run until one of its kind was timed.
         cache: folder for the published images of sets that do not fit in memory.
+        clean_images: folder of clean photographs, ``im/`` and ``gt/``, for defences that learn.
     """
 
     data: Path
     model: str = "default"
     strict: bool = True
     pictures: Pictures = "allowed"
-    mixed_precision: str = "no"
-    cpu: bool = False
     minutes: float = 6.0
     cache: Path = CACHE
+    clean_images: Path | None = None
 
 
 class Runner:
     """Cells, the results that are there, and the data that is loaded.
 
-    ``failed`` counts the cells that ended with a fault, not with a reason why they cannot run.
+    Every run is built once, here, and the store asked for it once. ``failed`` counts the cells
+    that ended with a fault, not with a reason why they cannot run.
 
     Args:
         cells: in the order in which they run.
         store: where results are found and saved.
         options: see :class:`Options`.
+        processes: the devices to train on; by default this process alone.
+        tasks: by name, where cells name one that is made already.
 
     Raises:
         UnsegError: in strict mode, for a cell that cannot run, before anything runs.
     """
 
-    def __init__(self, cells: Sequence[Cell], store: ResultStore, options: Options) -> None:
-        # Before anything is asked: keys depend on how many processes there are.
-        processes.accelerator(options.mixed_precision, options.cpu)
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        store: ResultStore,
+        options: Options,
+        processes: Processes | None = None,
+        tasks: Mapping[str, Task] | None = None,
+    ) -> None:
         self.store, self.options = store, options
+        self.processes = processes or Processes()
         self.estimate = Estimate(store.all() if store.folder.is_dir() else [], options.minutes)
-        self.tasks: dict[str, Task] = {}
+        self.tasks: dict[str, Task] = dict(tasks or {})
+        self.failed = 0
         self._benches: dict[tuple[str, str], Bench] = {}
         self._broken: dict[object, str] = {}
-        self.failed = 0
-        self._surveyed: dict[Cell, Entry] = {}
+        self._runs: dict[Cell, Run] = {}
+        jobs: dict[Cell, Surveyed] = {}
         # One data set after the other, so that each is read once.
-        for cell in sorted(cells, key=lambda c: (c.task, c.part)):
-            if cell not in self._surveyed:
-                self._surveyed[cell] = self._survey(cell)
-        self.entries = [self._surveyed[cell] for cell in dict.fromkeys(cells)]
+        for cell in sorted(dict.fromkeys(cells), key=lambda c: (c.task, c.part)):
+            jobs[cell] = self._survey(cell)
+        self.surveyed = [jobs[cell] for cell in dict.fromkeys(cells)]
 
-    def seconds(self, entry: Entry) -> float:
+    def seconds(self, job: Surveyed) -> float:
         """Estimated time of a cell: nothing where its result is there or cannot be."""
-        return 0.0 if entry.stored or entry.reason else self.estimate.seconds(entry.cell)
+        return 0.0 if job.stored or job.reason else self.estimate.seconds(job.cell)
 
     def run(
         self,
@@ -140,19 +149,19 @@ class Runner:
             limit: seconds after which no new run is started.
         """
         started = time.perf_counter()
-        for index, entry in enumerate(self.entries):
-            result, reason = None, entry.reason
-            waiting = not reason and not entry.stored
-            if waiting and processes.from_first(lambda: time.perf_counter() - started > limit):
-                return
-            if entry.stored:
-                assert entry.key is not None
-                result = self.store.find(entry.key, entry.members)
-            elif not reason:
-                result, reason = self._run(entry.cell, progress)
-            later = self.entries[index + 1 :]
-            left = sum(self.seconds(other) for other in later)
-            yield Step(entry.cell, result, reason, index + 1, len(self.entries), left, entry.stored)
+
+        def late() -> bool:
+            return time.perf_counter() - started > limit
+
+        for index, job in enumerate(self.surveyed):
+            result, reason = job.stored, job.reason
+            if result is None and not reason:
+                if self.processes.from_first(late):
+                    return
+                result, reason = self._run(job.cell, progress)
+            left = sum(self.seconds(other) for other in self.surveyed[index + 1 :])
+            reused = job.stored is not None
+            yield Step(job.cell, result, reason, index + 1, len(self.surveyed), left, reused)
 
     def _run(
         self, cell: Cell, progress: Callable[[Cell, float], None]
@@ -161,15 +170,12 @@ class Runner:
         known = self._broken.get((cell.task, cell.victim))
         if known is not None:
             return None, known
-        single = self.options.strict and len(self.entries) == 1
+        single = self.options.strict and len(self.surveyed) == 1
+        # Taken out: a trained victim holds its network.
+        planned = self._runs.pop(cell)
+        self._hold(planned.bench)
         try:
-            bench, victim, condition, defence = self._build(cell)
-            result = run(
-                bench, victim, condition, defence, cell.seed,
-                label=cell.defence, store=self.store,
-                progress=lambda share: progress(cell, share),
-                mixed_precision=self.options.mixed_precision, cpu=self.options.cpu,
-            )  # fmt: skip
+            result = run(planned, store=self.store, progress=lambda share: progress(cell, share))
         except UnsegError as error:
             if single:
                 raise
@@ -180,7 +186,7 @@ class Runner:
         except Exception as error:
             # A fault in one cell must not cost a night's suite the others; it is told at the end.
             # One process of several that went on alone would wait for the others in the next cell.
-            if processes.place()[1] > 1:
+            if self.processes.num_processes > 1:
                 raise
             if single:
                 _log.debug("%s failed", cell, exc_info=True)
@@ -189,42 +195,41 @@ class Runner:
             self.failed += 1
             return None, f"failed: {type(error).__name__}: {error}"
         self.estimate.add(cell, result)
-        if processes.is_first():
+        if self.processes.first:
             try:
-                save_pictures(self.store.folder, result, bench, victim, self.options.pictures)
+                save_pictures(
+                    self.store.folder, result, planned.bench, planned.victim, self.options.pictures
+                )
             except OSError as error:
                 _log.warning("%s: the result is stored, its picture is not: %s", cell, error)
         return result, ""
 
-    def _survey(self, cell: Cell) -> Entry:
+    def _survey(self, cell: Cell) -> Surveyed:
         for broken in ((cell.task, cell.part), (cell.task, cell.victim)):
             if broken in self._broken:
-                return Entry(cell, None, reason=self._broken[broken])
+                return Surveyed(cell, reason=self._broken[broken])
         try:
-            bench, victim, condition, defence = self._build(cell)
-            config = configuration(bench, victim, condition, defence, cell.defence, cell.seed)
+            planned = self._build(cell)
         except UnsegError as error:
             if self.options.strict:
                 raise
-            return Entry(cell, None, reason=str(error))
-        key = content_key(config)
-        stored = self.store.find(key, bench.members) is not None
-        return Entry(cell, key, stored, members=bench.members)
+            return Surveyed(cell, reason=str(error))
+        stored = self.processes.from_first(lambda: self.store.find(planned.key))
+        if stored is None:
+            self._runs[cell] = planned
+        return Surveyed(cell, stored)
 
-    def _build(self, cell: Cell) -> tuple[Bench, Victim, Condition, Defence]:
-        task = self.tasks.setdefault(cell.task, build_task(cell.task))
-        check("--defences", cell.defence, DEFENCES)
+    def _build(self, cell: Cell) -> Run:
+        if cell.task not in self.tasks:
+            self.tasks[cell.task] = build_task(cell.task)
+        task = self.tasks[cell.task]
+        defence = build_defence(cell.defence, self.options.clean_images)
         victim = self._victim(task, cell)
-        condition = self._condition(cell)
-        return self._bench(task, cell), victim, condition, DEFENCES[cell.defence]()
-
-    def _condition(self, cell: Cell) -> Condition:
-        try:
-            return build_condition(cell.condition, budget=cell.budget, model=self.options.model)
-        except UnsegError as error:
-            # Where the name itself is wrong, the message begins with it.
-            named = str(error).startswith(f"{cell.condition} ")
-            raise UnsegError(f"--conditions: {error}" if named else str(error)) from error
+        condition = build_condition(cell.condition, budget=cell.budget, model=self.options.model)
+        return Run.of(
+            self._bench(task, cell), victim, condition, defence, cell.seed,
+            label=cell.defence, processes=self.processes,
+        )  # fmt: skip
 
     def _victim(self, task: Task, cell: Cell) -> Victim:
         try:
@@ -237,15 +242,20 @@ class Runner:
 
     def _bench(self, task: Task, cell: Cell) -> Bench:
         wanted = (cell.task, cell.part)
-        bench = self._benches.pop(wanted, None)
-        if bench is None:
+        if wanted not in self._benches:
             try:
                 folder = data_folder(task, self.options.data)
-                bench = Bench(task, folder, cell.part, cache=self.options.cache)
+                self._benches[wanted] = Bench(task, folder, cell.part, cache=self.options.cache)
             except UnsegError as error:
                 self._broken[wanted] = str(error)
                 raise
-        self._benches[wanted] = bench
-        while len(self._benches) > BENCHES:
-            self._benches.pop(next(iter(self._benches)))
-        return bench
+            self._hold(self._benches[wanted])
+        return self._benches[wanted]
+
+    def _hold(self, bench: Bench) -> None:
+        """Keep a data set in memory, as the latest of a few."""
+        others = [one for one in self._benches.values() if one is not bench and one.held]
+        others.sort(key=lambda one: one.used)
+        bench.used = time.monotonic()
+        for one in others[: max(0, len(others) - BENCHES + 1)]:
+            one.release()

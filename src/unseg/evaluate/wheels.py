@@ -72,8 +72,8 @@ def find_wheel(package: str, beside: Path | None = None) -> Path:
     stem = re.sub(r"[-_.]+", "_", package).lower()
     wanted = f"{stem}-{VERSIONS.get(package, '*')}-*"
     found: list[Path] = []
-    for place in (folder,) if beside is None else (beside / "wheels", folder):
-        found = sorted(p for p in place.glob("*.whl") if fnmatchcase(p.name.lower(), wanted))
+    for searched in (folder,) if beside is None else (beside / "wheels", folder):
+        found = sorted(p for p in searched.glob("*.whl") if fnmatchcase(p.name.lower(), wanted))
         if found:
             break
     else:
@@ -83,7 +83,7 @@ def find_wheel(package: str, beside: Path | None = None) -> Path:
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise UnsegError(f"{place} holds several wheels of {package} ({names}): keep one")
+        raise UnsegError(f"{searched} holds several wheels of {package} ({names}): keep one")
     return found[0]
 
 

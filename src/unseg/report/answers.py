@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unseg.evaluate.pictures import cells_of, names
 from unseg.report.panels import INK, MARGIN, PAPER, QUIET
-from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, Entry, grouped
+from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, Series, grouped
 
 SIDE = 220
 """Side of a picture on the sheet, in pixels."""
@@ -34,7 +34,7 @@ class Answers:
     picture: Image.Image
 
 
-def answer_sheets(entries: Sequence[Entry]) -> Iterator[Answers]:
+def answer_sheets(entries: Sequence[Series]) -> Iterator[Answers]:
     """One sheet a task, of the first victim with pictures after clean and after our training."""
     shown = [e for e in entries if e.defence == NO_DEFENCE and e.standard]
     for task, group in grouped(shown, lambda e: e.heading).items():
@@ -46,7 +46,7 @@ def answer_sheets(entries: Sequence[Entry]) -> Iterator[Answers]:
                 break
 
 
-def _sheet(entries: Sequence[Entry]) -> Image.Image | None:
+def _sheet(entries: Sequence[Series]) -> Image.Image | None:
     pictured = [(e, path) for e in entries if (path := _picture(e)) is not None]
     clean = next(((e, path) for e, path in pictured if e.condition == CLEAN), None)
     ours = [(e, path) for e, path in pictured if e.ours]
@@ -68,7 +68,7 @@ def _sheet(entries: Sequence[Entry]) -> Image.Image | None:
     return _pasted(columns)
 
 
-def _picture(entry: Entry) -> Path | None:
+def _picture(entry: Series) -> Path | None:
     """The answers of the first seed that has them."""
     for run, path in zip(entry.runs, entry.paths, strict=True):
         if path is not None:
@@ -78,7 +78,7 @@ def _picture(entry: Entry) -> Path | None:
     return None
 
 
-def _figure(entry: Entry) -> str:
+def _figure(entry: Series) -> str:
     return f"{entry.metric} {entry.mean:.3f}"
 
 

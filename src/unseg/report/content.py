@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unseg.report.summary import (
     CLEAN,
     NO_DEFENCE,
-    Entry,
+    Series,
     grouped,
     in_condition_order,
     unique,
@@ -21,7 +21,7 @@ COUNTS = ("targets",)
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table.
 
     Args:
@@ -55,26 +55,26 @@ class Table:
     title: str
     corner: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell]]]
+    rows: Sequence[tuple[str, Sequence[TableCell]]]
     notes: Sequence[str] = ()
 
 
-def cell_of(entry: Entry | None) -> Cell:
+def cell_of(entry: Series | None) -> TableCell:
     """The metric, its spread and its retention."""
     if entry is None:
-        return Cell(GAP, quiet=True)
+        return TableCell(GAP, quiet=True)
     share = entry.retention if entry.condition != CLEAN and entry.measurable else None
     left = "" if entry.retention is None else per_cent(entry.retention)
     below = entry.clean is not None and not entry.measurable
-    return Cell(spread(entry.values), left, share, quiet=below)
+    return TableCell(spread(entry.values), left, share, quiet=below)
 
 
 def grid(
     title: str,
     corner: str,
-    entries: Sequence[Entry],
-    row: Callable[[Entry], str],
-    column: Callable[[Entry], str],
+    entries: Sequence[Series],
+    row: Callable[[Series], str],
+    column: Callable[[Series], str],
     notes: Sequence[str] = (),
     columns: Sequence[str] = (),
 ) -> Table:
@@ -85,7 +85,7 @@ def grid(
     return Table(title, corner, columns, rows, notes)
 
 
-def _names(entries: Sequence[Entry], name: Callable[[Entry], str]) -> list[str]:
+def _names(entries: Sequence[Series], name: Callable[[Series], str]) -> list[str]:
     # Where names are those of conditions, the order must not depend on what ran for the first
     # task or victim.
     if all(name(e) in (e.condition, e.label) for e in entries):
@@ -93,7 +93,7 @@ def _names(entries: Sequence[Entry], name: Callable[[Entry], str]) -> list[str]:
     return unique(map(name, entries))
 
 
-def overview(entries: Sequence[Entry]) -> Table:
+def overview(entries: Sequence[Series]) -> Table:
     """Tasks and victims by the conditions that ran without a defence at the standard budget."""
     shown = [
         e for e in entries if e.defence == NO_DEFENCE and e.standard and e.label == e.condition
@@ -104,7 +104,7 @@ def overview(entries: Sequence[Entry]) -> Table:
     )  # fmt: skip
 
 
-def floor_note(entry: Entry) -> str:
+def floor_note(entry: Series) -> str:
     """Why a victim measures nothing."""
     return (
         f"{entry.task}, {entry.victim}: not measurable here, clean training reaches "
@@ -112,7 +112,7 @@ def floor_note(entry: Entry) -> str:
     )
 
 
-def task_tables(entries: Sequence[Entry]) -> Iterator[Table]:
+def task_tables(entries: Sequence[Series]) -> Iterator[Table]:
     """All results of one task.
 
     Args:
@@ -144,7 +144,7 @@ def task_tables(entries: Sequence[Entry]) -> Iterator[Table]:
             yield table
 
 
-def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Table:
+def _mixing(metric: str, mixed: Sequence[Series], plain: Sequence[Series]) -> Table:
     bases = unique((e.victim, e.inner) for e in mixed)
     ends = [
         e
@@ -153,7 +153,7 @@ def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Tabl
         or (e.condition == CLEAN and e.victim in {victim for victim, _ in bases})
     ]
 
-    def column(entry: Entry) -> str:
+    def column(entry: Series) -> str:
         inner = entry.inner or entry.label
         return f"{entry.victim}, " + ("the clean rest alone" if inner == CLEAN else inner)
 
@@ -165,7 +165,7 @@ def _mixing(metric: str, mixed: Sequence[Entry], plain: Sequence[Entry]) -> Tabl
     )  # fmt: skip
 
 
-def _other_figures(victim: str, group: Sequence[Entry]) -> Iterator[Table]:
+def _other_figures(victim: str, group: Sequence[Series]) -> Iterator[Table]:
     """What a task measures beside its metric: other figures of the whole, and class by class.
 
     A mean hides which class has fallen.
@@ -184,23 +184,23 @@ def _other_figures(victim: str, group: Sequence[Entry]) -> Iterator[Table]:
 
 
 def _figures(
-    title: str, corner: str, names: Sequence[str], clean: Entry, group: Sequence[Entry]
+    title: str, corner: str, names: Sequence[str], clean: Series, group: Sequence[Series]
 ) -> Table:
     """Figures by condition, with what is left of each after clean training."""
 
-    def cell(entry: Entry, name: str) -> Cell:
+    def cell(entry: Series, name: str) -> TableCell:
         value, before = entry.score(name), clean.score(name)
         if value is None:
-            return Cell(GAP, quiet=True)
+            return TableCell(GAP, quiet=True)
         share = value / before if before and entry is not clean else None
-        return Cell(f"{value:.3f}", "" if share is None else per_cent(share), share)
+        return TableCell(f"{value:.3f}", "" if share is None else per_cent(share), share)
 
     ordered = in_condition_order(group)
     rows = [(name.partition("/")[2] or name, [cell(e, name) for e in ordered]) for name in names]
     return Table(title, corner, [e.label for e in ordered], rows)
 
 
-def _one_class(entry: Entry, plain: Sequence[Entry]) -> Table | None:
+def _one_class(entry: Series, plain: Sequence[Series]) -> Table | None:
     """How the protected class falls, beside the others."""
     klass = entry.klass
     clean = next((e for e in plain if e.victim == entry.victim and e.condition == CLEAN), None)
@@ -213,13 +213,13 @@ def _one_class(entry: Entry, plain: Sequence[Entry]) -> Table | None:
     prefix = own[0].partition("/")[0]
     others = [name for name in names if name.startswith(f"{prefix}/") and name not in own]
 
-    def row(scores: Sequence[str]) -> list[Cell]:
+    def row(scores: Sequence[str]) -> list[TableCell]:
         before, after = (
             sum(e.score(name) or 0.0 for name in scores) / len(scores) for e in (clean, entry)
         )
         share = after / before if before else None
         left = "" if share is None else per_cent(share)
-        return [Cell(f"{before:.3f}"), Cell(f"{after:.3f}", left, share)]
+        return [TableCell(f"{before:.3f}"), TableCell(f"{after:.3f}", left, share)]
 
     rows = [(klass, row(own))]
     if others:
@@ -230,6 +230,6 @@ def _one_class(entry: Entry, plain: Sequence[Entry]) -> Table | None:
     )  # fmt: skip
 
 
-def by_task(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+def by_task(entries: Sequence[Series]) -> dict[str, list[Series]]:
     """Results of each task and part."""
     return grouped(entries, lambda e: e.heading)

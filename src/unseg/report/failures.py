@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unseg.report.content import floor_note
-from unseg.report.summary import CLEAN, FAILS, NO_DEFENCE, OURS, Entry, grouped
+from unseg.report.summary import CLEAN, FAILS, NO_DEFENCE, OURS, Series, grouped
 from unseg.report.tables import per_cent
 
 POINT = 0.01
@@ -26,7 +26,7 @@ class Failure:
     what: str
 
 
-def failures(entries: Sequence[Entry]) -> list[Failure]:
+def failures(entries: Sequence[Series]) -> list[Failure]:
     """What the figures say against us; victims that measure nothing are left out."""
     found: list[Failure] = []
     measured = [e for e in entries if e.measurable and e.retention is not None]
@@ -36,7 +36,7 @@ def failures(entries: Sequence[Entry]) -> list[Failure]:
     return found
 
 
-def not_measurable(entries: Sequence[Entry]) -> list[str]:
+def not_measurable(entries: Sequence[Series]) -> list[str]:
     """Victims whose clean training stays below the floor, or did not run."""
     groups = grouped([e for e in entries if not e.measurable], lambda e: (e.heading, e.victim))
     return [
@@ -47,19 +47,19 @@ def not_measurable(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _share(entry: Entry) -> str:
+def _share(entry: Series) -> str:
     assert entry.retention is not None and entry.clean is not None
     return f"{per_cent(entry.retention)} ({entry.mean:.3f} of {entry.clean:.3f})"
 
 
-def _undefended(group: Sequence[Entry]) -> Iterator[str]:
+def _undefended(group: Sequence[Series]) -> Iterator[str]:
     for entry in group:
         whole = entry.ours and entry.standard and entry.defence == NO_DEFENCE
         if whole and (entry.retention or 0) > FAILS:
             yield f"{entry.label} leaves {_share(entry)} of {entry.metric}."
 
 
-def _beaten(group: Sequence[Entry]) -> Iterator[str]:
+def _beaten(group: Sequence[Series]) -> Iterator[str]:
     plain = [e for e in group if e.standard and e.defence == NO_DEFENCE and e.condition != CLEAN]
     for rivals in grouped(plain, lambda e: e.budget).values():
         ours = [e for e in rivals if e.ours]
@@ -74,7 +74,7 @@ def _beaten(group: Sequence[Entry]) -> Iterator[str]:
                 )
 
 
-def _given_back(group: Sequence[Entry]) -> Iterator[str]:
+def _given_back(group: Sequence[Series]) -> Iterator[str]:
     ours = [e for e in group if e.ours and e.standard]
     for label, own in grouped(ours, lambda e: e.label).items():
         without = next((e for e in own if e.defence == NO_DEFENCE), None)
@@ -94,7 +94,7 @@ def _given_back(group: Sequence[Entry]) -> Iterator[str]:
             yield f"Defences that leave more than half with {label}{base}: {listed}."
 
 
-def _taught(group: Sequence[Entry]) -> Iterator[str]:
+def _taught(group: Sequence[Series]) -> Iterator[str]:
     mixed = [e for e in group if e.share is not None and e.defence == NO_DEFENCE]
     alone = {e.protected_share: e for e in mixed if e.inner == CLEAN}
     taught = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from unseg.report.content import Table, by_task, overview, task_tables
 from unseg.report.failures import failures, not_measurable
 from unseg.report.sources import MOST, commands, hours, versions
-from unseg.report.summary import FAILS, Entry, grouped
+from unseg.report.summary import FAILS, Series, grouped
 from unseg.report.tables import per_cent
 
 READING = (
@@ -18,7 +18,7 @@ READING = (
 )
 
 
-def markdown_report(entries: Sequence[Entry], command: str) -> str:
+def markdown_report(entries: Sequence[Series], command: str) -> str:
     """All tables, with the commands behind them.
 
     Args:
@@ -28,14 +28,14 @@ def markdown_report(entries: Sequence[Entry], command: str) -> str:
     return "\n".join(_lines(entries, command)) + "\n"
 
 
-def markdown_tables(entries: Sequence[Entry]) -> str:
+def markdown_tables(entries: Sequence[Series]) -> str:
     """The tables of every task and nothing else."""
     return "\n".join(
         line for task, group in by_task(entries).items() for line in _task(task, group)
     )
 
 
-def _lines(entries: Sequence[Entry], command: str) -> Iterator[str]:
+def _lines(entries: Sequence[Series], command: str) -> Iterator[str]:
     runs = [run for entry in entries for run in entry.runs]
     yield from ("# Results", "", f"Written by `{command}`; nothing here is written by hand.", "")
     yield from (READING, "")
@@ -49,14 +49,14 @@ def _lines(entries: Sequence[Entry], command: str) -> Iterator[str]:
         yield from _commands(group)
 
 
-def _task(task: str, entries: Sequence[Entry]) -> Iterator[str]:
+def _task(task: str, entries: Sequence[Series]) -> Iterator[str]:
     yield from (f"## {task}", "")
     for table in task_tables(entries):
         yield from (f"### {table.title}", "")
         yield from _table(table)
 
 
-def _failures(entries: Sequence[Entry]) -> Iterator[str]:
+def _failures(entries: Sequence[Series]) -> Iterator[str]:
     yield (
         f"Listed are: ours where more than {per_cent(FAILS)} of the clean figure is left; "
         "baselines that leave less than the best of ours at the same budget, by more than a point; "
@@ -87,7 +87,7 @@ def _table(table: Table) -> Iterator[str]:
         yield from (note, "")
 
 
-def _commands(entries: Sequence[Entry]) -> Iterator[str]:
+def _commands(entries: Sequence[Series]) -> Iterator[str]:
     found = commands(entries)
     if not found:
         return

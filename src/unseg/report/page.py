@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from unseg.report.content import Cell, Table, by_task, overview, task_tables
+from unseg.report.content import Table, TableCell, by_task, overview, task_tables
 from unseg.report.failures import failures, not_measurable
 from unseg.report.figures.style import retention_colour
 from unseg.report.markdown import READING
 from unseg.report.sources import MOST, commands, hours, versions
-from unseg.report.summary import FAILS, Entry, grouped, unique
+from unseg.report.summary import FAILS, Series, grouped, unique
 from unseg.report.tables import per_cent
 
 STYLE = """
@@ -62,7 +62,7 @@ code { background: #f0f2f4; border-radius: 4px; padding: .1rem .3rem; font-size:
 
 
 def html_report(
-    entries: Sequence[Entry],
+    entries: Sequence[Series],
     command: str,
     figures: Sequence[tuple[str, Path]],
     answers: Sequence[tuple[str, Path]],
@@ -79,7 +79,7 @@ def html_report(
 
 
 def _parts(
-    entries: Sequence[Entry],
+    entries: Sequence[Series],
     command: str,
     figures: Sequence[tuple[str, Path]],
     answers: Sequence[tuple[str, Path]],
@@ -116,7 +116,7 @@ def _parts(
     yield "</main>\n</body>\n</html>"
 
 
-def _head(entries: Sequence[Entry], tasks: Sequence[str]) -> Iterator[str]:
+def _head(entries: Sequence[Series], tasks: Sequence[str]) -> Iterator[str]:
     runs = [run for entry in entries for run in entry.runs]
     numbers = {
         "runs": len(runs),
@@ -138,7 +138,7 @@ def _head(entries: Sequence[Entry], tasks: Sequence[str]) -> Iterator[str]:
     yield f'<p class="quiet">{escape(", ".join(versions(runs)))}</p>\n</header>'
 
 
-def _failures(entries: Sequence[Entry]) -> Iterator[str]:
+def _failures(entries: Sequence[Series]) -> Iterator[str]:
     yield '<section id="fails" class="fails">\n<h2>Where protection fails</h2>'
     yield (
         f"<p>Ours where more than {per_cent(FAILS)} is left; baselines that beat the best of "
@@ -171,7 +171,7 @@ def _table(table: Table) -> Iterator[str]:
     yield from (f'<p class="quiet">{escape(note)}</p>' for note in table.notes)
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     text = escape(cell.text)
     if cell.left:
         text = f"<b>{escape(cell.left)}</b><span>{text}</span>"
@@ -192,7 +192,7 @@ def _scale() -> str:
     return f'0% <span class="scale">{steps}</span> 100%; hatched: measures nothing, or did not run.'
 
 
-def _commands(entries: Sequence[Entry]) -> Iterator[str]:
+def _commands(entries: Sequence[Series]) -> Iterator[str]:
     found = commands(entries)
     if found:
         yield "<h3>Commands</h3>\n<ul>"

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from unseg.evaluate.results import Result
-from unseg.report.summary import Entry
+from unseg.report.summary import Series
 
 MOST = 6
 """Commands listed; the rest is counted."""
 
 
-def commands(entries: Sequence[Entry]) -> list[tuple[str, int]]:
+def commands(entries: Sequence[Series]) -> list[tuple[str, int]]:
     """Commands that made the runs and how many each, the most productive first.
 
     How long a piece of a suite may take does not matter for its figures and is left out.

@@ -41,7 +41,7 @@ def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Series:
     """Runs that differ in nothing but their seed.
 
     Args:
@@ -164,21 +164,21 @@ class Entry:
         return statistics.fmean(found) if found else None
 
 
-def find_results(places: Sequence[Path]) -> dict[Path, Result]:
+def find_results(paths: Sequence[Path]) -> dict[Path, Result]:
     """Read result files and folders of them, folders below included.
 
     Raises:
         UnsegError: when there is none, or one is damaged.
     """
     files: dict[Path, None] = {}
-    for place in places:
-        if not place.exists():
-            raise UnsegError(f"{place} does not exist: give result files or folders of them")
-        found = sorted(place.rglob("*.json")) if place.is_dir() else [place]
+    for given in paths:
+        if not given.exists():
+            raise UnsegError(f"{given} does not exist: give result files or folders of them")
+        found = sorted(given.rglob("*.json")) if given.is_dir() else [given]
         files.update(dict.fromkeys(found))
     if not files:
         raise UnsegError(
-            f"{', '.join(map(str, places))}: there is no result file here; make some with "
+            f"{', '.join(map(str, paths))}: there is no result file here; make some with "
             "unseg evaluate"
         )
     unique: dict[str, tuple[Path, Result]] = {}
@@ -188,7 +188,7 @@ def find_results(places: Sequence[Path]) -> dict[Path, Result]:
     return dict(unique.values())
 
 
-def summarise(results: Sequence[Result], files: Mapping[str, Path] | None = None) -> list[Entry]:
+def summarise(results: Sequence[Result], files: Mapping[str, Path] | None = None) -> list[Series]:
     """Join results over seeds, in the order of registries, then of names.
 
     Args:
@@ -212,7 +212,7 @@ def summarise(results: Sequence[Result], files: Mapping[str, Path] | None = None
     ):
         ordered = sorted(group, key=lambda run: run.config["seed"])
         entries.append(
-            Entry(
+            Series(
                 task=task,
                 part=first.config["task"]["part"],
                 victim=victim,
@@ -240,7 +240,7 @@ def floor_of(task: str) -> float | None:
     """A task's floor by its name, or None for a task that is not ours."""
     from unseg.evaluate.tasks import TASKS
 
-    return TASKS[task]().floor if task in TASKS else None
+    return float(TASKS.load(task).floor) if task in TASKS else None
 
 
 def _without_budget(condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,9 +252,8 @@ def _without_budget(condition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attacker(result: Result) -> dict[str, Any]:
-    """The victim with what else decides how it learns: precision, processes, protocol."""
-    config = result.config
-    return {**config["victim"], **config.get("launch", {}), "protocol": config.get("protocol")}
+    """The victim with what else decides how it learns: precision and processes."""
+    return {**result.config["victim"], **result.config.get("launch", {})}
 
 
 def _bench_key(result: Result) -> str:
@@ -270,37 +269,37 @@ def _references(results: Iterable[Result]) -> dict[str, float]:
     return {key: statistics.fmean(found) for key, found in values.items()}
 
 
-def in_condition_order(entries: Iterable[Entry]) -> list[Entry]:
+def in_condition_order(entries: Iterable[Series]) -> list[Series]:
     """Clean, then baselines, then ours, then what is made of them; whatever the task."""
     return sorted(entries, key=_condition_order)
 
 
-def _order(entry: Entry) -> tuple[Any, ...]:
+def _order(entry: Series) -> tuple[Any, ...]:
     from unseg.evaluate.defences import DEFENCES
     from unseg.evaluate.tasks import TASKS
     from unseg.evaluate.victims import VICTIMS
 
     first = entry.runs[0]
     return (
-        _place(first.named("task"), TASKS), entry.task, entry.part,
-        _place(first.named("victim"), VICTIMS), entry.victim,
-        *_condition_order(entry), _place(entry.defence, DEFENCES), entry.defence,
+        _rank(first.named("task"), TASKS), entry.task, entry.part,
+        _rank(first.named("victim"), VICTIMS), entry.victim,
+        *_condition_order(entry), _rank(entry.defence, DEFENCES), entry.defence,
     )  # fmt: skip
 
 
-def _condition_order(entry: Entry) -> tuple[Any, ...]:
-    from unseg.evaluate.conditions import condition_names
+def _condition_order(entry: Series) -> tuple[Any, ...]:
+    from unseg.evaluate.conditions import CONDITIONS
 
     base = entry.runs[0].config["condition"]
     while isinstance(base.get("condition"), Mapping):
         base = base["condition"]
     return (
-        not entry.standard, _place(base["name"], condition_names()), entry.share or 0.0,
+        not entry.standard, _rank(base["name"], CONDITIONS), entry.share or 0.0,
         entry.condition, entry.budget.foreground,
     )  # fmt: skip
 
 
-def _place(name: str, known: Iterable[str]) -> int:
-    """Place of a name in a registry; what is not there comes last."""
+def _rank(name: str, known: Iterable[str]) -> int:
+    """Number of a name in a registry; what is not there comes last."""
     names = list(known)
     return names.index(name) if name in names else len(names)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from unseg.evaluate.results import Result
-from unseg.report.summary import Entry, summarise
+from unseg.report.summary import Series, summarise
 
 
 def spread(values: Sequence[float]) -> str:
@@ -30,16 +30,16 @@ def per_cent(share: float) -> str:
     return f"{share:.0%}"
 
 
-def figure(entry: Entry) -> str:
+def figure(entry: Series) -> str:
     """The metric over seeds, and in brackets the share of the clean figure that is left."""
     share = f" ({per_cent(entry.retention)})" if entry.retention is not None else ""
     return spread(entry.values) + share
 
 
 def markdown_grid(
-    entries: Sequence[Entry],
-    row: Callable[[Entry], str],
-    column: Callable[[Entry], str],
+    entries: Sequence[Series],
+    row: Callable[[Series], str],
+    column: Callable[[Series], str],
     corner: str,
 ) -> str:
     """A table with a figure a cell, ``-`` where nothing ran.
@@ -78,7 +78,7 @@ def retention_table(results: Sequence[Result], floor: float) -> str:
     """
     entries = summarise(results)
     # In the order in which they were asked for.
-    asked = {id(result): place for place, result in enumerate(results)}
+    asked = {id(result): number for number, result in enumerate(results)}
     entries.sort(key=lambda entry: min(asked[id(run)] for run in entry.runs))
     first = results[0]
     seeds = sorted({result.config["seed"] for result in results})

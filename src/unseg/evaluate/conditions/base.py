@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -29,7 +29,7 @@ def photo_of_sample(sample: Sample) -> Photo:
     return sample.photo or Photo(sample.image)
 
 
-class Condition(Configured, ABC):
+class Condition(Configured):
     """One file a condition. Hook: :meth:`apply`, through :func:`unseg.protect.core.protect_photo`.
 
     A condition that must see the whole training set first overrides :meth:`prepare`; one that

@@ -96,8 +96,8 @@ class ErrorMinimising(HandMade):
         fit: steps of the surrogate a round.
         moves: steps of every image's noise a round.
         step: length of such a step, as a share of the bound.
-        batch: images a step.
-        rate: the surrogate's learning rate (Adam).
+        batch_size: images a step.
+        learning_rate: the surrogate's learning rate (Adam).
         width: channels of the surrogate's first level.
         budget: the bound, in 8-bit steps.
     """
@@ -114,8 +114,8 @@ class ErrorMinimising(HandMade):
         fit: int = 40,
         moves: int = 8,
         step: float = 0.2,
-        batch: int = 16,
-        rate: float = 2e-3,
+        batch_size: int = 16,
+        learning_rate: float = 2e-3,
         width: int = 16,
         budget: Budget = Budget(),
     ) -> None:
@@ -123,7 +123,12 @@ class ErrorMinimising(HandMade):
             raise UnsegError(f"em: side {side} does not work: give a multiple of 8, at least 16")
         super().__init__(budget=budget)
         self.side, self.rounds, self.fit, self.moves = side, rounds, fit, moves
-        self.step, self.batch, self.rate, self.width = step, batch, rate, width
+        self.step, self.batch_size, self.learning_rate, self.width = (
+            step,
+            batch_size,
+            learning_rate,
+            width,
+        )
         self._noise: dict[str, Tensor] = {}
 
     def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:
@@ -152,11 +157,11 @@ class ErrorMinimising(HandMade):
             (N, 3, S, S) noise in [-1, 1].
         """
         noise = torch.zeros_like(pool.images)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.rate)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         for _ in range(self.rounds):
             network.train()
             for _ in range(self.fit):
-                some = torch.randint(len(noise), (self.batch,), generator=rng)
+                some = torch.randint(len(noise), (self.batch_size,), generator=rng)
                 moved = (pool.images[some] + noise[some] * pool.amplitude[some]).clamp(0, 1)
                 targets = pool.targets[some]
                 if torch.rand((), generator=rng) < 0.5:
@@ -165,7 +170,7 @@ class ErrorMinimising(HandMade):
                 loss_of(network, moved, targets).backward()
                 optimizer.step()
             network.eval()
-            for some in torch.arange(len(noise)).split(self.batch):
+            for some in torch.arange(len(noise)).split(self.batch_size):
                 noise[some] = descend(
                     network, pool, noise[some], some, steps=self.moves, step=self.step
                 )

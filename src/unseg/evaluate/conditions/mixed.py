@@ -67,10 +67,10 @@ class Mixed(Wrapper):
         indices = chosen(names, self.share, self.draw)
         mine = selected(samples, indices)
         changed = self._condition.publish(mine, problem, seed) if indices else mine
-        place = {index: number for number, index in enumerate(indices)}
+        numbers = {index: number for number, index in enumerate(indices)}
 
         def read(index: int) -> Sample:
-            return changed[place[index]] if index in place else samples[index]
+            return changed[numbers[index]] if index in numbers else samples[index]
 
         if isinstance(samples, LazySamples):
             return LazySamples(names, read)

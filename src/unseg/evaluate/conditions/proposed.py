@@ -17,7 +17,9 @@ from unseg.masks.find import find_regions
 from unseg.masks.regions import LabelRules
 from unseg.masks.sources import MaskSource
 from unseg.masks.sources.boxes import draw_boxes
+from unseg.masks.sources.salient import SalientMask
 from unseg.models.sam.base import SamBase
+from unseg.models.weights.io import module_sha256
 
 
 class Proposed(Wrapper):
@@ -62,7 +64,9 @@ class Salient(Proposed):
 
     def __init__(self, condition: Condition, sources: Sequence[MaskSource]) -> None:
         super().__init__(condition, sources)
-        self.head_id = sources[0].identity("") if sources else ""
+        # Its weights, not its file: the same head in another file finds the same.
+        heads = [one.head for one in sources if isinstance(one, SalientMask)]
+        self.head_id = module_sha256(heads[0]) if heads else ""
 
 
 class Boxed(Proposed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from unseg.masks.labels import LabelMap
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.given import GivenMask
 from unseg.models.generator import NoiseGenerator
-from unseg.models.weights.io import module_sha256
+from unseg.models.weights.io import halved, module_sha256, state_sha256
 from unseg.noise import Budget
 from unseg.protect.core import protect_photo
 from unseg.protect.noises.generator import GeneratorNoise, NoiseModel
@@ -35,10 +35,13 @@ BACKGROUND = "background"
 
 
 def fingerprint(source: NoiseModel) -> str:
-    """Hex sha256 over the names, types and bytes of a module's weights.
+    """Hex sha256 over what a generator learned, its frozen base and its settings.
 
-    A generator without noise outside its prompts has its settings, such as the periods of its
-    textures, hashed with them; older ones keep the keys that their results have.
+    The base counts as it is in half precision, the form that ships: noise made with the base in
+    full precision differs from that by a step in one pixel of ten thousand.
+
+    Args:
+        source: a generator, or another module, of which all weights count.
 
     Raises:
         UnsegError: when the source is no ``torch.nn.Module``.
@@ -47,10 +50,16 @@ def fingerprint(source: NoiseModel) -> str:
         raise UnsegError(
             f"{type(source).__name__} has no weights to identify it by: pass identity= to name it"
         )
-    found = module_sha256(source)
-    if isinstance(source, NoiseGenerator) and not source.config.background:
-        found = content_key({"weights": found, **source.settings()})
-    return found
+    if not isinstance(source, NoiseGenerator):
+        return content_key({"weights": module_sha256(source)})
+    learned = {k: v for k, v in source.state_dict().items() if not k.startswith("base.")}
+    return content_key(
+        {
+            "learned": state_sha256(learned),
+            "base": state_sha256(halved(source.base.state_dict())),
+            **source.settings(),
+        }
+    )
 
 
 class Unseg(Condition):
@@ -73,7 +82,6 @@ class Unseg(Condition):
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
     costly = True
-    omitted: ClassVar[dict[str, Any]] = {"target": "union", "visibility": "strong", "silent": None}
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class Wrapper(Condition):
         self.seeded, self.costly = condition.seeded, condition.costly
 
     def settings(self) -> dict[str, Any]:
-        inner = {"name": self._condition.name, **self._condition.settings()}
+        inner = self._condition.identity()
         own = {k: v for k, v in super().settings().items() if k not in HIDDEN}
         return {**own, "condition": inner}
 

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from unseg.evaluate.defences.base import Defence
+from unseg.registry import Registry, Spec
 
-from unseg.evaluate.defences.adversarial import Adversarial
-from unseg.evaluate.defences.augment import Augment, Crop
-from unseg.evaluate.defences.base import Defence, NoDefence
-from unseg.evaluate.defences.bits import BitDepth
-from unseg.evaluate.defences.blur import Blur
-from unseg.evaluate.defences.cutout import Cutout
-from unseg.evaluate.defences.grey import Grey
-from unseg.evaluate.defences.jpeg import Jpeg
-from unseg.evaluate.defences.median import Median
-from unseg.evaluate.defences.mixing import CutMix, MixUp
-from unseg.evaluate.defences.noise import GaussianNoise
-from unseg.evaluate.defences.purifier import Purifier
-from unseg.evaluate.defences.remover import Remover
-from unseg.evaluate.defences.residual import Residual
-from unseg.evaluate.defences.resize import Resize
-from unseg.evaluate.defences.ueraser import UEraser
-
-DEFENCES: dict[str, Callable[[], Defence]] = {
-    "none": NoDefence,
-    "jpeg90": lambda: Jpeg(quality=90),
-    "jpeg75": lambda: Jpeg(quality=75),
-    "jpeg50": lambda: Jpeg(quality=50),
-    "jpeg30": lambda: Jpeg(quality=30),
-    "bits4": lambda: BitDepth(bits=4),
-    "grey": Grey,
-    "blur": Blur,
-    "median": Median,
-    "resize50": lambda: Resize(scale=0.5),
-    "crop": Crop,
-    "augment": Augment,
-    "cutout": Cutout,
-    "cutmix": CutMix,
-    "mixup": MixUp,
-    "ueraser": UEraser,
-    "adversarial": Adversarial,
-    "noise": GaussianNoise,
-    "residual": Residual,
-    "purifier": Purifier,
-    "remover": Remover,
-}
+DEFENCES: Registry[Defence] = Registry(
+    "defence",
+    Defence,
+    {
+        "none": "unseg.evaluate.defences.base:NoDefence",
+        "jpeg90": Spec("unseg.evaluate.defences.jpeg:Jpeg", {"quality": 90}),
+        "jpeg75": Spec("unseg.evaluate.defences.jpeg:Jpeg", {"quality": 75}),
+        "jpeg50": Spec("unseg.evaluate.defences.jpeg:Jpeg", {"quality": 50}),
+        "jpeg30": Spec("unseg.evaluate.defences.jpeg:Jpeg", {"quality": 30}),
+        "bits4": Spec("unseg.evaluate.defences.bits:BitDepth", {"bits": 4}),
+        "grey": "unseg.evaluate.defences.grey:Grey",
+        "blur": "unseg.evaluate.defences.blur:Blur",
+        "median": "unseg.evaluate.defences.median:Median",
+        "resize50": Spec("unseg.evaluate.defences.resize:Resize", {"scale": 0.5}),
+        "crop": "unseg.evaluate.defences.augment:Crop",
+        "augment": "unseg.evaluate.defences.augment:Augment",
+        "cutout": "unseg.evaluate.defences.cutout:Cutout",
+        "cutmix": "unseg.evaluate.defences.mixing:CutMix",
+        "mixup": "unseg.evaluate.defences.mixing:MixUp",
+        "ueraser": "unseg.evaluate.defences.ueraser:UEraser",
+        "adversarial": "unseg.evaluate.defences.adversarial:Adversarial",
+        "noise": "unseg.evaluate.defences.noise:GaussianNoise",
+        "residual": "unseg.evaluate.defences.residual:Residual",
+        "purifier": "unseg.evaluate.defences.purifier:Purifier",
+        "remover": "unseg.evaluate.defences.remover:Remover",
+    },
+)
 
 __all__ = ["DEFENCES", "Defence"]

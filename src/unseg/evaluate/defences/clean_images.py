@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,22 +13,6 @@ from unseg.provenance import sha256_files
 from unseg.train.corpus import CorpusEntry, load, scan
 
 LONG_SIDE = 512
-
-
-def clean_folder() -> Path:
-    """``UNSEG_CLEAN``, or ``corpus/ccp`` below ``UNSEG_DATA``.
-
-    Raises:
-        UnsegError: when neither is set.
-    """
-    if given := os.environ.get("UNSEG_CLEAN"):
-        return Path(given)
-    if root := os.environ.get("UNSEG_DATA"):
-        return Path(root) / "corpus" / "ccp"
-    raise UnsegError(
-        "this defence learns from clean photographs: set UNSEG_CLEAN to a folder with im/*.jpg and "
-        "gt/*.png that are not the victim's, or UNSEG_DATA to a root with corpus/ccp in it"
-    )
 
 
 class CleanImages:
@@ -62,8 +45,8 @@ class CleanImages:
         shared = sum(name in stems for name in names)
         if names and shared > len(names) / 2:
             raise UnsegError(
-                f"{shared} of {len(names)} training images are in {self.folder}, too, by name: set "
-                "UNSEG_CLEAN to a folder of other photographs"
+                f"{shared} of {len(names)} training images are in {self.folder}, too, by name: "
+                "give a folder of other photographs as --clean-images"
             )
 
     def samples(self) -> list[Sample]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unseg.datasets.samples import Sample, to_array, to_tensor
 from unseg.errors import UnsegError
 from unseg.evaluate.defences.base import Defence
-from unseg.evaluate.defences.clean_images import CleanImages, clean_folder
+from unseg.evaluate.defences.clean_images import CleanImages
 from unseg.evaluate.results import content_key
 
 REACH = 16.0
@@ -36,12 +36,12 @@ class Restoring(Defence):
     Args:
         images: largest number of clean photographs that is used.
         steps: optimiser steps.
-        batch: crops a step.
+        batch_size: crops a step.
         crop: side of a crop, in pixels, a multiple of 16.
-        rate: peak learning rate of AdamW, one cycle.
+        learning_rate: peak learning rate of AdamW, one cycle.
         width: channels of the first level.
-        clean: folder of the photographs, ``im/`` and ``gt/``; by default ``UNSEG_CLEAN``, or
-            ``corpus/ccp`` below ``UNSEG_DATA``. Its checksum is the setting, not its place.
+        clean: folder of the photographs, ``im/`` and ``gt/``. Its checksum is the setting, not
+            where it lies.
     """
 
     def __init__(
@@ -49,22 +49,31 @@ class Restoring(Defence):
         *,
         images: int = 150,
         steps: int = 400,
-        batch: int = 8,
+        batch_size: int = 8,
         crop: int = 96,
-        rate: float = 3e-3,
+        learning_rate: float = 3e-3,
         width: int = 16,
         clean: Path | None = None,
     ) -> None:
         if crop < STRIDE or crop % STRIDE:
             raise UnsegError(f"{self.name}: crop {crop} does not work: give a multiple of {STRIDE}")
-        self.images, self.steps, self.batch_size = images, steps, batch
-        self.crop, self.rate, self.width = crop, rate, width
+        self.images, self.steps, self.batch_size = images, steps, batch_size
+        self.crop, self.learning_rate, self.width = crop, learning_rate, width
         self._clean = clean
         self._network: nn.Module | None = None
 
     def clean_images(self) -> CleanImages:
-        """The photographs to learn from."""
-        return CleanImages(self._clean or clean_folder(), self.images)
+        """The photographs to learn from.
+
+        Raises:
+            UnsegError: when no folder was given, or it holds none.
+        """
+        if self._clean is None:
+            raise UnsegError(
+                f"the defence {self.name} learns from clean photographs: give a folder with "
+                "im/*.jpg and gt/*.png that are not the victim's as --clean-images"
+            )
+        return CleanImages(self._clean, self.images)
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "clean_sha256": self.clean_images().sha256}
@@ -102,8 +111,8 @@ class Restoring(Defence):
             for shown, sample in zip(self.inputs(samples), samples, strict=True)
         ]
         network = self.build().train()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=self.rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.rate, self.steps)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, self.steps)
         for _ in range(self.steps):
             chosen = torch.randint(len(both), (self.batch_size,), generator=rng).tolist()
             crops = torch.stack([self._cut(both[i], rng) for i in chosen])
@@ -150,7 +159,7 @@ class Restoring(Defence):
         if min(height, width) < side:
             raise UnsegError(
                 f"{self.name}: a clean photograph is {width}x{height}, smaller than the crop of "
-                f"{side}: give larger photographs in UNSEG_CLEAN"
+                f"{side}: give larger ones as --clean-images"
             )
         top = int(torch.randint(height - side + 1, (), generator=rng))
         left = int(torch.randint(width - side + 1, (), generator=rng))

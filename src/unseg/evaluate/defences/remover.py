@@ -8,13 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from unseg.datasets.samples import Sample, to_tensor
-from unseg.evaluate.conditions.unseg import Target, Unseg
+from unseg.evaluate.conditions.build import shared_generator
+from unseg.evaluate.conditions.unseg import Target, Unseg, fingerprint
 from unseg.evaluate.defences.learned import Restoring
 from unseg.evaluate.problem import Problem
-from unseg.models.registry import load_generator, resolve
 from unseg.noise import Budget
 from unseg.protect.noises.generator import NoiseModel
-from unseg.provenance import sha256_file
 
 PHOTOGRAPHS = Problem("semantic", ("region",))
 """What the trainer's own photographs show: parts, each a label."""
@@ -47,21 +46,17 @@ class Remover(Restoring):
         **settings: Any,
     ) -> None:
         super().__init__(images=images, **settings)
-        self._model, self._source = model, source
+        self._source: NoiseModel
+        if source is None:
+            self._source, self.generator_id = shared_generator(model)
+        else:
+            self._source, self.generator_id = source, fingerprint(source)
         self.foreground, self.background = foreground, background
 
-    def settings(self) -> dict[str, Any]:
-        # Older results come from pairs in which every class had a texture of its own.
-        settings = {**super().settings(), "silent": "auto"}
-        if self._source is not None:
-            return {**settings, "generator_id": Unseg(self._source).generator_id}
-        return {**settings, "generator_sha256": sha256_file(resolve(self._model))}
-
     def inputs(self, samples: Sequence[Sample]) -> list[Tensor]:
-        source = self._source or load_generator(self._model)
         budget = Budget(self.foreground, self.background)
         targets: tuple[Target, ...] = ("union", "class")
-        conditions = [Unseg(source, target=target, budget=budget) for target in targets]
+        conditions = [Unseg(self._source, target=target, budget=budget) for target in targets]
         for condition in conditions:
             condition.prepare(samples, PHOTOGRAPHS, 0)
         return [

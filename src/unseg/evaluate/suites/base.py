@@ -106,8 +106,8 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A suite.
+class Suite:
+    """Which runs make a table.
 
     Args:
         name: what ``--suite`` is given.

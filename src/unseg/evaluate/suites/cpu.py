@@ -12,7 +12,7 @@ from typing import Any
 
 from unseg.evaluate.conditions import BASELINES
 from unseg.evaluate.defences import DEFENCES
-from unseg.evaluate.suites.base import Grid, Plan, Recipe
+from unseg.evaluate.suites.base import Grid, Recipe, Suite
 from unseg.noise import Budget
 
 USUAL = ("clean", "unseg", "pattern", "random")
@@ -50,10 +50,12 @@ SCHEDULES = (
     Recipe.of("segformer", steps=250, **SMALL),
     Recipe.of("efficientnet", steps=180, **SMALL),
     Recipe.of("deeplabv3", steps=280, **SMALL),
-    Recipe.of("tinyvit", steps=120, batch=6, **SMALL),
-    Recipe.of("mask2former", steps=350, rate=1e-3, encoder=1, decoder=3, points=512, **QUERIES),
+    Recipe.of("tinyvit", steps=120, batch_size=6, **SMALL),
+    Recipe.of(
+        "mask2former", steps=350, learning_rate=1e-3, encoder=1, decoder=3, points=512, **QUERIES
+    ),
     Recipe.of("rtdetr", steps=350, denoising=20, **QUERIES),
-    Recipe.of("sam", steps=50, batch=4),
+    Recipe.of("sam", steps=50, batch_size=4),
     Recipe.of("rsprompter", looks=96, steps=80),
 )
 
@@ -101,7 +103,7 @@ HALVED = {"medical": ("unseg", "constant"), "semantic": ("unseg-class", "texture
 SMALLEST = (Budget(1, 0.25), Budget(2, 0.5))
 BUDGETS = (*SMALLEST, HALF, Budget(16, 4))
 
-CPU = Plan(
+CPU = Suite(
     name="cpu",
     summary="every task on real data, sized for two CPU cores, the most telling runs first",
     grids=(

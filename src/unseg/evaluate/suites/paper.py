@@ -1,15 +1,16 @@
 """The paper's data sets, architectures and start, at full size; nothing of it has run here.
 
-``batch`` counts for each process: the schedules are meant for four of them. ``checkpoint`` names a
-folder below ``UNSEG_CHECKPOINTS``; docs/reproduce.md says where each comes from. All are backbones
-trained on ImageNet: one that had seen the data set clean would know what protection hides.
+``batch_size`` counts for each process: the schedules are meant for four of them. ``checkpoint``
+names a folder below ``UNSEG_CHECKPOINTS``; docs/reproduce.md says where each comes from. All are
+backbones trained on ImageNet: one that had seen the data set clean would know what protection
+hides.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from unseg.evaluate.suites.base import Grid, Plan, Recipe
+from unseg.evaluate.suites.base import Grid, Recipe, Suite
 from unseg.evaluate.victims.loader import Augmentation
 from unseg.noise import Budget
 
@@ -24,31 +25,35 @@ JITTER = Augmentation(smallest=0.1, largest=2.0)
 
 DEFAULTS = (
     Recipe.of(
-        "deeplabv3", checkpoint="mobilenet_v2_1.0_224", size=512, crop=512, batch=4, rate=2e-4,
+        "deeplabv3", checkpoint="mobilenet_v2_1.0_224", size=512, crop=512, batch_size=4,
+        learning_rate=2e-4, augmentation=SCALES,
+    ),
+    Recipe.of(
+        "segformer", checkpoint="mit-b2", size=512, crop=512, batch_size=4, learning_rate=6e-5,
         augmentation=SCALES,
     ),
     Recipe.of(
-        "segformer", checkpoint="mit-b2", size=512, crop=512, batch=4, rate=6e-5,
-        augmentation=SCALES,
+        "upernet", checkpoint="convnext-tiny-224", decoder=512, size=512, crop=512, batch_size=4,
+        learning_rate=1e-4, weight_decay=0.05, augmentation=SCALES,
     ),
     Recipe.of(
-        "upernet", checkpoint="convnext-tiny-224", decoder=512, size=512, crop=512, batch=4,
-        rate=1e-4, decay=0.05, augmentation=SCALES,
+        "mask2former", checkpoint="swin-tiny-patch4-window7-224", size=1024, batch_size=4,
+        learning_rate=1e-4, slow=0.1, weight_decay=0.05, queries=100, width=256, encoder=6,
+        decoder=9, points=12_544, augmentation=JITTER,
     ),
     Recipe.of(
-        "mask2former", checkpoint="swin-tiny-patch4-window7-224", size=1024, batch=4, rate=1e-4,
-        slow=0.1, decay=0.05, queries=100, width=256, encoder=6, decoder=9, points=12_544,
-        augmentation=JITTER,
+        "rtdetr", checkpoint="resnet-50", size=640, batch_size=4, learning_rate=1e-4, slow=0.1,
+        weight_decay=1e-4, queries=300, width=256, decoder=6, denoising=100,
     ),
-    Recipe.of(
-        "rtdetr", checkpoint="resnet-50", size=640, batch=4, rate=1e-4, slow=0.1, decay=1e-4,
-        queries=300, width=256, decoder=6, denoising=100,
+    *(
+        Recipe.of(
+            name, size=352, crop=352, width=32, steps=20_000, batch_size=4, augmentation=SCALES
+        )
+        for name in ("unet", "unetpp")
     ),
-    Recipe.of("unet", size=352, crop=352, width=32, steps=20_000, batch=4, augmentation=SCALES),
-    Recipe.of("unetpp", size=352, crop=352, width=32, steps=20_000, batch=4, augmentation=SCALES),
-    Recipe.of("sam_hq", size=1024, steps=66_000, batch=4),
-    Recipe.of("ritm", size=512, steps=110_000, batch=8),
-    Recipe.of("rsprompter", size=512, looks=4096, steps=60_000, batch=4, masks=32),
+    Recipe.of("sam_hq", size=1024, steps=66_000, batch_size=4),
+    Recipe.of("ritm", size=512, steps=110_000, batch_size=8),
+    Recipe.of("rsprompter", size=512, looks=4096, steps=60_000, batch_size=4, masks=32),
 )  # fmt: skip
 """What a victim has at full size; a grid adds the data set's schedule."""
 
@@ -70,7 +75,7 @@ def _swin_and_resnet(steps: int) -> tuple[Recipe, ...]:
     )
 
 
-PAPER = Plan(
+PAPER = Suite(
     name="paper",
     summary="the paper's data sets at full size, for several GPUs (docs/reproduce.md)",
     grids=(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unseg.evaluate.suites.base import Grid, Plan, Recipe
+from unseg.evaluate.suites.base import Grid, Recipe, Suite
 
-SMALL = {"size": 64, "steps": 1, "batch": 2}
+SMALL = {"size": 64, "steps": 1, "batch_size": 2}
 CROPS = {**SMALL, "crop": 64}
 QUERIES = {**SMALL, "queries": 4, "pretrained": False, "backbone": "mobilenetv2"}
 CLICKS = {**SMALL, "clicks": 1}
@@ -36,7 +36,7 @@ def _data(root: Path) -> None:
     write_data(root)
 
 
-SMOKE = Plan(
+SMOKE = Suite(
     name="smoke",
     summary="every task and victim once on tiny drawn data, in two minutes",
     grids=(

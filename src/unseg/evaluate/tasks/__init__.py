@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from unseg.evaluate.tasks.base import Part, Task
-from unseg.evaluate.tasks.ccp import CcpTask
-from unseg.evaluate.tasks.clicked import ClickedTask
-from unseg.evaluate.tasks.detection import DetectionTask
-from unseg.evaluate.tasks.instance import InstanceTask
-from unseg.evaluate.tasks.interactive import InteractiveTask
-from unseg.evaluate.tasks.medical import MedicalTask
-from unseg.evaluate.tasks.panoptic import PanopticTask
-from unseg.evaluate.tasks.paper import PAPER
-from unseg.evaluate.tasks.person import PersonTask
-from unseg.evaluate.tasks.remote import RemoteTask
-from unseg.evaluate.tasks.semantic import SemanticTask
-from unseg.evaluate.tasks.trees import TreesTask
+from unseg.registry import Registry
 
-TASKS: dict[str, Callable[[], Task]] = {
-    PersonTask.name: PersonTask,
-    CcpTask.name: CcpTask,
-    SemanticTask.name: SemanticTask,
-    MedicalTask.name: MedicalTask,
-    InstanceTask.name: InstanceTask,
-    PanopticTask.name: PanopticTask,
-    DetectionTask.name: DetectionTask,
-    InteractiveTask.name: InteractiveTask,
-    ClickedTask.name: ClickedTask,
-    RemoteTask.name: RemoteTask,
-    TreesTask.name: TreesTask,
-    **PAPER,
-}
+TASKS: Registry[Task] = Registry(
+    "task",
+    Task,
+    {
+        "person": "unseg.evaluate.tasks.person:PersonTask",
+        "ccp": "unseg.evaluate.tasks.ccp:CcpTask",
+        "semantic": "unseg.evaluate.tasks.semantic:SemanticTask",
+        "medical": "unseg.evaluate.tasks.medical:MedicalTask",
+        "instance": "unseg.evaluate.tasks.instance:InstanceTask",
+        "panoptic": "unseg.evaluate.tasks.panoptic:PanopticTask",
+        "detection": "unseg.evaluate.tasks.detection:DetectionTask",
+        "interactive": "unseg.evaluate.tasks.interactive:InteractiveTask",
+        "clicked": "unseg.evaluate.tasks.clicked:ClickedTask",
+        "remote": "unseg.evaluate.tasks.remote:RemoteTask",
+        "trees": "unseg.evaluate.tasks.trees:TreesTask",
+        "folder": "unseg.evaluate.tasks.folder:FolderTask",
+        # The paper's data sets in their own layouts, at full size.
+        "voc": "unseg.evaluate.tasks.paper.voc:VocTask",
+        "ade20k": "unseg.evaluate.tasks.paper.ade20k:Ade20kTask",
+        "coco-instance": "unseg.evaluate.tasks.paper.coco:CocoInstanceTask",
+        "coco-detection": "unseg.evaluate.tasks.paper.coco:CocoDetectionTask",
+        "coco-panoptic": "unseg.evaluate.tasks.paper.coco:CocoPanopticTask",
+        "cityscapes": "unseg.evaluate.tasks.paper.cityscapes:CityscapesTask",
+        "cityscapes-instance": "unseg.evaluate.tasks.paper.cityscapes:CityscapesInstanceTask",
+        "cityscapes-panoptic": "unseg.evaluate.tasks.paper.cityscapes:CityscapesPanopticTask",
+        "dis": "unseg.evaluate.tasks.paper.hqseg:DisTask",
+        "coift": "unseg.evaluate.tasks.paper.hqseg:CoiftTask",
+        "hrsod": "unseg.evaluate.tasks.paper.hqseg:HrsodTask",
+        "thinobject": "unseg.evaluate.tasks.paper.hqseg:ThinObjectTask",
+        "whu": "unseg.evaluate.tasks.paper.remote:WhuTask",
+        "nwpu": "unseg.evaluate.tasks.paper.remote:NwpuTask",
+        "ssdd": "unseg.evaluate.tasks.paper.remote:SsddTask",
+        "kvasir": "unseg.evaluate.tasks.paper.kvasir:KvasirTask",
+    },
+)
 
 __all__ = ["TASKS", "Part", "Task"]

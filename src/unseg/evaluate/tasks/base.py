@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
@@ -22,7 +22,7 @@ Part = Literal["test", "val"]
 T = TypeVar("T")
 
 
-class Task(Configured, ABC):
+class Task(Configured):
     """One file a task. Hooks: :meth:`load` reads the data, :meth:`score` measures.
 
     ``problem`` says what a victim is asked; ``folder`` where the data lies below ``--data``.
@@ -86,7 +86,7 @@ def hold_out(samples: Sequence[Sample], every: int = 5) -> tuple[Sequence[Sample
     """Split samples sorted by name: (kept, every ``every``-th); lazy samples stay lazy."""
     names = names_of(samples)
     order = sorted(range(len(names)), key=names.__getitem__)
-    kept = [index for place, index in enumerate(order) if place % every]
+    kept = [index for i, index in enumerate(order) if i % every]
     return selected(samples, kept), selected(samples, order[::every])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,7 +31,6 @@ class PanopticTask(PedestriansTask):
     problem = Problem("panoptic", ("person", "background"), frozenset({0}))
     metric = "pq"
     floor = 0.45
-    omitted: ClassVar[dict[str, Any]] = {"protects": "things"}
     summary = "people and background in segments, COCO's panoptic layout (Penn-Fudan)"
 
     def __init__(self, *, protects: Literal["segments", "things"] = "segments") -> None:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from unseg.evaluate.victims.base import Victim
-from unseg.evaluate.victims.deeplabv3 import DeepLabV3Victim
-from unseg.evaluate.victims.efficientnet import EfficientNetVictim
-from unseg.evaluate.victims.mask2former import Mask2FormerVictim
-from unseg.evaluate.victims.maskformer import MaskFormerVictim
-from unseg.evaluate.victims.ritm import RitmVictim
-from unseg.evaluate.victims.rsprompter import RSPrompterVictim
-from unseg.evaluate.victims.rtdetr import RtDetrVictim
-from unseg.evaluate.victims.sam import SamVictim
-from unseg.evaluate.victims.sam_hq import SamHqVictim
-from unseg.evaluate.victims.segformer import SegformerVictim
-from unseg.evaluate.victims.tinyvit import TinyViTVictim
-from unseg.evaluate.victims.unet import UNetVictim
-from unseg.evaluate.victims.unetpp import UNetPlusPlusVictim
-from unseg.evaluate.victims.upernet import UperNetVictim
+from unseg.registry import Registry
 
-VICTIMS: dict[str, Callable[..., Victim]] = {
-    UNetVictim.name: UNetVictim,
-    UNetPlusPlusVictim.name: UNetPlusPlusVictim,
-    DeepLabV3Victim.name: DeepLabV3Victim,
-    SegformerVictim.name: SegformerVictim,
-    UperNetVictim.name: UperNetVictim,
-    EfficientNetVictim.name: EfficientNetVictim,
-    TinyViTVictim.name: TinyViTVictim,
-    Mask2FormerVictim.name: Mask2FormerVictim,
-    MaskFormerVictim.name: MaskFormerVictim,
-    RtDetrVictim.name: RtDetrVictim,
-    SamVictim.name: SamVictim,
-    SamHqVictim.name: SamHqVictim,
-    RitmVictim.name: RitmVictim,
-    RSPrompterVictim.name: RSPrompterVictim,
-}
+VICTIMS: Registry[Victim] = Registry(
+    "victim",
+    Victim,
+    {
+        "unet": "unseg.evaluate.victims.unet:UNetVictim",
+        "unetpp": "unseg.evaluate.victims.unetpp:UNetPlusPlusVictim",
+        "deeplabv3": "unseg.evaluate.victims.deeplabv3:DeepLabV3Victim",
+        "segformer": "unseg.evaluate.victims.segformer:SegformerVictim",
+        "upernet": "unseg.evaluate.victims.upernet:UperNetVictim",
+        "efficientnet": "unseg.evaluate.victims.efficientnet:EfficientNetVictim",
+        "tinyvit": "unseg.evaluate.victims.tinyvit:TinyViTVictim",
+        "mask2former": "unseg.evaluate.victims.mask2former:Mask2FormerVictim",
+        "maskformer": "unseg.evaluate.victims.maskformer:MaskFormerVictim",
+        "rtdetr": "unseg.evaluate.victims.rtdetr:RtDetrVictim",
+        "sam": "unseg.evaluate.victims.sam:SamVictim",
+        "sam_hq": "unseg.evaluate.victims.sam_hq:SamHqVictim",
+        "ritm": "unseg.evaluate.victims.ritm:RitmVictim",
+        "rsprompter": "unseg.evaluate.victims.rsprompter:RSPrompterVictim",
+    },
+)
 
 __all__ = ["VICTIMS", "Victim"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from unseg.datasets.samples import Sample
 from unseg.evaluate.defences.base import Defence, NoDefence
 from unseg.evaluate.problem import Kind, Prediction, Problem
+from unseg.evaluate.processes import Processes
 from unseg.evaluate.settings import Configured
 
 Progress = Callable[[float], None]
@@ -33,15 +33,13 @@ class Training:
         seed: of the victim's start and batches.
         progress: called after every step.
         defence: whose ``batch`` and ``attack`` the victim's loop calls.
-        mixed_precision: accelerate's ``no``, ``fp16`` or ``bf16``.
-        cpu: keep off any GPU.
+        processes: on which device, and beside which other processes.
     """
 
     seed: int = 0
     progress: Progress = silent
     defence: Defence = field(default_factory=NoDefence)
-    mixed_precision: str = "no"
-    cpu: bool = False
+    processes: Processes = field(default_factory=Processes)
 
 
 class Victim(Configured):
@@ -56,9 +54,6 @@ class Victim(Configured):
     """
 
     kinds: ClassVar[frozenset[Kind]]
-
-    origin: Mapping[str, str] = MappingProxyType({})
-    """Where a user's own victim comes from; part of its results' keys."""
 
     @abstractmethod
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -23,7 +23,7 @@ from unseg.train.losses import mask_loss
 from unseg.train.prompts import boxes_of, points_of
 
 
-class ClickNetwork(nn.Module):
+class ClickNetwork(nn.Module, ABC):
     """Looks at a photograph once, then answers any number of prompts. Two hooks."""
 
     @abstractmethod
@@ -60,9 +60,9 @@ class ClickVictim(InteractiveVictim, TrainedVictim):
     Args:
         size: side of the square that photographs are fitted into, in pixels.
         steps: optimiser steps.
-        batch: objects a step.
-        rate: peak learning rate.
-        decay: weight decay of AdamW.
+        batch_size: objects a step.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of AdamW.
         clicks: most prompts an object in training.
         boxes: share of the steps that start with a box instead of a click.
     """
@@ -72,14 +72,15 @@ class ClickVictim(InteractiveVictim, TrainedVictim):
         *,
         size: int,
         steps: int,
-        batch: int,
-        rate: float,
-        decay: float = 1e-2,
+        batch_size: int,
+        learning_rate: float,
+        weight_decay: float = 1e-2,
         clicks: int = 3,
         boxes: float = 0.25,
     ) -> None:
-        self.size, self.steps, self.batch = size, steps, batch
-        self.rate, self.decay, self.clicks, self.boxes = rate, decay, clicks, boxes
+        self.size, self.steps, self.batch_size = size, steps, batch_size
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.clicks, self.boxes = clicks, boxes
         self._image: NDArray[np.uint8] | None = None
 
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
@@ -117,9 +118,9 @@ class ClickVictim(InteractiveVictim, TrainedVictim):
             x, y, label = next_click(answer, truth) or (0, 0, PADDING)
             points.append([[(x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5]])
             labels.append([label])
-        place = targets.device
-        more = torch.tensor(points, device=place)[:, None]
-        said = torch.tensor(labels, dtype=torch.float32, device=place)[:, None]
+        device = targets.device
+        more = torch.tensor(points, device=device)[:, None]
+        said = torch.tensor(labels, dtype=torch.float32, device=device)[:, None]
         if prompts.points is not None and prompts.labels is not None:
             more = torch.cat([prompts.points, more], dim=2)
             said = torch.cat([prompts.labels, said], dim=2)
@@ -130,7 +131,7 @@ class ClickVictim(InteractiveVictim, TrainedVictim):
         network = cast(ClickNetwork, self.network)
         if image is not self._image:
             pixels, self._frame = letterbox(to_tensor(image)[None], self.size)
-            self._view = network.look(pixels.to(self.place(network)))
+            self._view = network.look(pixels.to(self.device(network)))
             self._image, self._answers = image, dict[tuple[Any, ...], Tensor]()
         xy = (points.double() + 0.5) * self._frame.scale - 0.5
         clicks = tuple(map(tuple, torch.cat([xy, labels[:, None].double()], dim=1).tolist()))
@@ -140,7 +141,7 @@ class ClickVictim(InteractiveVictim, TrainedVictim):
         """Logits after some clicks, each made on sight of the answer before."""
         if clicks not in self._answers:
             before = self._answer(network, clicks[:-1]) if len(clicks) > 1 else None
-            table = torch.tensor(clicks, device=self.place(network), dtype=torch.float32)
+            table = torch.tensor(clicks, device=self.device(network), dtype=torch.float32)
             table = table[None, None]
             prompts = Prompts(
                 table[..., :2], table[..., 2], masks=None if before is None else settled(before)

@@ -19,7 +19,7 @@ class DeepLabV3Victim(SemanticVictim):
         pretrained: start the backbone from ImageNet weights.
         output_stride: of the last features; 8 as in the published model, 16 is cheaper.
         dropout: of the features before the classifier.
-        rate: peak learning rate.
+        learning_rate: peak learning rate.
         checkpoint: local Hugging Face folder to start from instead, of MobileNetV2 or the model.
         settings: of :class:`SemanticVictim`.
     """
@@ -33,11 +33,11 @@ class DeepLabV3Victim(SemanticVictim):
         pretrained: bool = True,
         output_stride: int = 8,
         dropout: float = 0.1,
-        rate: float = 5e-4,
+        learning_rate: float = 5e-4,
         checkpoint: str = "",
         **settings: Any,
     ) -> None:
-        super().__init__(rate=rate, **settings)
+        super().__init__(learning_rate=learning_rate, **settings)
         self.pretrained, self.output_stride, self.dropout = pretrained, output_stride, dropout
         self.checkpoint = checkpoint
 
@@ -50,7 +50,7 @@ class DeepLabV3Victim(SemanticVictim):
             "output_stride": self.output_stride,
             "classifier_dropout_prob": self.dropout,
         }
-        labels = self.outputs(problem)
+        labels = self.num_classes(problem)
         network: Any
         if self.checkpoint:
             network = from_local(MobileNetV2ForSemanticSegmentation, self.checkpoint, labels, **own)

@@ -12,7 +12,7 @@ class EfficientNetVictim(PyramidVictim):
     """The convolutional backbone that an attacker with few images would start from.
 
     Args:
-        rate: peak learning rate of the decoder.
+        learning_rate: peak learning rate of the decoder.
         settings: of :class:`PyramidVictim` and :class:`SemanticVictim`.
     """
 
@@ -20,5 +20,5 @@ class EfficientNetVictim(PyramidVictim):
     summary = "EfficientNet-Lite0 pretrained on ImageNet, feature pyramid"
     backbone = EfficientNetLite0
 
-    def __init__(self, *, rate: float = 2e-3, **settings: Any) -> None:
-        super().__init__(rate=rate, **settings)
+    def __init__(self, *, learning_rate: float = 2e-3, **settings: Any) -> None:
+        super().__init__(learning_rate=learning_rate, **settings)

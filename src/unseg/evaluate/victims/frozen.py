@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from accelerate import PartialState
 from torch import Tensor
 
 from unseg.datasets.samples import Sample, to_tensor
@@ -46,11 +45,11 @@ def look(base: SamBase, pixels: Tensor) -> Features:
     """What a base's encoder sees of one image, on the CPU and in half precision, to be held.
 
     Args:
-        base: its encoder moves to the device that is trained on.
+        base: on any device.
         pixels: (1, 3, S, S) float, normalised; S is the base's input.
     """
-    place = PartialState().device
-    seen = base.to(place).encode(pixels.to(place))
+    device = next(base.parameters()).device
+    seen = base.encode(pixels.to(device))
     return Features(seen.embedding.half().cpu(), seen.early.half().cpu())
 
 
@@ -85,9 +84,9 @@ class Seen:
         return seen
 
 
-def moved(features: Features, place: torch.device) -> Features:
+def moved(features: Features, device: torch.device) -> Features:
     """The same on another device."""
-    return Features(features.embedding.to(place), features.early.to(place))
+    return Features(features.embedding.to(device), features.early.to(device))
 
 
 def refuse(name: str, training: Training, *hooks: str) -> None:

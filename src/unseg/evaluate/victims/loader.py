@@ -90,7 +90,7 @@ class CropLoader:
         samples: training samples at their original resolution.
         size: short side of the work size, in pixels.
         crop: side of a crop, in pixels.
-        batch: crops a batch.
+        batch_size: crops a batch.
         augmentation: how a crop is drawn.
         binary: targets are foreground maps, not class indices.
         rng: the only source of randomness of geometry; colour draws from torch's.
@@ -102,7 +102,7 @@ class CropLoader:
         *,
         size: int,
         crop: int,
-        batch: int,
+        batch_size: int,
         augmentation: Augmentation,
         binary: bool,
         rng: np.random.Generator,
@@ -110,7 +110,12 @@ class CropLoader:
         import kornia.augmentation as K
 
         self._binary, self._size = binary, size
-        self._side, self._batch, self._augmentation, self._rng = crop, batch, augmentation, rng
+        self._side, self._batch_size, self._augmentation, self._rng = (
+            crop,
+            batch_size,
+            augmentation,
+            rng,
+        )
         self._items = Shuffled(samples, self._shrink, rng)
         amount = augmentation.jitter
         self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
@@ -122,7 +127,7 @@ class CropLoader:
             Images (B, 3, S, S) in [0, 1], and targets (B, 1, S, S) float in {0, 1} or
             (B, S, S) int64 class indices.
         """
-        crops = [self._crop(*next(self._items)) for _ in range(self._batch)]
+        crops = [self._crop(*next(self._items)) for _ in range(self._batch_size)]
         images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
         maps = torch.from_numpy(np.stack([target for _, target in crops]))
         targets = (maps[:, None] > 127).float() if self._binary else maps.long()

@@ -38,10 +38,10 @@ class Objects:
     boxes: Tensor
     masks: Tensor | None = None
 
-    def to(self, place: torch.device) -> Objects:
+    def to(self, device: torch.device) -> Objects:
         """The same on another device."""
-        masks = None if self.masks is None else self.masks.to(place)
-        return Objects(self.classes.to(place), self.boxes.to(place), masks)
+        masks = None if self.masks is None else self.masks.to(device)
+        return Objects(self.classes.to(device), self.boxes.to(device), masks)
 
 
 def segments(sample: Sample, problem: Problem) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
@@ -83,7 +83,7 @@ class ObjectLoader:
         samples: training samples at their original resolution.
         problem: what is to be found.
         size: side of the squares, in pixels.
-        batch: squares a batch.
+        batch_size: squares a batch.
         augmentation: how a square is drawn.
         rng: the only source of randomness of geometry; colour draws from torch's.
     """
@@ -94,13 +94,18 @@ class ObjectLoader:
         problem: Problem,
         *,
         size: int,
-        batch: int,
+        batch_size: int,
         augmentation: Augmentation,
         rng: np.random.Generator,
     ) -> None:
         import kornia.augmentation as K
 
-        self._side, self._batch, self._augmentation, self._rng = size, batch, augmentation, rng
+        self._side, self._batch_size, self._augmentation, self._rng = (
+            size,
+            batch_size,
+            augmentation,
+            rng,
+        )
         amount = augmentation.jitter
         self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
         self._items = Shuffled(samples, lambda sample: self._shrink(sample, problem), rng)
@@ -111,7 +116,7 @@ class ObjectLoader:
         Returns:
             Images (B, 3, S, S) in [0, 1], and the objects of each.
         """
-        crops = [self._crop(next(self._items)) for _ in range(self._batch)]
+        crops = [self._crop(next(self._items)) for _ in range(self._batch_size)]
         for _ in range(20):
             if any(len(objects.classes) for _, objects in crops):
                 break

@@ -169,10 +169,10 @@ def match(
     overlap = torch.as_tensor(box_giou(boxes, truth))
     cost = 2 * (present - absent) + 5 * apart - 2 * overlap + 100 * outside
     found, wanted = linear_sum_assignment(cost.repeat(1, copies).cpu().numpy())
-    place = logits.device
+    device = logits.device
     return (
-        torch.from_numpy(found).to(place),
-        (torch.from_numpy(wanted) % len(truth)).to(place),
+        torch.from_numpy(found).to(device),
+        (torch.from_numpy(wanted) % len(truth)).to(device),
     )
 
 

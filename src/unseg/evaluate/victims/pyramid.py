@@ -66,7 +66,8 @@ class PyramidVictim(SemanticVictim):
 
     Args:
         pretrained: start from pretrained weights, else from scratch.
-        share: the pretrained backbone's learning rate relative to ``rate``; from scratch it is 1.
+        share: the pretrained backbone's learning rate relative to ``learning_rate``; from scratch
+            it is 1.
         width: channels of the decoder.
         settings: of :class:`SemanticVictim`.
     """
@@ -81,12 +82,12 @@ class PyramidVictim(SemanticVictim):
 
     def build(self, problem: Problem) -> nn.Module:
         backbone = type(self).backbone(pretrained=self.pretrained)
-        network = PyramidNetwork(backbone, self.width, self.outputs(problem))
+        network = PyramidNetwork(backbone, self.width, self.num_classes(problem))
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
         assert isinstance(network, PyramidNetwork)
         new = [p for part in (network.lateral, network.smooth, network.classifier)
                for p in part.parameters()]  # fmt: skip
-        rate = self.rate * (self.share if self.pretrained else 1.0)
-        return [{"params": new}, {"params": list(network.backbone.parameters()), "lr": rate}]
+        lr = self.learning_rate * (self.share if self.pretrained else 1.0)
+        return [{"params": new}, {"params": list(network.backbone.parameters()), "lr": lr}]

@@ -38,10 +38,10 @@ class QueryVictim(TrainedVictim):
     Args:
         size: side of the square, in pixels; a multiple of 32.
         steps: optimiser steps.
-        batch: squares a step.
-        rate: peak learning rate.
-        slow: learning rate of the backbone relative to ``rate``.
-        decay: weight decay of AdamW.
+        batch_size: squares a step.
+        learning_rate: peak learning rate.
+        slow: learning rate of the backbone relative to ``learning_rate``.
+        weight_decay: weight decay of AdamW.
         backbone: ``efficientnet``, ``mobilenetv2`` or ``tinyvit``.
         pretrained: whether the backbone starts from weights that were trained elsewhere.
         queries: most objects that can be found in a photograph.
@@ -54,10 +54,10 @@ class QueryVictim(TrainedVictim):
         *,
         size: int = 192,
         steps: int = 600,
-        batch: int = 4,
-        rate: float = 5e-4,
+        batch_size: int = 4,
+        learning_rate: float = 5e-4,
         slow: float = 0.2,
-        decay: float = 1e-2,
+        weight_decay: float = 1e-2,
         backbone: str = "efficientnet",
         pretrained: bool = True,
         queries: int = 30,
@@ -72,8 +72,8 @@ class QueryVictim(TrainedVictim):
                 f"{self.name}: size {size} does not work: give a multiple of 32, at least 64"
             )
         check_backbone(self.name, backbone)
-        self.size, self.steps, self.batch, self.queries = size, steps, batch, queries
-        self.rate, self.slow, self.decay = rate, slow, decay
+        self.size, self.steps, self.batch_size, self.queries = size, steps, batch_size, queries
+        self.learning_rate, self.slow, self.weight_decay = learning_rate, slow, weight_decay
         self.backbone, self.pretrained = backbone, pretrained
         self.checkpoint, self.augmentation = checkpoint, augmentation
 
@@ -104,13 +104,13 @@ class QueryVictim(TrainedVictim):
         known = {id(p) for p in body}
         rest = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [{"params": rest}]
-        return groups + ([{"params": body, "lr": self.rate * self.slow}] if body else [])
+        return groups + ([{"params": body, "lr": self.learning_rate * self.slow}] if body else [])
 
     def batches(
         self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
     ) -> Callable[[], tuple[Tensor, list[Objects]]]:
         return ObjectLoader(
-            samples, problem, size=self.size, batch=self.batch,
+            samples, problem, size=self.size, batch_size=self.batch_size,
             augmentation=self.augmentation, rng=rng,
         ).draw  # fmt: skip
 
@@ -121,17 +121,17 @@ class QueryVictim(TrainedVictim):
                 "on objects: choose a semantic victim for it"
             )
         images, objects = batch
-        place = self.place(network)
-        labels = self.labels([one.to(place) for one in objects])
+        device = self.device(network)
+        labels = self.labels([one.to(device) for one in objects])
 
         def of(some: Tensor) -> Tensor:
             loss: Tensor = network(pixel_values=normalise(some), **labels).loss
             return loss
 
-        return of(training.defence.attack(images.to(place), of))
+        return of(training.defence.attack(images.to(device), of))
 
     @torch.no_grad()
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         network = self.network
-        pixels, frame = letterbox(to_tensor(image)[None].to(self.place(network)), self.size)
+        pixels, frame = letterbox(to_tensor(image)[None].to(self.device(network)), self.size)
         return self.answer(network(pixel_values=pixels), frame)

@@ -98,11 +98,11 @@ class RitmVictim(ClickVictim):
             multiple of 32.
         backbone: ``efficientnet``, ``mobilenetv2`` or ``tinyvit``.
         pretrained: start the backbone from weights that were trained elsewhere.
-        share: the pretrained backbone's learning rate relative to ``rate``.
+        share: the pretrained backbone's learning rate relative to ``learning_rate``.
         width: channels of the pyramid.
         steps: optimiser steps.
-        batch: crops a step.
-        rate: peak learning rate.
+        batch_size: crops a step.
+        learning_rate: peak learning rate.
         augmentation: how a crop is drawn.
         settings: of :class:`ClickVictim`.
     """
@@ -119,12 +119,19 @@ class RitmVictim(ClickVictim):
         share: float = 0.3,
         width: int = 64,
         steps: int = 300,
-        batch: int = 8,
-        rate: float = 1e-3,
+        batch_size: int = 8,
+        learning_rate: float = 1e-3,
         augmentation: Augmentation = CLICK_AUGMENTATION,
         **settings: Any,
     ) -> None:
-        super().__init__(size=size, steps=steps, batch=batch, rate=rate, boxes=0.0, **settings)
+        super().__init__(
+            size=size,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            boxes=0.0,
+            **settings,
+        )
         check_backbone(self.name, backbone)
         self.backbone, self.pretrained, self.share = backbone, pretrained, share
         self.width, self.augmentation = width, augmentation
@@ -141,14 +148,14 @@ class RitmVictim(ClickVictim):
         body = list(network.body.backbone.parameters())
         known = {id(p) for p in body}
         new = [p for p in network.parameters() if id(p) not in known]
-        rate = self.rate * (self.share if self.pretrained else 1.0)
-        return [{"params": new}, {"params": body, "lr": rate}]
+        lr = self.learning_rate * (self.share if self.pretrained else 1.0)
+        return [{"params": new}, {"params": body, "lr": lr}]
 
     def batches(
         self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
     ) -> Callable[[], tuple[Tensor, Tensor]]:
         loader = ObjectLoader(
-            samples, problem, size=self.size, batch=self.batch,
+            samples, problem, size=self.size, batch_size=self.batch_size,
             augmentation=self.augmentation, rng=rng,
         )  # fmt: skip
 
@@ -165,8 +172,8 @@ class RitmVictim(ClickVictim):
         rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
         images, targets = batch
         images, targets = training.defence.batch(images, targets, rng)
-        place = self.place(network)
-        return normalise(images.to(place)), targets.to(place)
+        device = self.device(network)
+        return normalise(images.to(device)), targets.to(device)
 
     def _object(self, objects: Objects, rng: np.random.Generator) -> Tensor:
         """(S, S) float: the largest piece of a region of a crop, larger ones more often."""

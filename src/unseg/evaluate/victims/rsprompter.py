@@ -42,10 +42,10 @@ class RSPrompterVictim(TrainedVictim):
         size: side of the squares, in pixels, a multiple of 64.
         looks: squares that the encoder looks at.
         steps: optimiser steps.
-        batch: squares a step.
-        rate: peak learning rate of the prompter.
-        slow: learning rate of the mask decoder relative to ``rate``.
-        decay: weight decay of AdamW.
+        batch_size: squares a step.
+        learning_rate: peak learning rate of the prompter.
+        slow: learning rate of the mask decoder relative to ``learning_rate``.
+        weight_decay: weight decay of AdamW.
         copies: proposals that learn from one object.
         masks: most masks a step.
         width: channels of the prompter.
@@ -63,18 +63,18 @@ class RSPrompterVictim(TrainedVictim):
         size: int = 512,
         looks: int = 256,
         steps: int = 150,
-        batch: int = 6,
-        rate: float = 1e-3,
+        batch_size: int = 6,
+        learning_rate: float = 1e-3,
         slow: float = 0.1,
-        decay: float = 1e-2,
+        weight_decay: float = 1e-2,
         copies: int = 4,
         masks: int = 8,
         width: int = 96,
         confident: float = 0.3,
         augmentation: Augmentation = LOOK_AUGMENTATION,
     ) -> None:
-        self.size, self.looks, self.steps, self.batch = size, looks, steps, batch
-        self.rate, self.slow, self.decay = rate, slow, decay
+        self.size, self.looks, self.steps, self.batch_size = size, looks, steps, batch_size
+        self.learning_rate, self.slow, self.weight_decay = learning_rate, slow, weight_decay
         self.copies, self.masks, self.width, self.confident = copies, masks, width, confident
         self.augmentation = augmentation
 
@@ -102,7 +102,7 @@ class RSPrompterVictim(TrainedVictim):
         known = {id(p) for p in tuned}
         new = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [{"params": new}]
-        return groups + ([{"params": tuned, "lr": self.rate * self.slow}] if tuned else [])
+        return groups + ([{"params": tuned, "lr": self.learning_rate * self.slow}] if tuned else [])
 
     def batches(
         self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
@@ -111,7 +111,7 @@ class RSPrompterVictim(TrainedVictim):
             samples = [pieces(sample) for sample in samples]
             problem = Problem("instance", problem.classes[1:], frozenset({0}))
         loader = ObjectLoader(
-            samples, problem, size=self.size, batch=1, augmentation=self.augmentation, rng=rng
+            samples, problem, size=self.size, batch_size=1, augmentation=self.augmentation, rng=rng
         )
         truth: list[Objects] = []
         seen: list[Features] = []
@@ -121,15 +121,15 @@ class RSPrompterVictim(TrainedVictim):
             seen.append(look(self._base, normalise(images)))
 
         def draw() -> tuple[Features, list[Objects]]:
-            chosen = rng.permutation(self.looks)[: self.batch].tolist()
+            chosen = rng.permutation(self.looks)[: self.batch_size].tolist()
             return stacked([seen[i] for i in chosen]), [truth[i] for i in chosen]
 
         return draw
 
     def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
         refuse(self.name, training, "batch", "attack")
-        place = self.place(network)
-        features, truth = moved(batch[0], place), [one.to(place) for one in batch[1]]
+        device = self.device(network)
+        features, truth = moved(batch[0], device), [one.to(device) for one in batch[1]]
         rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
         pairs: list[tuple[Tensor, Tensor]] = []
 
@@ -198,7 +198,7 @@ class RSPrompterVictim(TrainedVictim):
     @torch.no_grad()
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         network = cast(Prompter, self.network)
-        pixels, frame = letterbox(to_tensor(image)[None].to(self.place(network)), self.size)
+        pixels, frame = letterbox(to_tensor(image)[None].to(self.device(network)), self.size)
         features = network.base.encode(pixels)
         proposals = network.propose(features)
         semantic = self._problem.kind == "semantic"

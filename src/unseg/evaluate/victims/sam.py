@@ -35,8 +35,8 @@ class SamVictim(SamClickVictim):
             ``scratch``: random, so that all they know comes from the training set; that is for
             long schedules, as 150 steps of 8 objects learn nothing (IoU 0 on the validation part).
         steps: optimiser steps.
-        batch: objects a step.
-        rate: peak learning rate.
+        batch_size: objects a step.
+        learning_rate: peak learning rate.
         settings: of :class:`SamClickVictim`.
     """
 
@@ -48,11 +48,13 @@ class SamVictim(SamClickVictim):
         *,
         decoder: Start = "pretrained",
         steps: int = 150,
-        batch: int = 8,
-        rate: float = 1e-4,
+        batch_size: int = 8,
+        learning_rate: float = 1e-4,
         **settings: Any,
     ) -> None:
-        super().__init__(steps=steps, batch=batch, rate=rate, **settings)
+        super().__init__(
+            steps=steps, batch_size=batch_size, learning_rate=learning_rate, **settings
+        )
         if decoder not in ("pretrained", "scratch"):
             raise UnsegError(f"{self.name}: decoder {decoder!r}: expected pretrained or scratch")
         self.decoder: Start = decoder

@@ -54,7 +54,7 @@ class SamClickVictim(ClickVictim):
         seen = Seen(self._base, samples)
 
         def draw() -> tuple[Features, Tensor]:
-            chosen = [self._object(samples, rng) for _ in range(self.batch)]
+            chosen = [self._object(samples, rng) for _ in range(self.batch_size)]
             targets = torch.cat([target for _, target in chosen])
             return stacked([seen[index] for index, _ in chosen]), targets
 
@@ -65,8 +65,8 @@ class SamClickVictim(ClickVictim):
     ) -> tuple[Features, Tensor]:
         refuse(self.name, training, "batch", "attack")
         features, targets = batch
-        place = self.place(network)
-        return moved(features, place), targets.to(place)
+        device = self.device(network)
+        return moved(features, device), targets.to(device)
 
     def _object(self, samples: Sequence[Sample], rng: np.random.Generator) -> tuple[int, Tensor]:
         """Number of a photograph, and an object in it: (1, 1, S / 2, S / 2) float in [0, 1]."""

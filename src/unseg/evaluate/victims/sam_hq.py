@@ -67,8 +67,8 @@ class SamHqVictim(SamClickVictim):
     Args:
         sum_masks: see :class:`SamHqNetwork`.
         steps: optimiser steps.
-        batch: objects a step.
-        rate: peak learning rate.
+        batch_size: objects a step.
+        learning_rate: peak learning rate.
         settings: of :class:`SamClickVictim`.
     """
 
@@ -80,11 +80,13 @@ class SamHqVictim(SamClickVictim):
         *,
         sum_masks: bool = False,
         steps: int = 120,
-        batch: int = 8,
-        rate: float = 1e-3,
+        batch_size: int = 8,
+        learning_rate: float = 1e-3,
         **settings: Any,
     ) -> None:
-        super().__init__(steps=steps, batch=batch, rate=rate, **settings)
+        super().__init__(
+            steps=steps, batch_size=batch_size, learning_rate=learning_rate, **settings
+        )
         self.sum_masks = sum_masks
 
     def build(self, problem: Problem) -> nn.Module:

@@ -17,7 +17,7 @@ class SegformerVictim(SemanticVictim):
     Args:
         width: channels of the first stage's attention head; 32 is B0.
         depth: blocks a stage.
-        rate: peak learning rate.
+        learning_rate: peak learning rate.
         checkpoint: local Hugging Face folder to start from instead, of an encoder or the model.
         settings: of :class:`SemanticVictim`.
     """
@@ -30,23 +30,23 @@ class SegformerVictim(SemanticVictim):
         *,
         width: int = 32,
         depth: int = 2,
-        rate: float = 1e-3,
+        learning_rate: float = 1e-3,
         checkpoint: str = "",
         **settings: Any,
     ) -> None:
-        super().__init__(rate=rate, **settings)
+        super().__init__(learning_rate=learning_rate, **settings)
         self.width, self.depth, self.checkpoint = width, depth, checkpoint
 
     def build(self, problem: Problem) -> nn.Module:
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
         if self.checkpoint:
-            labels = self.outputs(problem)
+            labels = self.num_classes(problem)
             return from_local(SegformerForSemanticSegmentation, self.checkpoint, labels)
         heads = (1, 2, 5, 8)
         return SegformerForSemanticSegmentation(
             SegformerConfig(  # type: ignore[call-arg]
-                num_labels=self.outputs(problem),
+                num_labels=self.num_classes(problem),
                 depths=[self.depth] * 4,
                 hidden_sizes=[self.width * n for n in heads],
                 num_attention_heads=list(heads),

@@ -53,9 +53,9 @@ class SemanticVictim(TrainedVictim):
         size: short side of the work size, in pixels.
         crop: side of a training crop, in pixels; a multiple of the stride.
         steps: optimiser steps.
-        batch: crops a step.
-        rate: peak learning rate.
-        decay: weight decay of AdamW.
+        batch_size: crops a step.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of AdamW.
         mirror: average the prediction with that of the mirrored image.
         augmentation: how training crops are drawn.
     """
@@ -70,9 +70,9 @@ class SemanticVictim(TrainedVictim):
         size: int = 192,
         crop: int = 128,
         steps: int = 800,
-        batch: int = 8,
-        rate: float = 1e-3,
-        decay: float = 1e-2,
+        batch_size: int = 8,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
         mirror: bool = True,
         augmentation: Augmentation = DEFAULT_AUGMENTATION,
     ) -> None:
@@ -85,15 +85,15 @@ class SemanticVictim(TrainedVictim):
             raise UnsegError(f"{self.name}: size {size} does not work: give at least 32")
         if steps < 1:
             raise UnsegError(f"{self.name}: steps {steps} does not work: give at least 1")
-        self.size, self.crop, self.steps, self.batch = size, crop, steps, batch
-        self.rate, self.decay, self.mirror = rate, decay, mirror
+        self.size, self.crop, self.steps, self.batch_size = size, crop, steps, batch_size
+        self.learning_rate, self.weight_decay, self.mirror = learning_rate, weight_decay, mirror
         self.augmentation = augmentation
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "augmentation": asdict(self.augmentation)}
 
     @staticmethod
-    def outputs(problem: Problem) -> int:
+    def num_classes(problem: Problem) -> int:
         """Channels that the network's logits need."""
         return 1 if problem.binary else len(problem.classes)
 
@@ -101,7 +101,7 @@ class SemanticVictim(TrainedVictim):
         self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
     ) -> Callable[[], tuple[Tensor, Tensor]]:
         return CropLoader(
-            samples, size=self.size, crop=self.crop, batch=self.batch,
+            samples, size=self.size, crop=self.crop, batch_size=self.batch_size,
             augmentation=self.augmentation, binary=problem.binary, rng=rng,
         ).draw  # fmt: skip
 
@@ -109,8 +109,8 @@ class SemanticVictim(TrainedVictim):
         images, targets = batch
         rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
         images, targets = training.defence.batch(images, targets, rng)
-        place = self.place(network)
-        images, targets = images.to(place), targets.to(place)
+        device = self.device(network)
+        images, targets = images.to(device), targets.to(device)
 
         def of(some: Tensor) -> Tensor:
             return self.criterion(self._logits(network, normalise(some)), targets)
@@ -143,7 +143,7 @@ class SemanticVictim(TrainedVictim):
     @torch.no_grad()
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         network = self.network
-        small = to_tensor(shrink(image, self.size))[None].to(self.place(network)) / 255
+        small = to_tensor(shrink(image, self.size))[None].to(self.device(network)) / 255
         height, width = small.shape[-2:]
         pad = (0, -width % self.stride, 0, -height % self.stride)
         padded = F.pad(small, pad, mode="replicate")

@@ -13,7 +13,7 @@ class TinyViTVictim(PyramidVictim):
 
     Args:
         steps: optimiser steps.
-        rate: peak learning rate of the decoder.
+        learning_rate: peak learning rate of the decoder.
         settings: of :class:`PyramidVictim` and :class:`SemanticVictim`.
     """
 
@@ -22,5 +22,5 @@ class TinyViTVictim(PyramidVictim):
     backbone = TinyViT
     stride = 16
 
-    def __init__(self, *, steps: int = 400, rate: float = 2e-3, **settings: Any) -> None:
-        super().__init__(steps=steps, rate=rate, **settings)
+    def __init__(self, *, steps: int = 400, learning_rate: float = 2e-3, **settings: Any) -> None:
+        super().__init__(steps=steps, learning_rate=learning_rate, **settings)

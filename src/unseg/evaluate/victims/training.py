@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
-from unseg.evaluate import processes
 from unseg.evaluate.problem import Problem
 from unseg.evaluate.victims.base import Training, Victim
 from unseg.evaluate.victims.checkpoint import identity
@@ -24,16 +23,16 @@ class TrainedVictim(Victim):
     """AdamW, a linear warm-up over a tenth of the steps, then a cosine.
 
     Hooks: :meth:`build` makes the network, :meth:`batches` a function that draws a batch, and
-    :meth:`loss` the loss of one. accelerate places them: one CPU, one GPU or several.
+    :meth:`loss` the loss of one. accelerate moves them: to one CPU, one GPU or several.
 
-    Subclasses set ``steps``, ``batch``, ``rate`` (peak learning rate) and ``decay`` (weight decay)
-    in their constructor, where they are settings.
+    Subclasses set ``steps``, ``batch_size``, ``learning_rate`` (the peak) and ``weight_decay`` in
+    their constructor, where they are settings.
     """
 
     steps: int
-    batch: int
-    rate: float
-    decay: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
     checkpoint: str = ""
     """Hugging Face folder that :meth:`build` starts from, of victims with such a setting."""
 
@@ -41,10 +40,9 @@ class TrainedVictim(Victim):
     _problem: Problem
 
     def settings(self) -> dict[str, Any]:
-        # A checkpoint is known by its contents. None is left out: results without keep their keys.
         found = super().settings()
-        if name := found.pop("checkpoint", ""):
-            found["checkpoint"] = identity(name)
+        if name := found.get("checkpoint"):
+            found["checkpoint"] = identity(name)  # known by its contents
         return found
 
     @abstractmethod
@@ -59,10 +57,10 @@ class TrainedVictim(Victim):
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
-        """Scalar loss of one batch; batches stay on the CPU until here (:meth:`place`)."""
+        """Scalar loss of one batch; batches stay on the CPU until here (:meth:`device`)."""
 
     def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
-        """AdamW's parameter groups: by default all that require a gradient, at ``rate``."""
+        """AdamW's parameter groups: by default all that need a gradient, at ``learning_rate``."""
         return [{"params": [p for p in network.parameters() if p.requires_grad]}]
 
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
@@ -75,34 +73,35 @@ class TrainedVictim(Victim):
             raise UnsegError(f"{self.name}: steps {self.steps} does not work: give at least 1")
         seed_everything(training.seed)
         self._problem = problem
-        network = self.build(problem)
-        accelerator = processes.accelerator(training.mixed_precision, training.cpu)
+        processes = training.processes
+        # Victims with a frozen encoder look at their samples before the first step.
+        network = self.build(problem).to(processes.device)
         # Every process draws batches of its own; a single one draws the seed's.
-        entropy = [training.seed, accelerator.process_index][: 1 + accelerator.process_index]
+        entropy = [training.seed, processes.rank][: 1 + processes.rank]
         rng = np.random.default_rng(entropy if len(entropy) > 1 else training.seed)
         draw = self.batches(samples, problem, rng)
-        optimizer = torch.optim.AdamW(
-            self.parameters(network), lr=self.rate, weight_decay=self.decay
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            self.parameters(network), lr=self.learning_rate, weight_decay=self.weight_decay
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
-        network, optimizer = accelerator.prepare(network, optimizer)
+        network, optimizer = processes.prepare(network, optimizer)
         losses: list[float] = []
         network.train()
         for step in range(self.steps):
-            with accelerator.autocast():
+            with processes.autocast():
                 loss = self.loss(network, draw(), training, step)
             optimizer.zero_grad()
-            accelerator.backward(loss)
+            processes.backward(loss)
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise UnsegError(
                     f"{self.name}: the loss is {losses[-1]} at step {step + 1} of {self.steps}, so "
-                    "the training says nothing: give a lower rate"
+                    "the training says nothing: give a lower learning_rate"
                 )
             training.progress((step + 1) / self.steps)
-        self._network = accelerator.unwrap_model(network).eval()
+        self._network = processes.unwrap(network).eval()
         return [float(part.mean()) for part in np.array_split(losses, min(10, len(losses)))]
 
     @property
@@ -117,7 +116,7 @@ class TrainedVictim(Victim):
         return self._network
 
     @staticmethod
-    def place(network: nn.Module) -> torch.device:
+    def device(network: nn.Module) -> torch.device:
         """The device a network lives on."""
         return next(network.parameters()).device
 

@@ -17,7 +17,7 @@ class UNetVictim(SemanticVictim):
     Args:
         width: channels of the first level; each of the four further levels doubles them.
         units: residual units a level.
-        rate: peak learning rate.
+        learning_rate: peak learning rate.
         settings: of :class:`SemanticVictim`.
     """
 
@@ -26,9 +26,9 @@ class UNetVictim(SemanticVictim):
     stride = 16
 
     def __init__(
-        self, *, width: int = 16, units: int = 2, rate: float = 3e-3, **settings: Any
+        self, *, width: int = 16, units: int = 2, learning_rate: float = 3e-3, **settings: Any
     ) -> None:
-        super().__init__(rate=rate, **settings)
+        super().__init__(learning_rate=learning_rate, **settings)
         self.width, self.units = width, units
 
     def build(self, problem: Problem) -> nn.Module:
@@ -37,7 +37,7 @@ class UNetVictim(SemanticVictim):
         network = UNet(
             spatial_dims=2,
             in_channels=3,
-            out_channels=self.outputs(problem),
+            out_channels=self.num_classes(problem),
             channels=tuple(self.width * 2**level for level in range(5)),
             strides=(2, 2, 2, 2),
             num_res_units=self.units,

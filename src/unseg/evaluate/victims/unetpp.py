@@ -28,7 +28,7 @@ class UNetPlusPlusVictim(SemanticVictim):
 
     Args:
         width: channels of the first level; each of the four further levels doubles them.
-        rate: peak learning rate.
+        learning_rate: peak learning rate.
         settings: of :class:`SemanticVictim`.
     """
 
@@ -36,8 +36,8 @@ class UNetPlusPlusVictim(SemanticVictim):
     summary = "small UNet++ from scratch (monai)"
     stride = 16
 
-    def __init__(self, *, width: int = 8, rate: float = 3e-3, **settings: Any) -> None:
-        super().__init__(rate=rate, **settings)
+    def __init__(self, *, width: int = 8, learning_rate: float = 3e-3, **settings: Any) -> None:
+        super().__init__(learning_rate=learning_rate, **settings)
         self.width = width
 
     def build(self, problem: Problem) -> nn.Module:
@@ -47,7 +47,7 @@ class UNetPlusPlusVictim(SemanticVictim):
         network = BasicUNetPlusPlus(
             spatial_dims=2,
             in_channels=3,
-            out_channels=self.outputs(problem),
+            out_channels=self.num_classes(problem),
             features=(*levels, self.width),
             norm="batch",
         )

@@ -20,7 +20,7 @@ class UperNetVictim(SemanticVictim):
             "atto" has 40.
         depth: blocks a stage.
         decoder: channels of the decoder.
-        rate: peak learning rate.
+        learning_rate: peak learning rate.
         checkpoint: local Hugging Face folder to start from instead, of the model or of a backbone.
         settings: of :class:`SemanticVictim`.
     """
@@ -34,11 +34,11 @@ class UperNetVictim(SemanticVictim):
         width: int = 32,
         depth: int = 2,
         decoder: int = 64,
-        rate: float = 2e-3,
+        learning_rate: float = 2e-3,
         checkpoint: str = "",
         **settings: Any,
     ) -> None:
-        super().__init__(rate=rate, **settings)
+        super().__init__(learning_rate=learning_rate, **settings)
         self.width, self.depth, self.decoder = width, depth, decoder
         self.checkpoint = checkpoint
 
@@ -50,7 +50,7 @@ class UperNetVictim(SemanticVictim):
                 "backbone", settings={"hidden_size": self.decoder, "use_auxiliary_head": False}
             )
             return from_local(
-                UperNetForSemanticSegmentation, self.checkpoint, self.outputs(problem),
+                UperNetForSemanticSegmentation, self.checkpoint, self.num_classes(problem),
                 around=around,
             ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
         network = UperNetForSemanticSegmentation(
@@ -64,7 +64,7 @@ class UperNetVictim(SemanticVictim):
                 ),
                 hidden_size=self.decoder,
                 use_auxiliary_head=False,
-                num_labels=self.outputs(problem),
+                num_labels=self.num_classes(problem),
             )
         )
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-arg]

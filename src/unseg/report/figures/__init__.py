@@ -11,9 +11,9 @@ from pathlib import Path
 from unseg.report.figures.bars import condition_bars, retention_bars
 from unseg.report.figures.curves import BudgetCurve, MixingCurve
 from unseg.report.figures.heat import defence_map
-from unseg.report.summary import Entry
+from unseg.report.summary import Series
 
-Figure = Callable[[Sequence[Entry], Path], bool]
+Figure = Callable[[Sequence[Series], Path], bool]
 
 FIGURES: dict[str, tuple[str, Figure]] = {
     "retention": (

@@ -19,7 +19,7 @@ from unseg.report.figures.style import (
     new_figure,
     save,
 )
-from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, Entry, grouped, unique
+from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, Series, grouped, unique
 from unseg.report.tables import per_cent
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ ACROSS = 8
 """Victims in a row of the figure."""
 
 
-def retention_bars(entries: Sequence[Entry], path: Path) -> bool:
+def retention_bars(entries: Sequence[Series], path: Path) -> bool:
     """Every task and victim under the usual conditions; error bars are the spread over seeds.
 
     Victims whose clean training stays below the floor are left out.
@@ -55,21 +55,21 @@ def retention_bars(entries: Sequence[Entry], path: Path) -> bool:
         cells = line.subgridspec(
             1, len(row) + bool(filler), width_ratios=widths + [filler] * bool(filler)
         )
-        for place, index in enumerate(row):
-            axis = figure.add_subplot(cells[place])
-            _bars(axis, groups[index], labelled=place == 0)
+        for column, index in enumerate(row):
+            axis = figure.add_subplot(cells[column])
+            _bars(axis, groups[index], labelled=column == 0)
     legend(figure, unique(e.label for e in shown))
     save(figure, path)
     return True
 
 
-def condition_bars(entries: Sequence[Entry], path: Path) -> bool:
+def condition_bars(entries: Sequence[Series], path: Path) -> bool:
     """All conditions of the victim of each task that has the most of them.
 
     Returns:
         Whether any victim has more than the usual ones.
     """
-    chosen: list[list[Entry]] = []
+    chosen: list[list[Series]] = []
     candidates = [e for e in _undefended(entries) if e.condition != CLEAN]
     for group in grouped(candidates, lambda e: e.task).values():
         largest = max(map(_without_sweep, grouped(group, lambda e: e.victim).values()), key=len)
@@ -82,38 +82,38 @@ def condition_bars(entries: Sequence[Entry], path: Path) -> bool:
     figure, grid = new_figure(len(rows), 0.9 + 0.24 * max(map(len, chosen)))
     for row, line in zip(rows, grid, strict=True):
         cells = line.subgridspec(1, columns)
-        for place in range(columns):
-            axis = figure.add_subplot(cells[place])
-            if place < len(row):
-                _sorted_bars(axis, row[place])
+        for column in range(columns):
+            axis = figure.add_subplot(cells[column])
+            if column < len(row):
+                _sorted_bars(axis, row[column])
             else:
                 axis.set_axis_off()
     save(figure, path)
     return True
 
 
-def _undefended(entries: Sequence[Entry]) -> list[Entry]:
+def _undefended(entries: Sequence[Series]) -> list[Series]:
     return [
         e for e in entries if e.defence == NO_DEFENCE and e.standard and e.retention is not None
     ]
 
 
-def _without_sweep(entries: Sequence[Entry]) -> list[Entry]:
+def _without_sweep(entries: Sequence[Series]) -> list[Series]:
     """Without other budgets than the standard one, where a whole curve of them has its figure."""
     if len({e.budget.foreground for e in entries}) < ENOUGH:
         return list(entries)
     return [e for e in entries if e.budget.foreground == Budget().foreground]
 
 
-def _bars(axis: Axes, entries: Sequence[Entry], labelled: bool) -> None:
+def _bars(axis: Axes, entries: Sequence[Series], labelled: bool) -> None:
     victims = unique(e.victim for e in entries)
     labels = unique(e.label for e in entries)
     width = 0.8 / len(labels)
     for entry in entries:
         assert entry.retention is not None
-        place = victims.index(entry.victim) + (labels.index(entry.label) + 0.5) * width - 0.4
+        x = victims.index(entry.victim) + (labels.index(entry.label) + 0.5) * width - 0.4
         axis.bar(
-            place, entry.retention, width * 0.92, color=colour_of(entry.label, labels),
+            x, entry.retention, width * 0.92, color=colour_of(entry.label, labels),
             yerr=entry.retention_deviation, ecolor=INK, capsize=2, error_kw={"linewidth": 0.9},
         )  # fmt: skip
     axis.axhline(1, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -132,17 +132,17 @@ def _bars(axis: Axes, entries: Sequence[Entry], labelled: bool) -> None:
         axis.set_ylabel("left of the clean figure")
 
 
-def _sorted_bars(axis: Axes, entries: Sequence[Entry]) -> None:
+def _sorted_bars(axis: Axes, entries: Sequence[Series]) -> None:
     ordered = sorted(entries, key=lambda e: e.retention or 0, reverse=True)
     labels = [e.label for e in ordered]
-    for place, entry in enumerate(ordered):
+    for row, entry in enumerate(ordered):
         assert entry.retention is not None
         axis.barh(
-            place, entry.retention, 0.72, color=colour_of(entry.condition, labels),
+            row, entry.retention, 0.72, color=colour_of(entry.condition, labels),
             xerr=entry.retention_deviation, ecolor=INK, capsize=2, error_kw={"linewidth": 0.9},
         )  # fmt: skip
         axis.text(
-            entry.retention + (entry.retention_deviation or 0) + 0.02, place,
+            entry.retention + (entry.retention_deviation or 0) + 0.02, row,
             per_cent(entry.retention), va="center", fontsize=8, color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip

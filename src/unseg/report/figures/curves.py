@@ -17,7 +17,7 @@ from unseg.report.figures.style import (
     new_figure,
     save,
 )
-from unseg.report.summary import CLEAN, NO_DEFENCE, Entry, grouped, unique
+from unseg.report.summary import CLEAN, NO_DEFENCE, Series, grouped, unique
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,18 +33,18 @@ class Curve(ABC):
     """Of the horizontal axis."""
 
     @abstractmethod
-    def lines(self, group: Sequence[Entry]) -> dict[str, list[Entry]]:
+    def lines(self, group: Sequence[Series]) -> dict[str, list[Series]]:
         """Lines by name, from the undefended results of one task and victim."""
 
     @abstractmethod
-    def place(self, entry: Entry) -> float:
+    def x(self, entry: Series) -> float:
         """Where a result stands on the horizontal axis."""
 
-    def scale(self, axis: Axes, places: Sequence[float]) -> None:
-        """Set up the horizontal axis for results that stand at ``places``."""
+    def scale(self, axis: Axes, xs: Sequence[float]) -> None:
+        """Set up the horizontal axis for results that stand at ``xs``."""
         axis.margins(x=0.05)
 
-    def draw(self, entries: Sequence[Entry], path: Path) -> bool:
+    def draw(self, entries: Sequence[Series], path: Path) -> bool:
         """Draw the figure.
 
         Returns:
@@ -54,7 +54,7 @@ class Curve(ABC):
         panels = []
         for group in grouped(undefended, lambda e: (e.task, e.part, e.victim)).values():
             lines = self.lines(group)
-            full = {n: p for n, p in lines.items() if len({self.place(e) for e in p}) >= ENOUGH}
+            full = {n: p for n, p in lines.items() if len({self.x(e) for e in p}) >= ENOUGH}
             if full:
                 panels.append(full)
         if not panels:
@@ -65,21 +65,21 @@ class Curve(ABC):
         figure, grid = new_figure(len(rows), 3.1, WIDTH if columns > 1 else 6.5)
         for row, strip in zip(rows, grid, strict=True):
             cells = strip.subgridspec(1, columns)
-            for place in range(columns):
-                axis = figure.add_subplot(cells[place])
-                if place < len(row):
-                    self._panel(axis, row[place], names)
+            for column in range(columns):
+                axis = figure.add_subplot(cells[column])
+                if column < len(row):
+                    self._panel(axis, row[column], names)
                 else:
                     axis.set_axis_off()
         legend(figure, names)
         save(figure, path)
         return True
 
-    def _panel(self, axis: Axes, lines: dict[str, list[Entry]], names: Sequence[str]) -> None:
+    def _panel(self, axis: Axes, lines: dict[str, list[Series]], names: Sequence[str]) -> None:
         for name, points in lines.items():
-            points = sorted(points, key=self.place)
+            points = sorted(points, key=self.x)
             axis.errorbar(
-                [self.place(e) for e in points], [e.mean for e in points],
+                [self.x(e) for e in points], [e.mean for e in points],
                 yerr=[e.deviation or 0 for e in points], marker="o", markersize=4.5, capsize=2.5,
                 linewidth=1.8, color=colour_of(name, names),
                 linestyle="-" if name in COLOURS else (0, (3, 2)),
@@ -92,7 +92,7 @@ class Curve(ABC):
                 "clean", (1, first.clean), (-2, 3), xycoords=("axes fraction", "data"),
                 textcoords="offset points", ha="right", fontsize=8, color=QUIET,
             )  # fmt: skip
-        self.scale(axis, sorted({self.place(e) for e in every}))
+        self.scale(axis, sorted({self.x(e) for e in every}))
         axis.set_ylim(bottom=0)
         axis.set_xlabel(self.label)
         axis.set_ylabel(f"{first.metric} on clean images")
@@ -106,16 +106,16 @@ class BudgetCurve(Curve):
 
     label = "largest change inside the mask, 8-bit steps"
 
-    def lines(self, group: Sequence[Entry]) -> dict[str, list[Entry]]:
+    def lines(self, group: Sequence[Series]) -> dict[str, list[Series]]:
         protected = [e for e in group if e.standard and e.condition != CLEAN]
         return grouped(protected, lambda e: e.condition)
 
-    def place(self, entry: Entry) -> float:
+    def x(self, entry: Series) -> float:
         return entry.budget.foreground
 
-    def scale(self, axis: Axes, places: Sequence[float]) -> None:
+    def scale(self, axis: Axes, xs: Sequence[float]) -> None:
         axis.set_xscale("log", base=2)
-        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.set_xticks(xs, [f"{x:g}" for x in xs])
 
 
 class MixingCurve(Curve):
@@ -123,7 +123,7 @@ class MixingCurve(Curve):
 
     label = "share of the images that is protected, %"
 
-    def lines(self, group: Sequence[Entry]) -> dict[str, list[Entry]]:
+    def lines(self, group: Sequence[Series]) -> dict[str, list[Series]]:
         clean = [e for e in group if e.condition == CLEAN]
         mixed = grouped([e for e in group if e.share is not None], lambda e: e.inner or "")
         whole = grouped([e for e in group if e.standard], lambda e: e.label)
@@ -135,5 +135,5 @@ class MixingCurve(Curve):
             for name, points in mixed.items()
         }  # fmt: skip
 
-    def place(self, entry: Entry) -> float:
+    def x(self, entry: Series) -> float:
         return 100 * entry.protected_share

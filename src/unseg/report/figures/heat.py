@@ -14,11 +14,11 @@ from unseg.report.figures.style import (
     retention_colour,
     save,
 )
-from unseg.report.summary import CLEAN, NO_DEFENCE, Entry, unique
+from unseg.report.summary import CLEAN, NO_DEFENCE, Series, unique
 from unseg.report.tables import per_cent
 
 
-def defence_map(entries: Sequence[Entry], path: Path) -> bool:
+def defence_map(entries: Sequence[Series], path: Path) -> bool:
     """Retention under every defence, a column for every condition that met one.
 
     Clean training is grey: what is lost there is the defence's own cost.
@@ -58,5 +58,5 @@ def defence_map(entries: Sequence[Entry], path: Path) -> bool:
     return True
 
 
-def _column(entry: Entry) -> tuple[str, str, str]:
+def _column(entry: Series) -> tuple[str, str, str]:
     return entry.task, entry.victim, entry.label

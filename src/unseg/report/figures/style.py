@@ -56,8 +56,8 @@ def neutral_colour(share: float) -> Colour:
 def _mixed(stops: tuple[Colour, Colour, Colour], share: float) -> Colour:
     share = min(max(share, 0.0), 1.0)
     start, end = stops[:2] if share < 0.5 else stops[1:]
-    place = 2 * share if share < 0.5 else 2 * share - 1
-    red, green, blue = (a + place * (b - a) for a, b in zip(start, end, strict=True))
+    along = 2 * share if share < 0.5 else 2 * share - 1
+    red, green, blue = (a + along * (b - a) for a, b in zip(start, end, strict=True))
     return red, green, blue
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.wheels import open_member
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """Hook: :meth:`forward`. ``channels`` and ``strides`` describe its maps, finest first."""
 
     channels: ClassVar[tuple[int, ...]]

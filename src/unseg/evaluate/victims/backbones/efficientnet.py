@@ -40,7 +40,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class MBConv(nn.Module):
+class MBConvBlock(nn.Module):
     """Inverted bottleneck: expand, depthwise, project; a shortcut where the shape stays.
 
     Attribute names follow the published state dict.
@@ -85,7 +85,9 @@ class EfficientNetLite0(Backbone):
         inputs = STEM
         for repeats, kernel, stride, expansion, outputs in STAGES:
             for i in range(repeats):
-                blocks.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
+                blocks.append(
+                    MBConvBlock(inputs, outputs, kernel, stride if i == 0 else 1, expansion)
+                )
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
         # The last block before each step down, and the very last.

@@ -50,13 +50,13 @@ def _rename(name: str) -> str:
     >>> _rename("features.2.conv.4.weight")
     'layer.0.conv_3x3.normalization.weight'
     """
-    _, block, *_, place, tensor = name.split(".")
+    _, block, *_, number, tensor = name.split(".")
     units = ["expand_1x1", "conv_3x3", "reduce_1x1"]
     layer = f"layer.{int(block) - 2}"
     if int(block) < 2:
         layer, units = "conv_stem", units[1:] if block == "1" else ["first_conv"]
-    part = "normalization" if int(place) % 3 else "convolution"
-    return f"{layer}.{units[int(place) // 3]}.{part}.{tensor}"
+    part = "normalization" if int(number) % 3 else "convolution"
+    return f"{layer}.{units[int(number) // 3]}.{part}.{tensor}"
 
 
 class MobileNetV2(Backbone):

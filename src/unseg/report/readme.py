@@ -1,0 +1,89 @@
+"""The one table of the README: a row a task, from result files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unseg.errors import UnsegError
+from unseg.report.summary import CLEAN, NO_DEFENCE, Series, grouped
+from unseg.report.tables import per_cent
+
+COMMAND = "unseg report docs/results/cpu --readme README.md"
+START = f"<!-- table: {COMMAND} -->"
+END = "<!-- /table -->"
+
+OURS = ("unseg", "unseg-class", "unseg-instance")
+"""Ours from the owner's masks: the first of them that ran is shown."""
+HEAD = ("task (figure)", "victim", "clean", "random", "best hand-made", "ours", "ours keeps")
+
+
+def readme_table(entries: Sequence[Series]) -> str:
+    """One row a task: the victim that met the most conditions, clean and under three noises.
+
+    Shown are runs on the test part, without a defence, at the standard budget, of victims that
+    reach their task's floor. Best is the hand-made noise that leaves least.
+
+    Args:
+        entries: joined results.
+
+    Returns:
+        Markdown, ending in a newline.
+    """
+    shown = [e for e in entries if _plain(e)]
+    lines = [_row(HEAD), "|---" * len(HEAD) + "|"]
+    for group in grouped(shown, lambda e: e.task).values():
+        victims = grouped(group, lambda e: e.victim).values()
+        rows = [row for row in map(_cells, sorted(victims, key=len, reverse=True)) if row]
+        lines += map(_row, rows[:1])
+    return "\n".join(lines) + "\n"
+
+
+def inserted(text: str, table: str) -> str:
+    """A text with the table between its markers.
+
+    Raises:
+        UnsegError: when the markers are not there, each once and in this order.
+
+    Example:
+        >>> inserted(f"a {START} old {END} b", "new ") == f"a {START}\\nnew {END} b"
+        True
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end) or text.count(START) != 1:
+        raise UnsegError(
+            f"the table has no place: expected a line {START} and, below it, a line {END}"
+        )
+    return f"{before}{START}\n{table}{END}{after}"
+
+
+def _plain(entry: Series) -> bool:
+    return (
+        entry.part == "test"
+        and entry.defence == NO_DEFENCE
+        and entry.standard
+        and entry.measurable
+        and entry.label == entry.condition
+    )
+
+
+def _cells(group: Sequence[Series]) -> list[str] | None:
+    """The cells of one task and victim; None where clean training or ours did not run."""
+    by_name = {entry.condition: entry for entry in group}
+    ours = next((by_name[name] for name in OURS if name in by_name), None)
+    clean = by_name.get(CLEAN)
+    if ours is None or clean is None or ours.retention is None:
+        return None
+    made = [e for e in group if not e.ours and e.condition not in (CLEAN, "random")]
+    best = min(made, key=lambda e: e.mean, default=None)
+    random = by_name.get("random")
+    return [
+        f"{clean.task} ({clean.metric})", clean.victim, f"{clean.mean:.3f}",
+        "-" if random is None else f"{random.mean:.3f}",
+        "-" if best is None else f"{best.mean:.3f} ({best.condition})",
+        f"{ours.mean:.3f} ({ours.condition})", per_cent(ours.retention),
+    ]  # fmt: skip
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
