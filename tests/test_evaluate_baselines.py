@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
+from unseg.evaluate.change import change_of
 from unseg.evaluate.conditions import BASELINES, CONDITIONS
 from unseg.evaluate.conditions.ar import Autoregressive
 from unseg.evaluate.conditions.base import Condition
@@ -19,7 +20,6 @@ from unseg.evaluate.conditions.pattern import Pattern
 from unseg.evaluate.conditions.texture import Texture
 from unseg.evaluate.conditions.unseg import Unseg
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.protocol import change_of
 from unseg.noise import Budget
 
 

@@ -12,6 +12,7 @@ import torch
 from noise_stub import fill_boxes
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
+from unseg.evaluate.change import change_of
 from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.build import build_condition
@@ -23,7 +24,6 @@ from unseg.evaluate.conditions.proposed import Boxed, Proposed
 from unseg.evaluate.conditions.uniform import Uniform
 from unseg.evaluate.conditions.unseg import fingerprint
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.protocol import change_of
 from unseg.evaluate.results import content_key
 from unseg.images.photo import Photo
 from unseg.masks.labels import LabelMap

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unseg.datasets.samples import LazySamples, Sample, Split, as_lazy, names_of
 from unseg.errors import UnsegError
+from unseg.evaluate.change import PixelChange
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.kept import kept
 from unseg.evaluate.results import content_key
 from unseg.evaluate.tasks.base import Part, Task
-
-if TYPE_CHECKING:
-    from unseg.evaluate.protocol import PixelChange
 
 CACHE = Path("unseg-cache")
 """Where published images are kept that are costly to make or do not fit in memory."""
