@@ -257,7 +257,7 @@ def test_answers_are_shown_where_their_pictures_lie(tmp_path: Path, cli) -> None
     ("arguments", "message"),
     [
         (["nowhere", "-o", "r"], "nowhere does not exist: give result files or folders of them"),
-        (["{}", "-o", "r"], "no result files here; make some with unseg evaluate"),
+        (["{}", "-o", "r"], "there is no result file here; make some with unseg evaluate"),
         (["{}"], "report needs -o FOLDER for the page, --markdown FILE, or both"),
     ],
 )

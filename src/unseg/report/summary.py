@@ -178,7 +178,8 @@ def find_results(places: Sequence[Path]) -> dict[Path, Result]:
         files.update(dict.fromkeys(found))
     if not files:
         raise UnsegError(
-            f"{', '.join(map(str, places))}: no result files here; make some with unseg evaluate"
+            f"{', '.join(map(str, places))}: there is no result file here; make some with "
+            "unseg evaluate"
         )
     unique: dict[str, tuple[Path, Result]] = {}
     for path in files:
