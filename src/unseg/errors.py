@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UnsegError(Exception):
-    """A problem the user can mend.
+    """A problem that the user can fix.
 
     The text names the file or option, says what was found, what was expected and what to do.
     The command line prints it as one line, without a traceback, and exits with a non-zero code.

@@ -51,7 +51,7 @@ def read_cityscapes(root: Path, part: str, kind: Kind = "semantic") -> Reading:
     folder = root / "leftImg8bit" / part
     images = sorted(folder.glob(f"*/*{IMAGE}.png"))
     if not images:
-        raise UnsegError(f"{folder} holds no CITY/*{IMAGE}.png: expected {LAYOUT}")
+        raise UnsegError(f"{folder} has no CITY/*{IMAGE}.png: expected {LAYOUT}")
     stems = [path.name.removesuffix(f"{IMAGE}.png") for path in images]
     # Instance ids hold the label ids: id, or 1000 id + number.
     suffix = "labelIds" if kind == "semantic" else "instanceIds"

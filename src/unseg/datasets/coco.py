@@ -170,7 +170,7 @@ def categories_of(body: Any, annotation: Path) -> tuple[tuple[str, ...], dict[in
 def listed(body: Any, annotation: Path) -> list[dict[str, Any]]:
     """The file's image records."""
     if not body["images"]:
-        raise UnsegError(f"{annotation} lists no image: expected at least one")
+        raise UnsegError(f"{annotation} lists no images: expected at least one")
     return list(body["images"])
 
 

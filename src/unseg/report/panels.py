@@ -67,7 +67,7 @@ def panel(
     if before.shape != after.shape or inside.shape != before.shape[:2]:
         raise UnsegError(
             f"panel {title or 'untitled'}: the original is {_size(before)}, the protected image "
-            f"{_size(after)}, the mask {_size(inside)}: all must have one size"
+            f"{_size(after)}, the mask {_size(inside)}: all three must have the same size"
         )
     columns = [
         ("original", before),

@@ -11,7 +11,9 @@ from unseg.models.weights.layout import State, vit_design
 from unseg.models.weights.source import Source
 from unseg.provenance import sha256_file
 
-EXPECTED = "expected config.json (model_type sam) and model.safetensors, as facebook/sam-vit-base"
+EXPECTED = (
+    "expected config.json (model_type sam) and model.safetensors, as in facebook/sam-vit-base"
+)
 
 _POSITIONS = "prompt_encoder.shared_embedding.positional_embedding"
 
@@ -29,9 +31,9 @@ def read(folder: Path) -> Source:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         kind = config.get("model_type")
     except (ValueError, AttributeError) as error:
-        raise UnsegError(f"{folder / 'config.json'} is no JSON object ({error}): {EXPECTED}") from (
-            error
-        )
+        raise UnsegError(
+            f"{folder / 'config.json'} is not a JSON object ({error}): {EXPECTED}"
+        ) from (error)
     if kind != "sam":
         raise UnsegError(f"{folder / 'config.json'} describes a {kind!r} model: {EXPECTED}")
     path = folder / "model.safetensors"

