@@ -312,7 +312,9 @@ def test_data_is_read_again_after_it_was_let_go(tmp_path: Path) -> None:
     assert not bench.held and [one.name for one in bench.split.train] == before
     bench.release()
     image = root / "images" / "photo01.png"
-    Image.new("RGB", Image.open(image).size).save(image)
+    with Image.open(image) as photo:
+        size = photo.size
+    Image.new("RGB", size).save(image)
     with pytest.raises(UnsegError, match="changed since it was first read"):
         _ = bench.split
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unseg.datasets.samples import LazySamples, Sample, Split, as_lazy, names_of
 from unseg.errors import UnsegError
@@ -13,11 +14,17 @@ from unseg.evaluate.kept import kept
 from unseg.evaluate.results import content_key
 from unseg.evaluate.tasks.base import Part, Task
 
-if TYPE_CHECKING:
-    from unseg.evaluate.protocol import PixelChange
-
 CACHE = Path("unseg-cache")
 """Where published images are kept that are costly to make or do not fit in memory."""
+
+
+@dataclass(frozen=True)
+class PixelChange:
+    """Change of the training pixels by a condition, in 8-bit steps."""
+
+    inside: float
+    outside: float
+    mean: float
 
 
 class Bench:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from unseg.datasets.samples import Sample, mapped, names_of
-from unseg.evaluate.bench import Bench
+from unseg.evaluate.bench import Bench, PixelChange
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.processes import Processes
@@ -89,15 +89,6 @@ class Run:
         }
         key = content_key(config)
         return cls(bench, victim, condition, defence, seed, processes, config, key)
-
-
-@dataclass(frozen=True)
-class PixelChange:
-    """Change of the training pixels by a condition, in 8-bit steps."""
-
-    inside: float
-    outside: float
-    mean: float
 
 
 def change_of(
