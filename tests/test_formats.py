@@ -138,13 +138,13 @@ def test_pairs(tmp_path: Path) -> None:
 
 
 def test_jpeg_masks_are_cut_at_half(tmp_path: Path) -> None:
-    split = TASKS["kvasir"]().load(layouts.kvasir(tmp_path))
+    split = TASKS.build("kvasir").load(layouts.kvasir(tmp_path))
     assert [one.name for one in split.test] == ["0000", "0005"] and len(split.train) == 4
     assert (split.test[0].mask != (LEFT | RIGHT)).mean() < 0.02
 
 
 def test_hqseg_joins_seven_sets(tmp_path: Path) -> None:
-    split = TASKS["hrsod"]().load(layouts.hqseg(tmp_path))
+    split = TASKS.build("hrsod").load(layouts.hqseg(tmp_path))
     assert isinstance(split.train, LazySamples)
     assert split.train.names[:3] == ("DIS-TR-0000", "DIS-TR-0001", "ThinObject5K-0000")
     assert len(split.train) == 9 and len(set(split.train.names)) == 9
@@ -175,7 +175,7 @@ def test_a_missing_file_is_named_with_the_layout(
     root = layouts.FOLDERS[folder](tmp_path)
     (root / lost).unlink()
     with pytest.raises(UnsegError) as caught:
-        TASKS[task]().load(root)
+        TASKS.build(task).load(root)
     assert Path(lost).stem in str(caught.value) and message in str(caught.value)
     assert "missing" in str(caught.value)
 
@@ -185,15 +185,15 @@ def test_odd_files_are_named(tmp_path: Path) -> None:
     file = root / "annotations" / "panoptic_val2017.json"
     file.write_text("[]")
     with pytest.raises(UnsegError, match=r"panoptic_val2017\.json is not a COCO panoptic file"):
-        TASKS["coco-panoptic"]().load(root)
+        TASKS.build("coco-panoptic").load(root)
     root = layouts.cityscapes(tmp_path / "city")
     truth = root / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
     Image.new("L", (10, 10)).save(truth)
     with pytest.raises(UnsegError, match=r"the image is 64x48 but its mask is 10x10"):
-        TASKS["cityscapes"]().load(root).train[0]
+        TASKS.build("cityscapes").load(root).train[0]
     truth.write_bytes(b"no image")
     with pytest.raises(UnsegError, match=r"labelIds\.png cannot be read as a mask"):
-        TASKS["cityscapes"]().load(root).train[0]
+        TASKS.build("cityscapes").load(root).train[0]
 
 
 def test_lazy_samples_are_read_on_access() -> None:
