@@ -104,6 +104,14 @@ def protect(
             "--batch-size", "--batch", min=1, max=256, help="Images in one pass of the model."
         ),
     ] = 1,
+    selftest: Annotated[
+        bool,
+        typer.Option(
+            "--selftest",
+            help="Afterwards train a small model on your clean and on the protected images, and "
+            "say what each reaches; a minute or two. Needs --masks.",
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -136,6 +144,8 @@ def protect(
 
       unseg protect portraits -o protected --visibility low
 
+      unseg protect photos -o protected --masks masks --selftest
+
       unseg protect a.jpg b.png -o protected --format same --json
     """
     if overwrite and resume:
@@ -148,13 +158,16 @@ def protect(
         model=model, salience=salience, device=device, strict=strict,
     )  # fmt: skip
 
+    from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
 
+    condition = check_selftest(inputs, masks, settings) if selftest else ""
     with _Shown(quiet=as_json) as shown:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, existing=existing,
             progress=shown.update,
         )  # fmt: skip
+    content: dict[str, Any] = {}
     if as_json:
         errors = [{"source": one.source, "error": one.error} for one in report.errors]
         content = {
@@ -163,9 +176,14 @@ def protect(
             "warnings": report.warnings,
             **report.description,
         }
-        typer.echo(json.dumps(content, indent=2))
     else:
         _print_summary(report)
+    if condition and masks is not None:
+        sentence = run_selftest(inputs[0], masks, settings, condition)
+        content["selftest"] = sentence
+        typer.echo(sentence, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(content, indent=2))
     if not report.ok:
         raise typer.Exit(1)
     if report.warnings:

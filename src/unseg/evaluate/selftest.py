@@ -104,7 +104,7 @@ def plain(results: Sequence[Result], task: Task, condition: str = "unseg") -> st
         return (
             f"{victim} trained on your clean images reaches {figure} {clean.value:.2f} only, below "
             f"{task.floor:.2f}: it learns too little from them for this to say anything about "
-            "protection. Give more images, or more --steps."
+            "protection. Give more images, or train longer (unseg evaluate --steps)."
         )
     return (
         f"{victim} trained on your clean images reaches {figure} {clean.value:.2f}; trained on the "
