@@ -148,14 +148,14 @@ def protect_folder(
     return replace(run.finish(), unused_masks=unused)
 
 
-def box_source(place: Path, models: Models, target: Any) -> BoxMasks:
+def box_source(path: Path, models: Models, target: Any) -> BoxMasks:
     """The mask source of a COCO file or a folder of YOLO files.
 
     Raises:
         UnsegError: when it holds no boxes.
     """
-    found = read_boxes(place)
-    listed = [place] if place.is_file() else [p for p in place.rglob("*.txt") if p.is_file()]
+    found = read_boxes(path)
+    listed = [path] if path.is_file() else [p for p in path.rglob("*.txt") if p.is_file()]
     return BoxMasks(found, models.base, target, sha256_files(listed))
 
 

@@ -28,15 +28,15 @@ class PyramidNetwork(nn.Module):
     Args:
         backbone: gives one map a level, finest first.
         width: channels of the pyramid.
-        outputs: channels of the logits.
+        num_classes: channels of the logits.
     """
 
-    def __init__(self, backbone: Backbone, width: int, outputs: int) -> None:
+    def __init__(self, backbone: Backbone, width: int, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.lateral = nn.ModuleList(_block(channels, width, 1) for channels in backbone.channels)
         self.smooth = nn.ModuleList(_block(width, width, 3) for _ in backbone.channels)
-        self.classifier = nn.Conv2d(width, outputs, 1)
+        self.classifier = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, images: Tensor, added: Sequence[Tensor] | None = None) -> Tensor:
         """Logits of every pixel.
@@ -46,7 +46,7 @@ class PyramidNetwork(nn.Module):
             added: what else the pyramid sees: one (B, width, h, w) a level, finest first.
 
         Returns:
-            (B, outputs, H/s, W/s), s the finest stride.
+            (B, num_classes, H/s, W/s), s the finest stride.
         """
         maps = self.backbone(images)
         sides = [lateral(found) for found, lateral in zip(maps, self.lateral, strict=True)]
