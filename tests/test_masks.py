@@ -112,7 +112,7 @@ def test_regions_too_small_or_too_many_share_the_unions_prompt() -> None:
 
 
 def test_void_share_counts_only_what_is_taken_for_background() -> None:
-    assert void_share(labels([[0, 1, 255, 255]]), LabelRules()) == 0.5
+    assert void_share(labels([[1, 0, 255, 255]]), LabelRules()) == 0.5
     assert void_share(labels([[0, 255]]), LabelRules()) == 0
     assert void_share(labels([[1, 255]], wide=True), LabelRules()) == 0
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 from unseg.masks.regions import LabelRules, Regions, regions_of, void_share
 from unseg.masks.sources import MaskSource
 from unseg.remarks import Remark
+
+#: Shares of an image below and above which a mask's foreground is to be looked at; maps of more
+#: labels may well name every pixel.
+LITTLE, MUCH, FEW_LABELS = 0.005, 0.85, 6
+#: Width of a rim of void at most, in pixels, in images of usual size.
+RIM = 15
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,63 @@ def _check_size(labels: LabelMap, photo: Photo, mask: str, name: str) -> None:
 
 def _remarks(labels: LabelMap, rules: LabelRules, regions: Regions) -> list[Remark]:
     """The one check after a mask was read: what it covers, and what it leaves out."""
-    remarks = []
+    share = float(regions.foreground.mean()) if regions.foreground.size else 0.0
+    if not share:
+        return [
+            *_void_remarks(labels, rules, share),
+            Remark("the mask has no foreground, so there is nothing to protect"),
+        ]
+    return [*_void_remarks(labels, rules, share), *_share_remarks(labels, rules, share)]
+
+
+def _void_remarks(labels: LabelMap, rules: LabelRules, share: float) -> list[Remark]:
     void = void_share(labels, rules)
-    if void > max(0.5, regions.foreground.mean()):
-        text = f"{void:.0%} of the mask is void and counts as background"
-        remarks.append(Remark(text, warning=True))
-    if not regions.foreground.any():
-        remarks.append(Remark("the mask has no foreground, so there is nothing to protect"))
-    return remarks
+    void_label = labels.usual_void if rules.void == "auto" else rules.void
+    if rules.void == "auto" and rules.background == 0 and rules.classes is None:
+        if labels.enclosed == "object":
+            text = (
+                "255 is the bulk of the mask and enclosed by other labels, so it was taken for "
+                "foreground: give --void none if that is right, --void 255 if it is void"
+            )
+            return [Remark(text, warning=True)]
+        if labels.enclosed == "void":
+            text = (
+                "255 lies inside other labels and was taken for void: give --void none if it is "
+                "part of the objects, --void 255 if not"
+            )
+            return [Remark(text, warning=True)]
+    if void > max(0.5, share) or (void > share and _is_area(labels.values == void_label)):
+        return [Remark(f"{void:.0%} of the mask is void and counts as background", warning=True)]
+    return []
+
+
+def _is_area(void: NDArray[np.bool_]) -> bool:
+    """Whether void is more than rims around objects."""
+    side = max(RIM, max(void.shape) // 40)
+    inner = cv2.erode(void.astype(np.uint8), np.ones((side, side), np.uint8))
+    return bool(10 * np.count_nonzero(inner) > np.count_nonzero(void))
+
+
+def _share_remarks(labels: LabelMap, rules: LabelRules, share: float) -> list[Remark]:
+    """What to say where nearly nothing or nearly everything is foreground."""
+    if share < LITTLE:
+        text = f"the mask covers little of the image, less than {LITTLE:.1%}"
+        return [Remark(text, warning=True)]
+    if rules.classes is not None or rules.background is None:
+        return []  # the owner said what is foreground
+    if share == 1 or not (labels.values == rules.background).any():
+        known = ""
+        if not labels.coloured:
+            listed = np.unique(labels.values)[:8].tolist()
+            known = f" (labels {', '.join(map(str, listed))})"
+        text = (
+            f"the mask has no background{known}, so the whole image is foreground: paint the "
+            "background black, or name the foreground with --classes"
+        )
+        return [Remark(text, warning=True)]
+    if share > MUCH and len(np.unique(labels.values)) <= FEW_LABELS:
+        text = (
+            f"the mask covers more than {MUCH:.0%} of the image: if it is black on white, invert it"
+        )
+        return [Remark(text, warning=True)]
+    return []

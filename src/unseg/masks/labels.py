@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,35 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unseg.errors import UnsegError
-from unseg.images import png
+from unseg.masks.colours import (
+    labels_of_colours,
+    labels_of_grey,
+    labels_of_lossy,
+    labels_of_shades,
+)
+from unseg.masks.labelmap import LabelMap
+from unseg.masks.shades import black_and_white
 from unseg.remarks import Remark
 
-#: By bits of a PNG's grey: what Pillow multiplies its values with to fill eight bits.
+#: By bits of a file's grey: what Pillow multiplies its values with to fill eight bits.
 SPREAD = {2: 85, 4: 17}
-#: In a black and white mask with soft edges: the last black, the first light shade and the first
-#: white, and the least number of shades.
-NEARLY_BLACK, LIGHT, NEARLY_WHITE, SHADES = 8, 200, 247, 8
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """Labels of an image's pixels.
-
-    Args:
-        values: (H, W), of an integer dtype, not negative.
-        wide: whether the file holds more than 8 bits a pixel, so that labels are instance ids.
-        remarks: what an owner should know of how the mask was read.
-    """
-
-    values: NDArray[np.integer[Any]]
-    wide: bool = False
-    remarks: tuple[Remark, ...] = ()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.values.shape[1], self.values.shape[0]
+#: Kinds of files that keep no labels exactly; their masks are black and white.
+LOSSY = ("JPEG", "MPO", "WEBP", "GIF")
+_WIDE = {"I;16", "I;16B", "I;16L", "I;16N"}
 
 
 def read_label_map(path: Path, name: str | None = None) -> LabelMap:
-    """Read a mask or label map.
+    """Read a mask or label map; docs/mask-files.md lists the rules.
 
-    Understood are 1, 8 and 16 bits of grey, palettes (the index counts, not the colour), and
-    colour: with three equal channels it is read as grey, otherwise as COCO's panoptic ids
-    R + 256 G + 65536 B. An alpha channel is ignored. A black and white mask with soft edges, in
-    grey, is cut at half of white.
+    Understood are 1, 8, 16 and 32 bits of grey, palettes (the index counts; a palette of greys
+    alone that holds a black and white picture is read as that), and colour: with three equal
+    channels it is read as grey, otherwise as COCO's panoptic ids R + 256 G + 65536 B. A black and
+    white mask with soft edges is cut at half of white. An alpha channel counts where the colours
+    show no mask. Several pages are joined when each holds one object. JPEG, WebP and GIF files
+    are black and white masks.
 
     Args:
-        path: a PNG, TIFF or BMP file.
+        path: a PNG, TIFF, BMP, JPEG, WebP or GIF file.
         name: what to call it in messages; the path if None.
 
     Raises:
@@ -60,13 +49,6 @@ def read_label_map(path: Path, name: str | None = None) -> LabelMap:
     """
     name = name or str(path)
     with _opened(path, name) as image:
-        depth, coloured = _png_depth(path)
-        if depth == 16 and coloured:
-            raise UnsegError(
-                f"{name} is a PNG of 16 bits in colour: expected labels of 1, 8 or 16 bits of grey"
-            )
-        if depth in SPREAD and not coloured:
-            return LabelMap(np.asarray(image.convert("L")) // SPREAD[depth])
         return labels_of(image, name)
 
 
@@ -86,22 +68,14 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
     return grey > (0 if grey.max(initial=0) == 1 else 127)
 
 
-def _png_depth(path: Path) -> tuple[int, bool]:
-    """Bits a sample of a PNG and whether it has a palette or colour; (0, False) of other files."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    if not head.startswith(png.SIGNATURE) or len(head) < 26:
-        return 0, False
-    depth, colour = png.header(head)
-    return depth, colour not in (0, 4)
-
-
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[Image.Image]:
     """A mask file; whatever goes wrong while it is read becomes an error that names it."""
     try:
-        with Image.open(path) as image:
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                yield image
     except UnsegError:
         raise
     except Exception as error:  # Pillow raises whatever its plugins meet in a damaged file
@@ -112,50 +86,205 @@ def _opened(path: Path, name: str) -> Iterator[Image.Image]:
 
 
 def labels_of(image: Image.Image, name: str = "the mask") -> LabelMap:
-    """Labels of a Pillow image; see :func:`read_label_map`."""
-    if image.mode in {"1", "P"}:
-        return LabelMap(np.asarray(image).astype(np.uint8))
+    """Labels of a Pillow image, of all its pages; see :func:`read_label_map`."""
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1 and image.format != "MPO":
+        return _joined(image, pages, name)
+    return _labels_of_page(image, name)
+
+
+def labels_of_floats(values: NDArray[Any], name: str = "the mask") -> LabelMap:
+    """Labels of (H, W) floats: whole labels, or a soft mask in [0, 1] or [0, 255].
+
+    Raises:
+        UnsegError: when they are neither.
+    """
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnsegError(f"{name} holds values that are not finite: expected [0, 1] or labels")
+    if (values == np.round(values)).all():
+        return labels_of_integers(values.astype(np.int64), name)
+    if low >= -0.001 and high <= 1.001:  # resizing and blurring overshoot a little
+        return LabelMap((values > 0.5).astype(np.int32))
+    if low >= -0.255 and high <= 255.255:
+        soft = labels_of_shades(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        if soft is not None:
+            return soft
+    raise UnsegError(
+        f"{name}'s floats run from {low:g} to {high:g} and are not whole: expected a soft mask in "
+        "[0, 1], or whole labels"
+    )
+
+
+def labels_of_integers(
+    values: NDArray[Any], name: str = "the mask", *, wide: bool | None = None
+) -> LabelMap:
+    """Labels of (H, W) bool or whole numbers; a black and white mask becomes 0 and 255.
+
+    Args:
+        values: of the pixels.
+        name: what to call the mask in messages.
+        wide: see :class:`LabelMap`; None asks the values, as arrays of labels are often of 32 or
+            64 bits for no reason; 16 are chosen.
+
+    Raises:
+        UnsegError: when a value is negative or above 2^31.
+    """
+    if values.dtype.kind == "b":
+        return LabelMap(values.astype(np.uint8))
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0:
+        raise UnsegError(
+            f"{name} holds negative labels, the least is {low}: expected 0 and above; write void "
+            "as 255"
+        )
+    if high >= 1 << 31:
+        raise UnsegError(f"{name} holds the label {high}: expected labels below 2^31")
+    narrow = values.astype(np.uint8) if high <= 255 else None
+    if values.dtype == np.uint8 and narrow is not None:
+        return labels_of_grey(narrow)
+    full = narrow if narrow is not None else values.astype(np.uint16) if high == 65535 else None
+    binary = None if full is None else labels_of_shades(full)
+    if binary is not None:
+        return binary
+    if wide is None:
+        wide = high > 255 or values.dtype.itemsize == 2
+    return LabelMap(values.astype(np.int32), wide=wide)
+
+
+def _labels_of_page(image: Image.Image, name: str) -> LabelMap:
+    lossless = image.format == "WEBP" and _is_lossless_webp(image)
+    if image.format in LOSSY and not lossless:
+        kind = "JPEG" if image.format == "MPO" else str(image.format).replace("WEBP", "WebP")
+        return labels_of_lossy(np.asarray(image.convert("RGB")), name, kind)
+    depth, inverted = _stored_as(image)
+    if depth == 16 and image.mode not in _WIDE | {"I"}:
+        raise UnsegError(
+            f"{name} is a PNG of 16 bits in colour or with alpha: expected labels of 1, 8 or 16 "
+            "bits of grey"
+        )
+    if image.mode == "1":
+        return LabelMap((np.asarray(image) ^ inverted).astype(np.uint8))
+    if image.mode == "P":
+        return _labels_of_palette(image)
     if image.mode == "L":
-        return LabelMap(hardened(np.asarray(image)))
-    if image.mode in {"LA", "PA"}:
-        values = np.ascontiguousarray(np.asarray(image)[..., 0])
-        return LabelMap(hardened(values) if image.mode == "LA" else values)
-    if image.mode in {"I;16", "I;16B", "I;16L", "I;16N", "I"}:
         values = np.asarray(image)
-        if values.size and values.min() < 0:
-            raise UnsegError(f"{name} holds negative labels: expected 0 and above")
-        return LabelMap(values.astype(np.int32), wide=True)
+        values = 255 - values if inverted else values
+        if depth in SPREAD:
+            return LabelMap(values // SPREAD[depth])
+        return labels_of_grey(values)
+    if image.mode == "LA":
+        both = np.asarray(image)
+        return labels_of_grey(*(np.ascontiguousarray(both[..., i]) for i in range(2)))
+    if image.mode == "PA":
+        return LabelMap(np.ascontiguousarray(np.asarray(image)[..., 0]))
+    if image.mode in _WIDE | {"I"}:
+        return labels_of_integers(np.asarray(image), name, wide=True)
+    if image.mode == "F":
+        return labels_of_floats(np.asarray(image), name)
     if image.mode in {"RGB", "RGBA"}:
-        red, green, blue = (np.asarray(image)[..., i] for i in range(3))
-        if np.array_equal(red, green) and np.array_equal(red, blue):
-            return LabelMap(hardened(np.ascontiguousarray(red)))
-        ids = blue.astype(np.int32)
-        for channel in (green, red):
-            ids = ids * 256 + channel
-        return LabelMap(ids, wide=True)
+        colours = np.asarray(image)
+        alpha = np.ascontiguousarray(colours[..., 3]) if image.mode == "RGBA" else None
+        return labels_of_colours(colours[..., :3], name, alpha)
     raise UnsegError(
         f"{name} is an image of mode {image.mode}: expected a PNG of labels with 1, 8 or 16 bits "
         "of grey or a palette"
     )
 
 
-def hardened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut a black and white mask with soft edges at half of white; label maps stay as they are.
+def _stored_as(image: Image.Image) -> tuple[int, bool]:
+    """Bits a sample where Pillow does not keep them, else 0; whether Pillow inverts the values.
 
-    Drawing programs, resizing and JPEG leave shades between, which are no labels. A map is taken
-    for such a mask when it has black, white and eight shades or more, light ones that no set of
-    labels reaches among them, and more of its pixels are white than between: where 255 is void
-    beside eight labels, it covers less than they do.
+    A TIFF may say that 0 is white; in masks the stored value counts. Pillow turns such files of up
+    to 8 bits around, and no others.
     """
-    count = np.bincount(grey.ravel(), minlength=256)
-    between = count[NEARLY_BLACK + 1 : NEARLY_WHITE]
-    shades = np.count_nonzero(between) >= SHADES and count[LIGHT:NEARLY_WHITE].any()
-    if not (shades and count[0] and count[255]) or count[NEARLY_WHITE:].sum() <= between.sum():
-        return grey
-    return np.where(grey > 127, 255, 0).astype(np.uint8)
+    tags = getattr(image, "tag_v2", {})
+    inverted = tags.get(262) == 0 and image.mode in {"1", "L"}
+    if image.format == "TIFF":
+        bits = tags.get(258, (1,))
+        return int(bits[0] if isinstance(bits, tuple) else bits), inverted
+    raw = ""
+    for tile in getattr(image, "tile", ()):  # empty once the image is loaded
+        raw = tile[3] if isinstance(tile[3], str) else ""
+    if raw in {"L;2", "L;4"}:
+        return int(raw[-1]), inverted
+    return 16 if ";16" in raw else 0, inverted
+
+
+def _labels_of_palette(image: Image.Image) -> LabelMap:
+    """The index, but in a palette of greys alone that holds a black and white picture the colour.
+
+    An inverted ramp of all 256 greys is how ImageJ marks masks that are shown inverted: there the
+    stored value counts, as in a TIFF whose 0 is white.
+    """
+    index = np.asarray(image).astype(np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
+    given = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+    palette[: len(given)] = given
+    used = palette[np.flatnonzero(np.bincount(index.ravel(), minlength=256))]
+    if (used != used[:, :1]).any() or np.array_equal(palette[:, 0], np.arange(256)[::-1]):
+        return LabelMap(index)
+    found = black_and_white(palette[:, 0][index])
+    if found is None or (np.array_equal(found.white, index > 0) and not found.soft):
+        return LabelMap(index)
+    text = "a palette of black and white: the colour counts and not the index"
+    remarks = (Remark(text + (", which is 0 for white" if palette[0, 0] > 127 else "")),)
+    return LabelMap(found.white.astype(np.uint8) * np.uint8(255), remarks=remarks)
+
+
+def _joined(image: Image.Image, pages: int, name: str) -> LabelMap:
+    """One label a page, of a file that holds a page an object.
+
+    Raises:
+        UnsegError: when the pages differ in size or hold more than one object each.
+    """
+    if image.format != "TIFF":
+        raise UnsegError(
+            f"{name} holds {pages} frames: expected one mask, save each frame as its own file"
+        )
+    joined: NDArray[np.int32] | None = None
+    for page in range(pages):
+        image.seek(page)
+        found = _labels_of_page(image, name).values
+        if joined is None:
+            joined = np.zeros(found.shape, np.int32)
+        if found.shape != joined.shape:
+            raise UnsegError(
+                f"{name} holds {pages} pages of different sizes: expected one mask, or a page an "
+                "object, all of the image's size"
+            )
+        if len(np.unique(found[found > 0])) > 1:
+            raise UnsegError(
+                f"{name} holds {pages} pages, and page {page + 1} several labels: expected one "
+                "mask, or a page an object"
+            )
+        joined[found > 0] = page + 1
+    assert joined is not None
+    remark = Remark(f"{pages} pages were joined, each taken for an object")
+    return LabelMap(joined, wide=True, remarks=(remark,))
+
+
+def _is_lossless_webp(image: Image.Image) -> bool:
+    """Whether a WebP file, from its first bytes, keeps its values (a chunk VP8L)."""
+    path = getattr(image, "filename", "")
+    try:
+        with Path(path).open("rb") as file:
+            return b"VP8L" in file.read(256)
+    except OSError:
+        return False
 
 
 def _reason(error: Exception) -> str:
     """First line of a message, without the memory address Pillow puts into it."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return "not an image" if "cannot identify image file" in text else text
+
+
+__all__ = [
+    "LabelMap",
+    "labels_of",
+    "labels_of_floats",
+    "labels_of_integers",
+    "read_binary_mask",
+    "read_label_map",
+]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 
 Target = Literal["union", "class", "instance"]
 TARGETS: tuple[str, ...] = get_args(Target)
@@ -32,8 +32,9 @@ class LabelRules:
     Args:
         target: one prompt for the union of the foreground, one a class, or one an instance.
         classes: the labels that are foreground; None is every label but background and void.
-        void: the label to be ignored; ``"auto"`` is 255 in maps of 8 bits and none in wider ones,
-            where 255 is an instance like any other; None is no void.
+        void: the label to be ignored; ``"auto"`` is 255 in maps of 8 bits, unless it is the bulk
+            of what is not background and enclosed by other labels, and none in wider ones, where
+            255 is an instance like any other; None is no void.
         background: the label that is background; None when every label is a class.
         silent: with one prompt a class, the labels that carry no noise; all others share one
             texture. None gives every class a texture of its own, and where every label is a class
@@ -144,9 +145,7 @@ def _foreground(labels: LabelMap, rules: LabelRules) -> NDArray[np.bool_]:
 
 
 def _void(labels: LabelMap, rules: LabelRules) -> int | None:
-    if rules.void == "auto":
-        return None if labels.wide else 255
-    return rules.void
+    return labels.usual_void if rules.void == "auto" else rules.void
 
 
 def _binary(labels: LabelMap, rules: LabelRules) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unseg.images.photo import Photo
 from unseg.images.view import at_photo_size, model_image
 from unseg.masks.boxes import Boxes
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 from unseg.masks.pairing import key_of, nfc
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.base import Found, MaskSource

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unseg.images.photo import Photo
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 from unseg.masks.regions import LabelRules
 from unseg.masks.sources.base import Found, MaskSource
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from unseg.images.photo import Photo
 from unseg.images.view import at_photo_size, model_image
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.models.loaded import Models
 from unseg.models.propose import propose_foreground

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from unseg.images.photo import Photo
-from unseg.masks.labels import LabelMap
+from unseg.masks.labelmap import LabelMap
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.models.loaded import Models
 
