@@ -95,8 +95,8 @@ def test_masks_that_fit_no_image_start_nothing_and_unused_ones_are_named(folder:
     report = unseg.protect_folder(folder / "photos", folder / "out", masks=folder / "masks")
     assert report.unused_masks == ["other.png"]
     for i in (1, 2):
-        (folder / "masks" / f"{i}.png").rename(folder / "masks" / f"{i}_mask.png")
-    with pytest.raises(unseg.UnsegError, match=r"no mask fits any of the 3 images .* 1_mask\.png"):
+        (folder / "masks" / f"{i}.png").rename(folder / "masks" / f"x{i}.png")
+    with pytest.raises(unseg.UnsegError, match=r"no mask fits any of the 3 images .* other\.png"):
         unseg.protect_folder(folder / "photos", folder / "none", masks=folder / "masks")
     assert not (folder / "none").exists()
 

@@ -156,7 +156,7 @@ def test_boxes_become_a_mask_of_the_images_size(monkeypatch: pytest.MonkeyPatch)
         (photo(), MASK[1:], "the mask is 60x39 but the image is 60x40"),
         (
             photo(),
-            MASK[..., None],
+            np.dstack([MASK, MASK]),
             "the mask has shape .* expected .H, W. of bool, integers or floats",
         ),
         (photo(), MASK * 1.5, "floats run from 0 to 1.5 and are not whole: expected a soft mask"),

@@ -113,7 +113,7 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     assert code == 3  # a mask that is mostly void is worth a look
     found = records(out)
     assert found["a.jpg"]["mask_source"] == "salient"
-    assert found["a.jpg"]["mask_note"] == "no mask file for this image"
+    assert found["a.jpg"]["mask_note"] == "no mask file for this image, expected a.png"
     # The owner says that there is nothing in it: a negative image of a data set stays as it is.
     negative = found.pop("b.png")
     assert negative["status"] == "unchanged" and negative["mask_source"] == "file"
@@ -376,7 +376,7 @@ def test_a_full_disk_ends_the_run_in_one_line(
 
 def test_folders_in_an_input_that_are_no_images(cli: Cli, photos: Path, tmp_path: Path) -> None:
     """Hidden files, the masks folder and a result's stored masks are not protected."""
-    save(photos / "masks" / "a.png", np.ones((40, 60), np.uint8))
+    save(photos / "masks" / "a.png", np.tri(40, 60, dtype=np.uint8))
     save(photos / ".cache" / "x.png", photo())
     save(photos / "unseg-masks" / "x.png", photo())
     assert cli("protect", photos, "-o", tmp_path / "o", "--masks", photos / "masks")[0] == 0

@@ -70,7 +70,7 @@ def find_regions(
     for source in sources:
         found = source.find(photo, name)
         if found is None:
-            remarks.append(Remark(source.nothing))
+            remarks.append(Remark(source.missing(name)))
             continue
         _check_size(found.labels, photo, found.file or "the mask", name)
         own = source.rules(rules)

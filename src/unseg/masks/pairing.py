@@ -1,14 +1,32 @@
-"""The one way to pair images with masks: by their place in the tree, then by their stem."""
+"""The one way to pair images with masks and annotations: by place, then by stem, then by kin."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from unseg.errors import UnsegError
 from unseg.files import walk
-from unseg.images.formats import MASK_SUFFIXES
+from unseg.images.formats import FORMATS, IMAGE_SUFFIXES, MASK_SUFFIXES
+
+#: Kinds of masks that hold black and white only; taken where there is no better kind.
+BINARY_SUFFIXES = tuple(
+    suffix for name in ("GIF", "WEBP", "JPEG") for suffix in FORMATS[name].suffixes
+)
+#: What may stand behind an image's name in a mask's; the first is preferred to the others.
+MASK_ENDINGS = (
+    "mask", "masks", "gtfine_labelids", "gtcoarse_labelids", "labelids", "label", "labels",
+    "segmentation", "seg", "gt", "groundtruth", "annotation", "matte",
+)  # fmt: skip
+#: What may stand behind the name of an image and not in its mask's.
+IMAGE_ENDINGS = ("leftimg8bit", "image", "img", "sat", "rgb")
+_JOINTS = "-_. "
+_ROBOFLOW = re.compile(r"_(jpe?g|png|webp|bmp)\.rf\.[0-9a-z]+$")
 
 
 def key_of(name: str) -> str:
@@ -26,13 +44,150 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-class MaskIndex:
+def path_in(text: str) -> str:
+    """The path in an annotation's file name, which may be a URL or have backslashes.
+
+    Example:
+        >>> path_in("https://x.example/img/a%20b.jpg?sig=1"), path_in("train\\\\a.jpg")
+        ('img/a b.jpg', 'train/a.jpg')
+    """
+    if "://" in text:
+        text = unquote(urlsplit(text).path)
+    parts = [part for part in text.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
+    return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What belongs to an image.
+
+    Args:
+        name: of the mask or annotation.
+        why: how the names fit where they are not the same; None where they are.
+    """
+
+    name: str
+    why: str | None = None
+
+
+class NameIndex:
+    """Names that are found again by the names of images.
+
+    In this order: the same place in the tree; the image's stem, beside no folder; and then what
+    obviously belongs together and belongs to no other image: a name in other case, with the
+    image's suffix or an ending such as ``_mask``, the longest common end of the path, and a stem
+    that is there once.
+
+    Args:
+        names: with ``/`` and suffix; where two have one key, the first wins.
+        images: names of the images that will be asked for. What fits one of them by place or stem
+            is nobody else's.
+    """
+
+    def __init__(self, names: Iterable[str], images: Iterable[str] = ()) -> None:
+        self.names: dict[str, str] = {}
+        for name in names:
+            self.names.setdefault(key_of(name), name)
+        wanted = list(images)
+        self._taken = {exact for image in wanted if (exact := self._exact(image)) is not None}
+        self._kin: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for name in self.names.values():
+            for rank, stem in _stems_of_mask(name):
+                self._kin[stem].append((rank, name))
+        self.shared = Counter(
+            pairing.name for image in wanted if (pairing := self.find(image)) is not None
+        )
+        """By name, of how many of the images it is found for."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, image: str) -> Pairing | None:
+        """What belongs to an image.
+
+        Args:
+            image: name of the image below its own folder, with ``/``.
+        """
+        exact = self._exact(image)
+        if exact is not None:
+            return Pairing(exact)
+        for stem in _stems_of_image(image):
+            kin = [(rank, name) for rank, name in self._kin[stem] if name not in self._taken]
+            if kin:
+                return self._nearest(image, kin)
+        return None
+
+    def unused(self, images: Iterable[str]) -> list[str]:
+        """Names that belong to none of the images, sorted."""
+        used = {found.name for image in images if (found := self.find(image)) is not None}
+        return sorted(name for name in self.names.values() if name not in used)
+
+    def _exact(self, image: str) -> str | None:
+        key = key_of(image)
+        return self.names.get(key, self.names.get(PurePosixPath(key).name))
+
+    def _nearest(self, image: str, kin: list[tuple[int, str]]) -> Pairing | None:
+        """The name with the longest common end of its folders, then of the best rank; or None."""
+        folders = PurePosixPath(nfc(image).casefold()).parts[-2::-1]
+        best: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for rank, name in kin:
+            own = PurePosixPath(nfc(name).casefold()).parts[-2::-1]
+            common = 0
+            for mine, other in zip(folders, own, strict=False):
+                if mine != other:
+                    break
+                common += 1
+            best[-common, rank].append(name)
+        found = best[min(best)]
+        return Pairing(found[0], f"{found[0]} was taken by its name") if len(found) == 1 else None
+
+
+def _stems_of_mask(name: str) -> list[tuple[int, str]]:
+    """Stems of images that a mask may be of, each with a rank; the lowest is the surest."""
+    stem = PurePosixPath(key_of(name)).name.casefold()
+    found = [(0, stem)]
+    plain = _without_suffix(stem)
+    if plain != stem:
+        found.append((1, plain))
+    for rank, ending in enumerate(MASK_ENDINGS, 2):
+        for part in {stem, plain}:
+            if part.endswith(ending) and part[: -len(ending)].rstrip(_JOINTS):
+                head = part[: -len(ending)]
+                if head[-1] in _JOINTS:
+                    found.append((rank, _without_suffix(head.rstrip(_JOINTS))))
+    exported = _ROBOFLOW.sub("", stem)
+    if exported != stem:
+        found.append((len(MASK_ENDINGS) + 2, exported))
+    return found
+
+
+def _stems_of_image(name: str) -> list[str]:
+    """Stems under which an image's mask may be found, the surest first."""
+    stem = PurePosixPath(key_of(name)).name.casefold()
+    found = [stem]
+    for ending in IMAGE_ENDINGS:
+        head = stem.removesuffix(ending)
+        if head != stem and head.rstrip(_JOINTS) and head[-1] in _JOINTS:
+            found.append(head.rstrip(_JOINTS))
+    return found
+
+
+def _without_suffix(stem: str) -> str:
+    """A stem without an image's suffix, as in ``a.jpg.png``."""
+    for suffix in IMAGE_SUFFIXES:
+        if stem.endswith(suffix) and stem != suffix:
+            return stem.removesuffix(suffix)
+    return stem
+
+
+class MaskIndex(NameIndex):
     """The masks of a folder, found again by the names of images.
 
     Args:
         folder: searched recursively; hidden files and folders are left out.
         suffixes: of masks; where two masks have one stem, that whose suffix is named first wins.
         skipped: resolved folders that are left out.
+        images: see :class:`NameIndex`.
 
     Raises:
         UnsegError: when a folder cannot be listed.
@@ -43,34 +198,16 @@ class MaskIndex:
         folder: Path,
         suffixes: Sequence[str] = MASK_SUFFIXES,
         skipped: Collection[Path] = (),
+        images: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         order = {suffix: place for place, suffix in enumerate(suffixes)}
-        found: dict[str, tuple[int, str]] = {}
-        for path, name in walk([folder], skipped):
-            place = order.get(path.suffix.lower())
-            if place is not None:
-                key = key_of(name)
-                found[key] = min(found.get(key, (place, name)), (place, name))
-        #: Names of the masks below the folder, by key.
-        self.names = {key: name for key, (_, name) in found.items()}
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def find(self, image: str) -> str | None:
-        """Name of an image's mask below the folder: at its place in the tree, else by its stem.
-
-        Args:
-            image: name of the image below its own folder, with ``/``.
-        """
-        key = key_of(image)
-        return self.names.get(key, self.names.get(PurePosixPath(key).name))
-
-    def unused(self, images: Iterable[str]) -> list[str]:
-        """Names of the masks that belong to none of the images, sorted."""
-        used = {self.find(image) for image in images}
-        return sorted(name for name in self.names.values() if name not in used)
+        found = [
+            (order[path.suffix.lower()], name)
+            for path, name in walk([folder], skipped)
+            if path.suffix.lower() in order
+        ]
+        super().__init__([name for _, name in sorted(found)], images)
 
 
 def pair(
@@ -92,10 +229,10 @@ def pair(
     index = MaskIndex(masks, suffixes)
     found = []
     for image in images:
-        name = index.find(image.name)
-        if name is None:
+        pairing = index.find(image.name)
+        if pairing is None:
             raise UnsegError(
                 f"{masks}/{image.stem}{suffixes[0]} is missing, {image} needs it: expected {layout}"
             )
-        found.append(masks / name)
+        found.append(masks / pairing.name)
     return found

@@ -39,6 +39,8 @@ class LabelRules:
         silent: with one prompt a class, the labels that carry no noise; all others share one
             texture. None gives every class a texture of its own, and where every label is a class
             the first, 0, carries none.
+        colours: of the run's colour maps, sorted, which number their classes from 1; None numbers
+            a class by its label.
     """
 
     target: Target = "union"
@@ -46,6 +48,7 @@ class LabelRules:
     void: int | Literal["auto"] | None = "auto"
     background: int | None = 0
     silent: tuple[int, ...] | None = None
+    colours: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def regions_of(labels: LabelMap, rules: LabelRules) -> Regions:
     if rules.target == "instance":
         return _keep_large(foreground, pieces, None)
     # The first class has the code of a single foreground, or is what background is elsewhere.
+    if labels.coloured and rules.colours is not None:
+        found = (np.searchsorted(rules.colours, found) + (found > 0)).astype(np.int32)
     if rules.classes is not None and 0 in rules.classes:
         codes = found  # asked for by name, 0 has noise as all others have
     else:

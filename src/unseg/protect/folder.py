@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, Literal
 
@@ -70,7 +70,9 @@ class FolderReport:
         """What may have gone wrong in silence: texts, each with the names it is said of."""
         found: dict[str, list[str]] = {}
         if self.unused_masks and self.totals["without_mask_file"]:
-            found["masks that fit no image"] = self.unused_masks
+            first = next(r.source for r in self.records if r.error is None and r.mask_file is None)
+            expected = PurePosixPath(first).with_suffix(".png")
+            found[f"masks that fit no image ({first} expects {expected})"] = self.unused_masks
         for record in self.records:
             for text in record.warnings:
                 found.setdefault(text, []).append(record.source)
@@ -126,7 +128,7 @@ def protect_folder(
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
     models = Models(settings.model, settings.salience, settings.device)
-    owned, unused = _owned(plan, mask_folder)
+    owned, unused = _owned(plan, mask_folder, settings)
     without = [job.source for job in plan.jobs if not any(s.path_of(job.source) for s in owned)]
     if settings.strict and unused and without:
         raise UnsegError(
@@ -159,7 +161,7 @@ def box_source(path: Path, models: Models, target: Any) -> BoxMasks:
     return BoxMasks(found, models.base, target, sha256_files(listed))
 
 
-def _owned(plan: Plan, masks: Path | None) -> tuple[list[MaskFiles], list[str]]:
+def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[MaskFiles], list[str]]:
     """The source of the owner's mask files, and the masks that fit no image.
 
     Raises:
@@ -167,8 +169,8 @@ def _owned(plan: Plan, masks: Path | None) -> tuple[list[MaskFiles], list[str]]:
     """
     if masks is None:
         return [], []
-    source = MaskFiles(masks, skipped={plan.out.resolve()})
     names = [job.source for job in plan.jobs]
+    source = MaskFiles(masks, {plan.out.resolve()}, names, by_class=settings.target == "class")
     unused = source.unused(names)
     if not any(source.path_of(name) for name in names):
         there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"

@@ -16,6 +16,7 @@ from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
+from unseg.masks.colourcodes import colours_of
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.labels import LabelMap
 from unseg.masks.regions import Target
@@ -186,7 +187,8 @@ class Protector:
             for number, (one, given) in enumerate(zip(images, masks, strict=True))
         ]
         chosen = self._resolved(chosen, opened)
-        results = [self._protect(one, chosen) for one in opened]
+        colours = colours_of(one.labels for one in opened if one.labels is not None)
+        results = [self._protect(one, chosen, colours) for one in opened]
         if not several:
             return results[0]
         return ProtectedBatch(results, stacked=not isinstance(image, list | tuple))
@@ -232,8 +234,8 @@ class Protector:
         found = choose_silent(cells)
         return replace(chosen, silent="first" if found is None else found)
 
-    def _protect(self, one: _Opened, chosen: Settings) -> Protected[Any]:
-        given = [] if one.labels is None else [GivenMask(one.labels)]
+    def _protect(self, one: _Opened, chosen: Settings, colours: tuple[int, ...]) -> Protected[Any]:
+        given = [] if one.labels is None else [GivenMask(one.labels, colours)]
         found = find_regions(one.photo, [*given, *self.sources], chosen.rules, one.name)
         made = protect_photo(
             one.photo, found.regions, self.noises, chosen.budget, chosen.visibility

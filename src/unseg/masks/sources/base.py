@@ -64,6 +64,10 @@ class MaskSource(ABC):
             UnsegError: when there is something that cannot be used.
         """
 
+    def missing(self, name: str) -> str:
+        """What to note of an image of which this source knows nothing."""
+        return self.nothing
+
     def rules(self, rules: LabelRules) -> LabelRules:
         """What the labels that :meth:`find` returns mean, given the owner's rules for labels."""
         return LabelRules(target=rules.target)

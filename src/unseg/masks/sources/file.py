@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from pathlib import Path
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 from unseg.files import read_bytes
+from unseg.images.formats import MASK_SUFFIXES
 from unseg.images.photo import Photo
+from unseg.masks.colourcodes import colours_in
 from unseg.masks.labels import read_label_map
-from unseg.masks.pairing import MaskIndex
+from unseg.masks.pairing import BINARY_SUFFIXES, MaskIndex
 from unseg.masks.regions import LabelRules
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.provenance import sha256_file
+from unseg.remarks import Remark
 
 
 class MaskFiles(MaskSource):
@@ -21,6 +26,9 @@ class MaskFiles(MaskSource):
     Args:
         folder: searched recursively.
         skipped: resolved folders that are left out, such as the run's own output.
+        images: names of all images of the run, if they are known: a mask that fits one of them by
+            its name is nobody else's, and one that serves several is told.
+        by_class: whether classes are told apart, so that the colours of colour maps are numbered.
     """
 
     name = "file"
@@ -28,30 +36,60 @@ class MaskFiles(MaskSource):
     nothing = "no mask file for this image"
     given = True
 
-    def __init__(self, folder: Path, skipped: Collection[Path] = ()) -> None:
-        self.folder = folder
-        self._index = MaskIndex(folder, skipped=skipped)
+    def __init__(
+        self,
+        folder: Path,
+        skipped: Collection[Path] = (),
+        images: Iterable[str] = (),
+        *,
+        by_class: bool = False,
+    ) -> None:
+        self.folder, self.images, self.by_class = folder, list(images), by_class
+        kinds = (*MASK_SUFFIXES, *BINARY_SUFFIXES)
+        self._index = MaskIndex(folder, kinds, skipped, self.images)
 
     def path_of(self, name: str) -> Path | None:
         """The mask of an image, or None."""
         found = self._index.find(name)
-        return None if found is None else self.folder / found
+        return None if found is None else self.folder / found.name
 
     def unused(self, images: Iterable[str]) -> list[str]:
         """Names of the masks that belong to none of the images."""
         return self._index.unused(images)
 
     def find(self, photo: Photo, name: str) -> Found | None:
-        mask = self._index.find(name)
-        if mask is None:
+        pairing = self._index.find(name)
+        if pairing is None:
             return None
-        path = self.folder / mask
+        path, mask = self.folder / pairing.name, pairing.name
         digest = hashlib.sha256(read_bytes(path, mask)).hexdigest()
-        return Found(read_label_map(path, mask), mask, digest)
+        labels = read_label_map(path, mask)
+        remarks = list(labels.remarks)
+        if pairing.why is not None:
+            remarks.append(Remark(pairing.why))
+        count = self._index.shared[mask]
+        if count > 1:
+            text = f"one mask, {mask}, serves {count} images: keep a folder of masks for each"
+            remarks.append(Remark(text, warning=True))
+        return Found(replace(labels, remarks=tuple(remarks)), mask, digest)
+
+    def missing(self, name: str) -> str:
+        return f"{self.nothing}, expected {PurePosixPath(name).with_suffix('.png')}"
 
     def rules(self, rules: LabelRules) -> LabelRules:
-        return rules
+        return replace(rules, colours=self.colours or None)
+
+    @cached_property
+    def colours(self) -> tuple[int, ...]:
+        """The colours of the run's colour maps; none where classes are not told apart."""
+        if not self.by_class:
+            return ()
+        paths = {path for name in self.images if (path := self.path_of(name)) is not None}
+        return colours_in(sorted(paths))
 
     def identity(self, name: str) -> str:
         path = self.path_of(name)
-        return "" if path is None else sha256_file(path)
+        if path is None:
+            return ""
+        numbered = f":{self.colours}" if self.colours else ""
+        return hashlib.sha256(f"{sha256_file(path)}{numbered}".encode()).hexdigest()
