@@ -14,7 +14,8 @@ from PIL import Image
 
 from noise_stub import photo
 from unseg.errors import UnsegError
-from unseg.masks.boxes import read_boxes
+from unseg.masks.annotations import read_annotations
+from unseg.masks.boxes import Boxes
 from unseg.masks.labels import read_label_map
 from unseg.models.propose import masks_of_boxes
 
@@ -52,22 +53,29 @@ def test_coco_and_yolo_say_the_same(tmp_path: Path) -> None:
     (folder / "a.txt").write_text("1 0.2 0.2 0.2 0.2\n\n0 0.625 0.625 0.25 0.25\n")
     (folder / "sub" / "c.txt").write_text("1 0.5 0.5 1 1")
     (folder / "classes.txt").write_text("one\ntwo")
-    for found in (read_boxes(file), read_boxes(folder)):
-        assert set(found) == {"a", "sub/c"}
-        np.testing.assert_allclose(
-            found["a"].in_pixels(60, 40), [[6, 4, 18, 12], [30, 20, 45, 30]], atol=1e-4
-        )
-        assert found["a"].labels.tolist() == [2, 1]
+    for place, suffix, scale in ((file, ".png", (1, 1)), (folder, ".txt", (60, 40))):
+        found = read_annotations(place).images
+        assert set(found) == {f"a{suffix}", f"sub/c{suffix}"}
+        shapes = found[f"a{suffix}"].shapes
+        corners = [np.array(shape.box) * [*scale, *scale] for shape in shapes]
+        np.testing.assert_allclose(corners, [[6, 4, 18, 12], [30, 20, 45, 30]], atol=1e-4)
+        assert [shape.label for shape in shapes] == [2, 1]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no COCO file of boxes"),
+        ("{", "is no JSON"),
         ("[]", "is no COCO file of boxes"),
-        ('{"images": [], "annotations": []}', "holds no box"),
-        ('{"images": [], "annotations": [{"image_id": 4, "category_id": 1, "bbox": [1,1,2,2]}]}',
-         "is no COCO file of boxes .KeyError"),
+        ('{"images": [], "annotations": []}', "holds no box or outline"),
+        ('{"images": [{"id": 1}], "annotations": []}', "image 1 has no id or no file_name"),
+        ('{"images": [], "annotations": [{"bbox": [1, 1, 2, 2]}]}', "annotation 1 has no image_id"),
+        ('[{"image_id": 1, "bbox": [1, 1, 2, 2], "score": 1}]', "is a list of detections"),
+        ('{"images": [{"id": 0, "file_name": "a"}], "annotations": '
+         '[{"id": 7, "image_id": 0, "bbox": [1, 2]}]}', "annotation 7 has a bbox of 2 numbers"),
+        ('{"images": [{"id": 0, "file_name": "a"}], "annotations": [{"id": 7, "image_id": 0, '
+         '"segmentation": {"size": [4, 4], "counts": [3, 4]}}]}',
+         "annotation 7 has runs of 7 pixels in a mask of 4x4"),
         ('{"images": [{"id": 0, "file_name": "a"}], "annotations": '
          '[{"image_id": 0, "category_id": 1, "bbox": [1, 1, NaN, 2]}]}', "not finite"),
     ],
@@ -75,18 +83,20 @@ def test_coco_and_yolo_say_the_same(tmp_path: Path) -> None:
 def test_wrong_coco_files_are_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(UnsegError, match=message):
-        read_boxes(tmp_path / "boxes.json")
+        read_annotations(tmp_path / "boxes.json")
 
 
 def test_wrong_boxes_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n0 0.5 0.5\n")
     with pytest.raises(UnsegError, match=r"a\.txt, line 2 is '0 0.5 0.5': expected class, x, y"):
-        read_boxes(tmp_path)
-    (tmp_path / "a.txt").write_text("0 1.5 0.5 0.1 0.1")
+        read_annotations(tmp_path)
+    (tmp_path / "a.txt").write_text("0 152 126 112 132")
+    with pytest.raises(UnsegError, match="which is in pixels: expected class"):
+        read_annotations(tmp_path)
     with pytest.raises(UnsegError, match="box 1 covers no pixel of the 60x40 image"):
-        read_boxes(tmp_path)["a"].in_pixels(60, 40)
+        Boxes(np.array([[90, 9, 99, 20]], np.float32), "a").in_pixels(60, 40)
     with pytest.raises(UnsegError, match=r"expected a COCO file ending in \.json"):
-        read_boxes(tmp_path / "none")
+        read_annotations(tmp_path / "none")
 
 
 def test_masks_are_drawn_as_the_target_asks(cli: Cli, photos: Path, tmp_path: Path) -> None:

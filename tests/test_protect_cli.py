@@ -121,7 +121,10 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     assert negative["foreground_share"] == 0 and negative["noise"] is None
     assert np.array_equal(Image.open(out / "b.png"), Image.open(photos / "b.png"))
     assert found["flat.png"]["mask_source"] == "whole-image"
-    assert found["flat.png"]["mask_note"] == "no mask file for this image; nothing stands out"
+    assert (
+        found["flat.png"]["mask_note"]
+        == "no mask file for this image, expected flat.png; nothing stands out"
+    )
     assert found["sub/c.webp"]["mask_note"].startswith("93% of the mask is void")
     totals = json.loads(text)["totals"]
     assert totals["mask_sources"] == {"file": 4, "salient": 1, "whole-image": 1}

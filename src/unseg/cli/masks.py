@@ -22,7 +22,8 @@ def masks(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="COCO file (.json), or folder of YOLO files (.txt). Without: what stands out."
+            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder. Without: what "
+            "stands out."
         ),
     ] = None,
     target: Annotated[
@@ -45,7 +46,8 @@ def masks(
 
     One box around each person (or car, or nucleus) is enough: the base SAM finds the outline in it.
     Correct what is wrong in any drawing program, and give the folder to unseg protect --masks.
-    Exit codes: 0 done, 1 some images failed, 2 nothing was started.
+    Where the annotations have outlines, these are taken. Exit codes: 0 done, 1 some images failed,
+    2 nothing was started, 3 done with warnings.
 
     Examples:
 
@@ -82,5 +84,9 @@ def masks(
     typer.echo(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
     if drawn.without:
         typer.echo(f"{len(drawn.without)} images have no box and got no mask")
+    for text, names in drawn.warnings.items():
+        typer.echo(f"warning: {text}: {len(names)}, the first is {names[0]}")
     if drawn.errors:
         raise typer.Exit(1)
+    if drawn.warnings:
+        raise typer.Exit(3)

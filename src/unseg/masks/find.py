@@ -34,6 +34,7 @@ class FoundRegions:
         remarks: what an owner should know of the mask.
         file: name of the mask's file, if it has one.
         file_sha256: hex checksum of that file.
+        labels: that the regions were made of.
     """
 
     regions: Regions
@@ -41,6 +42,7 @@ class FoundRegions:
     remarks: tuple[Remark, ...] = ()
     file: str | None = None
     file_sha256: str | None = None
+    labels: LabelMap | None = None
 
     @property
     def note(self) -> str | None:
@@ -80,7 +82,9 @@ def find_regions(
             continue
         if source.given:
             remarks += [*found.labels.remarks, *_remarks(found.labels, own, regions)]
-        return FoundRegions(regions, source.name, tuple(remarks), found.file, found.file_sha256)
+        return FoundRegions(
+            regions, source.name, tuple(remarks), found.file, found.file_sha256, found.labels
+        )
     known = "; ".join(one.text for one in remarks)
     reasons = known or "no mask was given and there is nothing to find one"
     raise UnsegError(f"{name}: {reasons}: give a mask, or let --find end with whole-image")

@@ -140,15 +140,15 @@ def labels_of_integers(
         )
     if high >= 1 << 31:
         raise UnsegError(f"{name} holds the label {high}: expected labels below 2^31")
-    narrow = values.astype(np.uint8) if high <= 255 else None
-    if values.dtype == np.uint8 and narrow is not None:
-        return labels_of_grey(narrow)
-    full = narrow if narrow is not None else values.astype(np.uint16) if high == 65535 else None
-    binary = None if full is None else labels_of_shades(full)
-    if binary is not None:
-        return binary
+    if values.dtype == np.uint8:
+        return labels_of_grey(np.asarray(values, np.uint8))
     if wide is None:
         wide = high > 255 or values.dtype.itemsize == 2
+    binary = None
+    if high == 65535 or not wide:  # in wide maps below white, 255 is an instance
+        binary = labels_of_shades(values.astype(np.uint16 if wide else np.uint8))
+    if binary is not None:
+        return binary
     return LabelMap(values.astype(np.int32), wide=wide)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.reader import read_photo
-from unseg.masks.find import find_regions
+from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.boxes import BoxMasks
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
-from unseg.protect.folder import box_source
+from unseg.protect.folder import box_remarks, box_source
 from unseg.protect.plan import Job, make_plan
 from unseg.protect.settings import Settings
+from unseg.remarks import texts
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class DrawnMasks:
         drawn: names of the masks that were written, relative to it.
         without: names of the images without a box, which got no mask.
         errors: a line on every image that failed.
+        warnings: what may have gone wrong in silence: texts, each with the names it is said of.
     """
 
     out: Path
     drawn: list[str]
     without: list[str]
     errors: list[str]
+    warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
 def draw_masks(
@@ -62,7 +65,8 @@ def draw_masks(
         settings: of them ``target``, ``find``, ``model``, ``salience`` and ``device`` count.
             Target ``union`` writes 0 and 255, ``class`` the boxes' classes, ``instance`` their
             numbers in 16 bits.
-        boxes: COCO file or folder of YOLO files. Without, the sources of ``settings.find``.
+        boxes: COCO, YOLO, labelme or Pascal VOC annotations. Without, the sources of
+            ``settings.find``.
         overwrite: whether masks that are there are replaced.
         progress: told of every image; ``item`` is an error's text or None.
 
@@ -79,48 +83,52 @@ def draw_masks(
     plan = make_plan([Path(one) for one in given], Path(out))
     models = Models(settings.model, settings.salience, settings.device)
     jobs, without = plan.jobs, []
+    warnings: dict[str, list[str]] = {}
     if boxes is None:
         sources: list[MaskSource] = load_sources(settings.find, models)
     else:
-        source = box_source(Path(boxes), models, settings.target)
+        names = [job.source for job in plan.jobs]
+        source = box_source(Path(boxes), models, settings.target, names)
         sources = [source]
-        jobs = [job for job in plan.jobs if source.boxes_of(job.source) is not None]
-        without = [job.source for job in plan.jobs if source.boxes_of(job.source) is None]
-        if not jobs:
-            raise UnsegError(f"--boxes {boxes} has no box for any of the {len(plan.jobs)} images")
+        jobs = [job for job in plan.jobs if source.has(job.source)]
+        without = [name for name in names if not source.has(name)]
+        for text in texts(tuple(box_remarks(source, names)), warning=True):
+            warnings[text] = ["--boxes"]
     drawn, errors = [], []
     progress(Update("drawing", 0, len(jobs)))
     for number, job in enumerate(jobs, 1):
         problem = None
         try:
-            _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
+            found = _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
+            for text in texts(found.remarks, warning=True):
+                warnings.setdefault(text, []).append(job.source)
             drawn.append(job.output)
         except UnsegError as error:
             problem = str(error)
             errors.append(problem)
         progress(Update("drawing", number, len(jobs), problem))
-    return DrawnMasks(plan.out, drawn, without, errors)
+    return DrawnMasks(plan.out, drawn, without, errors, warnings)
 
 
 def _draw(
     job: Job, out: Path, sources: Sequence[MaskSource], target: Target, *, overwrite: bool
-) -> None:
+) -> FoundRegions:
     if job.refusal is not None:
         raise UnsegError(job.refusal)
     files.refuse_taken(out, job.output, overwrite=overwrite)
     photo = read_photo(job.path, job.source)
     values: NDArray[Any]
+    found = find_regions(photo, sources, LabelRules(), job.source)
     if target == "union":
-        found = find_regions(photo, sources, LabelRules(), job.source)
         values = found.regions.foreground.astype(np.uint8) * np.uint8(255)
     else:
         boxes = next(source for source in sources if isinstance(source, BoxMasks))
-        labels = boxes.find(photo, job.source)
-        assert labels is not None
-        values = labels.labels.values
+        assert found.labels is not None
+        values = found.labels.values
         # 255 would be void in 8 bits.
         wide = target == "instance" or boxes.highest >= 255
         values = values.astype(np.uint16 if wide else np.uint8)
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=6)
     files.write_atomically(out / job.output, stream.getvalue())
+    return found

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
-from unseg.masks.boxes import read_boxes
+from unseg.masks.annotations import read_annotations
+from unseg.masks.regions import Target
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.boxes import BoxMasks
 from unseg.masks.sources.file import MaskFiles
@@ -29,6 +30,7 @@ from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
 from unseg.protect.silence import embedder_of, silent_in_plan
 from unseg.provenance import provenance, sha256_file, sha256_files
+from unseg.remarks import Remark, texts
 
 Existing = Literal["refuse", "overwrite", "resume"]
 
@@ -43,12 +45,14 @@ class FolderReport:
         description: content of OUT/unseg-run.json: settings, model, provenance and totals.
         unused_masks: masks that belong to no image, by name. They are a warning where some image
             has no mask: the names may not fit. A part of a data set may well be protected alone.
+        remarks: what to know of the annotations as a whole.
     """
 
     out: Path
     records: list[Record]
     description: dict[str, Any]
     unused_masks: list[str]
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -73,6 +77,8 @@ class FolderReport:
             first = next(r.source for r in self.records if r.error is None and r.mask_file is None)
             expected = PurePosixPath(first).with_suffix(".png")
             found[f"masks that fit no image ({first} expects {expected})"] = self.unused_masks
+        for text in texts(self.remarks, warning=True):
+            found[text] = ["--boxes"]
         for record in self.records:
             for text in record.warnings:
                 found.setdefault(text, []).append(record.source)
@@ -104,7 +110,8 @@ def protect_folder(
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
             where the objects are; images whose mask has no foreground are left as they are.
-        boxes: COCO file or folder of YOLO files; the base SAM draws the outlines.
+        boxes: COCO, YOLO, labelme or Pascal VOC annotations. Outlines are taken as they are, in
+            boxes without one the base SAM draws them.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
@@ -139,26 +146,53 @@ def protect_folder(
     check_output(folder, existing)
     noises = load_noises(settings.noises, models)
     sources: list[MaskSource] = list(owned)
+    remarks: list[Remark] = []
     if boxes is not None:
-        sources.append(box_source(Path(boxes), models, settings.target))
+        names = [job.source for job in plan.jobs]
+        annotated = box_source(Path(boxes), models, settings.target, names)
+        sources.append(annotated)
+        remarks += box_remarks(annotated, names)
+    if settings.strict and any(one.warning for one in remarks):
+        raise UnsegError(f"--boxes {boxes}: {texts(tuple(remarks), warning=True)[0]} (--strict)")
     sources += load_sources(settings.find, models)
     settings = _resolved(settings, plan, owned, noises, existing, progress)
     run = FolderRun(plan, settings, sources, noises, existing=existing, device=models.device)
     progress(Update("protecting", len(run.done), len(plan.jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(plan.jobs), record))
-    return replace(run.finish(), unused_masks=unused)
+    return replace(run.finish(), unused_masks=unused, remarks=tuple(remarks))
 
 
-def box_source(path: Path, models: Models, target: Any) -> BoxMasks:
-    """The mask source of a COCO file or a folder of YOLO files.
+def box_source(place: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
+    """The mask source of annotation files.
+
+    Args:
+        place: see :func:`unseg.masks.annotations.read_annotations`.
+        models: whose base SAM draws outlines in boxes.
+        target: see :class:`BoxMasks`.
+        images: names of the images of the run.
 
     Raises:
-        UnsegError: when it holds no boxes.
+        UnsegError: when it holds no annotations, or none of any of the images.
     """
-    found = read_boxes(path)
-    listed = [path] if path.is_file() else [p for p in path.rglob("*.txt") if p.is_file()]
-    return BoxMasks(found, models.base, target, sha256_files(listed))
+    found = read_annotations(place)
+    source = BoxMasks(found, models.base, target, sha256_files(found.files), images)
+    if not any(source.has(name) for name in images):
+        raise UnsegError(
+            f"--boxes {place} has no box for any of the {len(images)} images: the first image is "
+            f"{images[0]}, the first that is annotated {next(iter(found.images))}"
+        )
+    return source
+
+
+def box_remarks(source: BoxMasks, images: Sequence[str]) -> list[Remark]:
+    """What to know of annotations beside what is told of single images."""
+    remarks = list(source.annotations.remarks)
+    unused = source.unused(images)
+    if unused and not all(source.has(name) for name in images):
+        text = f"annotations of {len(unused)} images fit no image, the first is {unused[0]}"
+        remarks.append(Remark(text, warning=True))
+    return remarks
 
 
 def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[MaskFiles], list[str]]:

@@ -1,71 +1,205 @@
-"""Boxes that the owner gives: the base SAM draws the outlines inside them."""
+"""Annotations that the owner gives: exact outlines, or boxes in which the base SAM draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unseg.errors import UnsegError
 from unseg.images.photo import Photo
 from unseg.images.view import at_photo_size, model_image
+from unseg.masks.annotations import Annotated, Annotations, Shape
 from unseg.masks.boxes import Boxes
 from unseg.masks.labelmap import LabelMap
-from unseg.masks.pairing import key_of, nfc
+from unseg.masks.outlines import at_size, decode_rle, fill_polygons
+from unseg.masks.pairing import NameIndex, Pairing
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.models.propose import masks_of_boxes
 from unseg.models.sam.base import SamBase
+from unseg.remarks import Remark
 
 
 class BoxMasks(MaskSource):
-    """Outlines drawn from boxes (``--boxes``).
+    """The objects of annotation files (``--boxes``).
 
     Args:
-        boxes: by the images' names without suffix.
-        base: the SAM that is asked.
-        target: ``class`` labels a pixel with its box's class, ``instance`` and ``union`` with its
-            box's number, both from 1 on; 0 is background.
-        sha256: checksum of the file or folder of boxes, for records.
+        annotations: of the set.
+        base: the SAM that is asked for outlines in boxes.
+        target: ``class`` labels a pixel with its object's class, ``instance`` and ``union`` with
+            its object's number, both from 1 on; 0 is background.
+        sha256: checksum of the files, for records.
+        images: names of all images of the run, if they are known.
     """
 
     name = "boxes"
-    summary = "what the base SAM finds in the boxes given with --boxes"
+    summary = "the outlines given with --boxes, and what the base SAM finds in its boxes"
     nothing = "no box for this image"
     given = True
 
     def __init__(
-        self, boxes: Mapping[str, Boxes], base: SamBase, target: Target = "union", sha256: str = ""
+        self,
+        annotations: Annotations,
+        base: SamBase,
+        target: Target = "union",
+        sha256: str = "",
+        images: Iterable[str] = (),
     ) -> None:
-        self.boxes, self.base, self.target, self.sha256 = boxes, base, target, sha256
-        self._by_key = {nfc(name): one for name, one in boxes.items()}
+        self.annotations, self.base, self.target, self.sha256 = annotations, base, target, sha256
+        self._index = NameIndex(annotations.images, images)
 
-    @property
+    @cached_property
     def highest(self) -> int:
         """The largest class label."""
-        return max(int(one.labels.max()) for one in self.boxes.values())
+        every = self.annotations.images.values()
+        return max((shape.label for one in every for shape in one.shapes), default=0)
 
-    def boxes_of(self, name: str) -> Boxes | None:
-        """The boxes of an image, by its place in the tree or by its stem; or None."""
-        key = key_of(name)
-        return self._by_key.get(key, self._by_key.get(key.rpartition("/")[2]))
+    def has(self, name: str) -> bool:
+        """Whether there are annotations of an image."""
+        return self._index.find(name) is not None
+
+    def unused(self, images: Iterable[str]) -> list[str]:
+        """Names of the annotated images that are none of the images."""
+        return self._index.unused(images)
 
     def find(self, photo: Photo, name: str) -> Found | None:
-        boxes = self.boxes_of(name)
-        if boxes is None:
+        pairing = self._index.find(name)
+        if pairing is None:
             return None
-        numbers = draw_boxes(photo, boxes, self.base)
+        one = self.annotations.images[pairing.name]
+        if one.problem is not None:
+            raise UnsegError(one.problem)
+        drawn = draw_annotated(photo, one, self.base, name)
+        remarks = (*one.remarks, *drawn.remarks, *self._pairing_remarks(pairing))
         if self.target != "class":
-            return Found(LabelMap(numbers, wide=True))
-        labels = np.concatenate([[0], boxes.labels])[numbers].astype(np.int32)
-        return Found(LabelMap(labels, wide=True))
+            return Found(LabelMap(drawn.numbers, wide=True, remarks=remarks))
+        nameless = [shape.name for shape in one.shapes if not shape.label]
+        if nameless:
+            raise UnsegError(
+                f"{one.name}: {nameless[0]} names no category, which --target class needs: add it, "
+                "or use --target union"
+            )
+        labels = np.array([0, *(shape.label for shape in one.shapes)], np.int32)[drawn.numbers]
+        return Found(LabelMap(labels, wide=True, remarks=remarks))
 
     def rules(self, rules: LabelRules) -> LabelRules:
         return LabelRules(target=rules.target, classes=rules.classes, silent=rules.silent)
 
     def identity(self, name: str) -> str:
-        return self.sha256 if self.boxes_of(name) is not None else ""
+        return self.sha256 if self.has(name) else ""
+
+    def _pairing_remarks(self, pairing: Pairing) -> list[Remark]:
+        remarks = [] if pairing.why is None else [Remark(pairing.why)]
+        count = self._index.shared[pairing.name]
+        if count > 1:
+            text = f"the annotations of {pairing.name} serve {count} images of that name"
+            remarks.append(Remark(text, warning=True))
+        return remarks
+
+
+class Drawn:
+    """The objects of one image.
+
+    Args:
+        numbers: (H, W) int32: 0, or the number of the shape that a pixel is of.
+        remarks: what was left out.
+    """
+
+    def __init__(self, numbers: NDArray[np.int32], remarks: list[Remark]) -> None:
+        self.numbers, self.remarks = numbers, tuple(remarks)
+
+
+def draw_annotated(photo: Photo, one: Annotated, base: SamBase, name: str) -> Drawn:
+    """Draw the objects of an image; where they overlap, the smaller lies above.
+
+    Crowds and objects without any pixel are left out, and told of.
+
+    Raises:
+        UnsegError: when the annotations are of an image of another shape, or nothing is left.
+    """
+    width, height = photo.size
+    scale = scale_to(one, photo, name)
+    crowds = sum(shape.crowd for shape in one.shapes)
+    empty: list[str] = []
+    masks: list[tuple[int, NDArray[np.bool_]]] = []
+    boxed: list[tuple[int, list[float]]] = []
+    for number, shape in enumerate(one.shapes, 1):
+        if shape.crowd:
+            continue
+        if shape.exact:
+            mask = _outline(shape, scale, width, height)
+            if mask.any():
+                masks.append((number, mask))
+                continue
+        corners = np.zeros(4) if shape.box is None else np.array(shape.box) * [*scale, *scale]
+        corners = np.clip(corners, 0, [width, height, width, height])
+        if shape.exact or (corners[2:] - corners[:2] < 1).any():
+            empty.append(shape.name)
+        else:
+            boxed.append((number, corners.tolist()))
+    if one.shapes and not masks and not boxed and empty:
+        raise UnsegError(
+            f"{one.name}: {empty[0]} covers no pixel of the {width}x{height} image, nor does any "
+            "other: correct them or leave them out"
+        )
+    numbers = np.zeros((height, width), np.int32)
+    if boxed:
+        given = Boxes(np.array([c for _, c in boxed], np.float32), name=one.name)
+        own = np.array([0, *(number for number, _ in boxed)], np.int32)
+        numbers = own[draw_boxes(photo, given, base)]
+    for number, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
+        numbers[mask] = number
+    return Drawn(numbers, _left_out(crowds, empty))
+
+
+def _left_out(crowds: int, empty: list[str]) -> list[Remark]:
+    remarks = []
+    if crowds:
+        text = f"{crowds} crowd regions were left out, they hold many objects without outlines"
+        remarks.append(Remark(text, warning=True))
+    if empty:
+        text = f"{', '.join(empty[:3])} covers no pixel and was left out"
+        remarks.append(Remark(text, warning=True))
+    return remarks
+
+
+def scale_to(one: Annotated, photo: Photo, name: str) -> tuple[float, float]:
+    """What to multiply x and y of annotations with.
+
+    Raises:
+        UnsegError: when they are of an image of another shape.
+    """
+    width, height = photo.size
+    if one.size is None:
+        return 1.0, 1.0
+    own_width, own_height = one.size
+    if one.size == (1.0, 1.0) or _alike(own_width, own_height, width, height):
+        return width / own_width, height / own_height
+    turned = _alike(own_height, own_width, width, height)
+    raise UnsegError(
+        f"{one.name} is of an image of {own_width:g}x{own_height:g} but {name} is {width}x{height}"
+        + (", turned as its EXIF orientation says" if turned else "")
+        + ": annotate the image as it is shown, or give the image that was annotated"
+    )
+
+
+def _alike(own_width: float, own_height: float, width: int, height: int) -> bool:
+    """Whether two sizes have one aspect, but for rounding to whole pixels."""
+    apart = abs(own_width * height - own_height * width)
+    return apart <= max(own_width + own_height, width + height)
+
+
+def _outline(
+    shape: Shape, scale: tuple[float, float], width: int, height: int
+) -> NDArray[np.bool_]:
+    if shape.rle is not None:
+        return at_size(decode_rle(shape.rle), width, height)
+    factor = np.array(scale, np.float32)
+    return fill_polygons([part * factor for part in shape.polygons], width, height)
 
 
 def draw_boxes(photo: Photo, boxes: Boxes, base: SamBase) -> NDArray[np.int32]:

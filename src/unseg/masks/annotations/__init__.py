@@ -1,0 +1,80 @@
+"""Annotations: COCO, YOLO, labelme and Pascal VOC to the objects of images, one file a format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unseg.errors import UnsegError
+from unseg.masks.annotations.base import Annotated, Annotations, Rle, Shape, read_text
+from unseg.masks.annotations.coco import read_coco
+from unseg.masks.annotations.labelme import is_labelme, read_labelme
+from unseg.masks.annotations.voc import read_voc
+from unseg.masks.annotations.yolo import read_yolo
+
+EXPECTED = (
+    "expected a COCO file ending in .json, a folder of YOLO .txt files, labelme's .json files or "
+    "Pascal VOC's .xml files"
+)
+
+
+def read_annotations(place: Path) -> Annotations:
+    """Read all annotations of a set.
+
+    Args:
+        place: a COCO file, whose classes are numbered from 1 in the order of their ids; a folder
+            of YOLO files, whose classes 0, 1, ... become 1, 2, ...; a file of labelme's or Pascal
+            VOC's or a folder of them, whose classes are numbered in the order of their names.
+
+    Raises:
+        UnsegError: when the place is none of these, or what it holds is wrong; names the file.
+    """
+    suffix = place.suffix.lower()
+    if place.is_dir():
+        found = _of_folder(place)
+    elif suffix == ".json" and place.is_file():
+        body = _json(place)
+        if is_labelme(body):
+            found = read_labelme([(place, place.name, body)])
+        else:
+            found = read_coco(place, body)
+    elif suffix == ".xml" and place.is_file():
+        found = read_voc([(place, place.name)])
+    elif suffix == ".txt" and place.is_file():
+        found = read_yolo(place)
+    else:
+        raise UnsegError(f"--boxes {place}: {EXPECTED}")
+    if not any(one.shapes for one in found.images.values()):
+        raise UnsegError(f"--boxes {place} holds no box or outline: {EXPECTED}")
+    return found
+
+
+def _of_folder(folder: Path) -> Annotations:
+    drawn = list(_labelme_files(folder))
+    if drawn:
+        return read_labelme(drawn)
+    listed = [path for path in sorted(folder.rglob("*.xml")) if path.is_file()]
+    if listed:
+        return read_voc([(path, path.relative_to(folder).as_posix()) for path in listed])
+    return read_yolo(folder)
+
+
+def _labelme_files(folder: Path) -> Iterator[tuple[Path, str, Any]]:
+    for path in sorted(folder.rglob("*.json")):
+        if path.is_file():
+            body = _json(path)
+            if is_labelme(body):
+                yield path, path.relative_to(folder).as_posix(), body
+
+
+def _json(path: Path) -> Any:
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnsegError(f"{path} is no JSON ({error}): {EXPECTED}") from error
+
+
+__all__ = ["Annotated", "Annotations", "Rle", "Shape", "read_annotations"]

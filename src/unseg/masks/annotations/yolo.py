@@ -1,0 +1,78 @@
+"""YOLO files: one of lines an image, boxes or outlines in shares of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unseg.errors import UnsegError
+from unseg.masks.annotations.base import Annotated, Annotations, Shape, numbers_of, read_text
+from unseg.remarks import Remark
+
+#: Files beside the labels that are none.
+OTHERS = ("classes.txt", "labels.txt", "obj.names")
+_LINE = (
+    "class, x, y, width and height in shares of the image, with a confidence behind them or not, "
+    "or class and the corners of an outline"
+)
+
+
+def read_yolo(place: Path) -> Annotations:
+    """Read a folder of YOLO files, or one file.
+
+    Classes 0, 1, ... become 1, 2, ...; an empty file says that its image has no object. Files that
+    begin with no number (a README, a list of classes) are left out and named.
+
+    Raises:
+        UnsegError: naming the file and line that is none.
+    """
+    listed = sorted(place.rglob("*.txt")) if place.is_dir() else [place]
+    root = place if place.is_dir() else place.parent
+    images: dict[str, Annotated] = {}
+    files, ignored = [], []
+    for path in listed:
+        lower = path.name.lower()
+        if not path.is_file() or lower in OTHERS or lower.startswith("readme"):
+            continue
+        lines = [(i, line) for i, line in enumerate(read_text(path).splitlines(), 1)]
+        lines = [(i, line) for i, line in lines if line.strip()]
+        name = path.relative_to(root).as_posix()
+        if lines and not _is_number(lines[0][1].split()[0].split(",")[0]):
+            ignored.append(name)
+            continue
+        shapes = tuple(_shape(path, number, line) for number, line in lines)
+        files.append(path)
+        images[name] = Annotated(str(path), shapes, (1.0, 1.0))
+    text = f"{len(ignored)} text files hold no YOLO labels and were left out"
+    remarks = (Remark(f"{text}, the first is {ignored[0]}", warning=True),) if ignored else ()
+    return Annotations(images, tuple(files), remarks)
+
+
+def _shape(path: Path, number: int, line: str) -> Shape:
+    words = line.split("#")[0].split()
+    name = f"{path}, line {number}"
+    if not all(map(_is_number, words)) or not (
+        len(words) in {5, 6} or (len(words) >= 7 and len(words) % 2)
+    ):
+        raise UnsegError(f"{name} is {line!r:.60}: expected {_LINE}")
+    label, *values = numbers_of(words, name)
+    if label < 0 or not label.is_integer():
+        raise UnsegError(f"{name} has the class {words[0]}: expected 0, 1, ...")
+    shares = values[:4] if len(words) == 6 else values
+    if max(shares) > 2:
+        raise UnsegError(f"{name} is {line!r:.60}, which is in pixels: expected {_LINE}")
+    own = int(label) + 1
+    if len(words) >= 7:
+        return Shape(f"line {number}", own, polygons=(np.array(shares, np.float32).reshape(-1, 2),))
+    x, y, width, height = shares
+    box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return Shape(f"line {number}", own, box)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
