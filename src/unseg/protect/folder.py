@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from statistics import fmean
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
+from unseg.masks.among import holds_photographs
 from unseg.masks.annotations import read_annotations
 from unseg.masks.regions import Target
 from unseg.masks.sources import MaskSource, load_sources
@@ -296,7 +298,12 @@ class FolderRun:
         # A folder without a run's files is somebody else's: nothing in it is replaced.
         ours = self.manifest.path.exists() or (plan.out / RUN).exists()
         self.pipeline = Pipeline(
-            plan.out, settings, sources, noises, overwrite=existing != "refuse" and ours
+            plan.out,
+            settings,
+            sources,
+            noises,
+            overwrite=existing != "refuse" and ours,
+            photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
         )
         self._started = time.perf_counter()
         check_output(plan.out, existing)

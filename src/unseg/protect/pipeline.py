@@ -23,6 +23,7 @@ from unseg.images import writer
 from unseg.images.formats import FORMATS
 from unseg.images.photo import Photo
 from unseg.images.reader import count_pixels, decode
+from unseg.masks.among import is_label_map, refusal
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import Regions
 from unseg.masks.sources import MaskSource
@@ -79,6 +80,8 @@ class Pipeline:
         noises: make the noise, asked in order.
         overwrite: whether existing outputs, an earlier run's, are replaced (else they are an
             error).
+        photographs: whether there are photographs among the images, so that a label map is
+            refused; asked only where there is one.
     """
 
     out: Path
@@ -86,6 +89,7 @@ class Pipeline:
     sources: Sequence[MaskSource]
     noises: Sequence[NoiseSource]
     overwrite: bool = False
+    photographs: Callable[[], bool] = bool
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Protect images; yields a record each, in order, when its file is in place."""
@@ -130,6 +134,8 @@ class Pipeline:
         """Find foreground and regions."""
         assert item.photo is not None
         record, settings = item.record, self.settings
+        if is_label_map(item.photo) and self.photographs():
+            raise UnsegError(refusal(item.job.source))
         found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
         item.regions = found.regions
         self._describe(record, item.photo, found)
