@@ -94,16 +94,19 @@ class NameIndex:
         for name in self.names.values():
             for rank, stem in _stems_of_mask(name):
                 self._kin[stem].append((rank, name))
-        self.shared = Counter(
-            pairing.name for image in wanted if (pairing := self.find(image)) is not None
-        )
+        self.shared = Counter(name for image in wanted if (name := self.find(image)) is not None)
         """By name, of how many of the images it is found for."""
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def find(self, image: str) -> Pairing | None:
-        """What belongs to an image.
+    def find(self, image: str) -> str | None:
+        """The name that belongs to an image; see :meth:`pairing`."""
+        found = self.pairing(image)
+        return None if found is None else found.name
+
+    def pairing(self, image: str) -> Pairing | None:
+        """What belongs to an image, and why.
 
         Args:
             image: name of the image below its own folder, with ``/``.
@@ -119,7 +122,7 @@ class NameIndex:
 
     def unused(self, images: Iterable[str]) -> list[str]:
         """Names that belong to none of the images, sorted."""
-        used = {found.name for image in images if (found := self.find(image)) is not None}
+        used = {self.find(image) for image in images}
         return sorted(name for name in self.names.values() if name not in used)
 
     def _exact(self, image: str) -> str | None:
@@ -229,10 +232,10 @@ def pair(
     index = MaskIndex(masks, suffixes)
     found = []
     for image in images:
-        pairing = index.find(image.name)
-        if pairing is None:
+        name = index.find(image.name)
+        if name is None:
             raise UnsegError(
                 f"{masks}/{image.stem}{suffixes[0]} is missing, {image} needs it: expected {layout}"
             )
-        found.append(masks / pairing.name)
+        found.append(masks / name)
     return found

@@ -67,7 +67,7 @@ class BoxMasks(MaskSource):
         return self._index.unused(images)
 
     def find(self, photo: Photo, name: str) -> Found | None:
-        pairing = self._index.find(name)
+        pairing = self._index.pairing(name)
         if pairing is None:
             return None
         one = self.annotations.images[pairing.name]

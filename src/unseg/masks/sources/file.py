@@ -51,14 +51,14 @@ class MaskFiles(MaskSource):
     def path_of(self, name: str) -> Path | None:
         """The mask of an image, or None."""
         found = self._index.find(name)
-        return None if found is None else self.folder / found.name
+        return None if found is None else self.folder / found
 
     def unused(self, images: Iterable[str]) -> list[str]:
         """Names of the masks that belong to none of the images."""
         return self._index.unused(images)
 
     def find(self, photo: Photo, name: str) -> Found | None:
-        pairing = self._index.find(name)
+        pairing = self._index.pairing(name)
         if pairing is None:
             return None
         path, mask = self.folder / pairing.name, pairing.name
