@@ -94,7 +94,7 @@ def test_wrong_boxes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnsegError, match="which is in pixels: expected class"):
         read_annotations(tmp_path)
     with pytest.raises(UnsegError, match="box 1 covers no pixel of the 60x40 image"):
-        Boxes(np.array([[90, 9, 99, 20]], np.float32), "a").in_pixels(60, 40)
+        Boxes(np.array([[1.5, 0.5, 1.6, 0.6]]), np.ones(1, np.int32), True, "a").in_pixels(60, 40)
     with pytest.raises(UnsegError, match=r"expected a COCO file ending in \.json"):
         read_annotations(tmp_path / "none")
 

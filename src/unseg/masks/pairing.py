@@ -94,7 +94,8 @@ class NameIndex:
         for name in self.names.values():
             for rank, stem in _stems_of_mask(name):
                 self._kin[stem].append((rank, name))
-        self.shared = Counter(name for image in wanted if (name := self.find(image)) is not None)
+        found = (self.find(image) for image in wanted)
+        self.shared = Counter(name for name in found if name is not None)
         """By name, of how many of the images it is found for."""
 
     def __len__(self) -> int:

@@ -216,7 +216,8 @@ class Protector:
                 f"the boxes have shape {corners.shape}: expected one or more of left, top, right, "
                 "bottom, all finite"
             )
-        given = Boxes(corners, "the boxes")
+        labels = np.arange(1, len(corners) + 1, dtype=np.int32)
+        given = Boxes(corners, labels, False, "the boxes")
         return draw_boxes(open_image(image)[0], given, self.base).astype(np.uint16)
 
     def _resolved(self, chosen: Settings, opened: Sequence[_Opened]) -> Settings:

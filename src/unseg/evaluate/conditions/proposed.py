@@ -90,7 +90,7 @@ class Boxed(Proposed):
         corners = _boxes(sample)
         if not len(corners):
             return np.zeros_like(sample.mask)
-        boxes = Boxes(corners, sample.name)
+        boxes = Boxes(corners, np.ones(len(corners), np.int32), False, sample.name)
         return draw_boxes(photo_of_sample(sample), boxes, self._base) > 0
 
 

@@ -148,8 +148,9 @@ def draw_annotated(photo: Photo, one: Annotated, base: SamBase, name: str) -> Dr
         )
     numbers = np.zeros((height, width), np.int32)
     if boxed:
-        given = Boxes(np.array([c for _, c in boxed], np.float32), name=one.name)
         own = np.array([0, *(number for number, _ in boxed)], np.int32)
+        corners = np.array([corners for _, corners in boxed], np.float32)
+        given = Boxes(corners, own[1:], False, one.name)
         numbers = own[draw_boxes(photo, given, base)]
     for number, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
         numbers[mask] = number
