@@ -13,7 +13,7 @@ from unseg.errors import UnsegError
 from unseg.images.photo import Photo
 from unseg.images.reader import read_photo
 from unseg.masks.colours import ids_of
-from unseg.masks.shades import black_and_white
+from unseg.masks.shades import black_and_white, flatness
 
 #: Values of a map of 8 bits at most; share of neighbours that are equal, at least in a map and at
 #: most in a photograph; the least pixels that tell.
@@ -33,7 +33,7 @@ def is_label_map(photo: Photo) -> bool:
         (True, False)
     """
     values = _values(photo)
-    if values.size < LEAST or _flatness(values) < FLAT:
+    if values.size < LEAST or flatness(values) < FLAT:
         return False
     count = len(np.unique(values))
     if count <= VALUES or (photo.grey and photo.bits == 16):
@@ -50,7 +50,7 @@ def holds_photographs(paths: Sequence[Path]) -> bool:
         except UnsegError:
             continue
         values = _values(photo)
-        if values.size >= LEAST and _flatness(values) < LIVELY:
+        if values.size >= LEAST and flatness(values) < LIVELY:
             return True
     return False
 
@@ -69,9 +69,3 @@ def _values(photo: Photo) -> NDArray[Any]:
     if photo.grey:
         return pixels
     return ids_of(pixels if photo.bits == 8 else (pixels >> 8).astype(np.uint8))
-
-
-def _flatness(values: NDArray[Any]) -> float:
-    """Share of neighbours in rows that are equal, 0..1."""
-    same = values[:, 1:] == values[:, :-1]
-    return float(same.mean()) if same.size else 0.0

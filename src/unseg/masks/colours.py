@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
 from unseg.masks.labelmap import LabelMap
-from unseg.masks.shades import black_and_white, black_and_white_of_lossy
+from unseg.masks.shades import black_and_white, black_and_white_of_lossy, flatness
 from unseg.remarks import Remark
 
 #: Colours of a map at most; above it is a picture. Above the first there may be soft edges.
 MANY_COLOURS, PICTURE = 256, 1024
-#: Shades of grey from which on a grey mask beside an alpha channel is a picture.
-PICTURE_SHADES = 64
+#: A picture has more values than these, on more pixels, and fewer of its neighbours are equal.
+PICTURE_VALUES, PICTURE_PIXELS, PICTURE_FLATNESS = 64, 256, 0.5
 #: Pascal VOC's rim: void in its colour maps, as 255 is in its index maps.
 VOC_RIM = (224, 224, 192)
 #: How far a colour may lie from shades of one hue, in 8-bit steps: exact files, and JPEG.
@@ -24,18 +24,42 @@ EXACT, LOSSY = 3, 48
 _ALPHA = Remark("the mask was taken from the alpha channel, as the colours show no mask")
 
 
-def labels_of_grey(grey: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> LabelMap:
+def labels_of_grey(
+    grey: NDArray[np.uint8], name: str, alpha: NDArray[np.uint8] | None = None
+) -> LabelMap:
     """Labels of grey of 8 bits: a black and white mask becomes 0 and 255.
 
     Args:
         grey: (H, W).
+        name: what to call it in messages.
         alpha: (H, W), used only where it is a mask and grey is none.
+
+    Raises:
+        UnsegError: when it is a picture and no mask.
     """
-    if alpha is not None and _says_nothing(grey):
+    found = labels_of_shades(grey)
+    picture = found is None and is_picture(grey)
+    if alpha is not None and (picture or _is_constant(grey)):
         mask = _mask_of_alpha(alpha)
         if mask is not None:
             return LabelMap(mask, remarks=(_ALPHA,))
-    return labels_of_shades(grey) or LabelMap(grey)
+    if picture:
+        raise UnsegError(_refusal(name, "shades of grey"))
+    return LabelMap(grey) if found is None else found
+
+
+def is_picture(values: NDArray[Any]) -> bool:
+    """Whether (H, W) values are a picture's: many, and different from pixel to pixel."""
+    if values.size < PICTURE_PIXELS or flatness(values) >= PICTURE_FLATNESS:
+        return False
+    return len(np.unique(values)) > PICTURE_VALUES
+
+
+def _refusal(name: str, what: str) -> str:
+    return (
+        f"{name} holds many {what}: a picture, or a map with soft edges or from JPEG; expected "
+        "one value a label, save it without smoothing as PNG"
+    )
 
 
 def labels_of_shades(values: NDArray[Any]) -> LabelMap | None:
@@ -70,10 +94,11 @@ def labels_of_colours(
     """
     red, green, blue = (np.ascontiguousarray(colours[..., i]) for i in range(3))
     if np.array_equal(red, green) and np.array_equal(red, blue):
-        return labels_of_grey(red, alpha)
+        return labels_of_grey(red, name, alpha)
     ids = ids_of(colours)
     found, place, count = np.unique(ids, return_inverse=True, return_counts=True)
-    if alpha is not None and (len(found) == 1 or len(found) > MANY_COLOURS):
+    picture = len(found) > PICTURE or is_picture(ids)
+    if alpha is not None and (len(found) == 1 or picture):
         mask = _mask_of_alpha(alpha)
         if mask is not None:
             return LabelMap(mask, remarks=(_ALPHA,))
@@ -82,11 +107,8 @@ def labels_of_colours(
         binary = labels_of_shades(shades[place.reshape(ids.shape)])
         if binary is not None and len(found) > 2:
             return binary
-    if len(found) > PICTURE:
-        raise UnsegError(
-            f"{name} holds {len(found)} colours: a picture, or a map with soft edges or from JPEG; "
-            "expected one colour a label, save it without smoothing as PNG"
-        )
+    if picture:
+        raise UnsegError(_refusal(name, "colours"))
     remarks = []
     if len(found) > MANY_COLOURS:
         text = f"the map holds {len(found)} colours, each taken for a label: it may have soft edges"
@@ -160,17 +182,13 @@ def _id(red: int, green: int, blue: int) -> int:
     return red + 256 * green + 65536 * blue
 
 
-def _says_nothing(grey: NDArray[np.uint8]) -> bool:
-    """Whether grey is of one value, or a picture's."""
-    if not grey.size or (grey == grey.flat[0]).all():
-        return True
-    shades = np.count_nonzero(np.bincount(grey.ravel(), minlength=256))
-    return bool(shades > PICTURE_SHADES) and black_and_white(grey) is None
+def _is_constant(values: NDArray[np.uint8]) -> bool:
+    return not values.size or bool((values == values.flat[0]).all())
 
 
 def _mask_of_alpha(alpha: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """0 and 255 of an alpha channel that is a mask; None of one that is opaque, or of no mask."""
-    if not alpha.size or (alpha == alpha.flat[0]).all():
+    if _is_constant(alpha):
         return None
     found = black_and_white(alpha)
     return None if found is None else found.white.astype(np.uint8) * np.uint8(255)

@@ -14,6 +14,8 @@ from unseg.remarks import Remark
 
 #: The label that is void in maps of 8 bits, by custom.
 VOID = 255
+#: What trimaps call unknown.
+TRIMAP = (127, 128)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class LabelMap:
         """What 255 means where most of it touches no background, in maps of 8 bits.
 
         A rim of void lies between an object and the background. 255 that other labels enclose is
-        an ``object`` where it is more than they are (a trimap of 0, 128 and 255), else ``void``
-        that may be meant otherwise; None where it is an ordinary rim or is not there.
+        an ``object`` where it is more than they are, or where they are the grey of a trimap (0,
+        128 and 255), else ``void`` that may be meant otherwise; None where it is an ordinary rim or
+        is not there.
         """
         if self.wide:
             return None
@@ -69,4 +72,5 @@ class LabelMap:
         area = int(np.count_nonzero(inside[pieces]))
         if 2 * area <= np.count_nonzero(void) or 10 * area <= others:
             return None
-        return "object" if area > others else "void"
+        trimap = np.count_nonzero(np.isin(self.values, TRIMAP)) == others
+        return "object" if area > others or trimap else "void"

@@ -20,13 +20,15 @@ from unseg.masks.colours import (
     labels_of_shades,
 )
 from unseg.masks.labelmap import LabelMap
-from unseg.masks.shades import black_and_white
+from unseg.masks.shades import LEAST_WHITE, black_and_white
 from unseg.remarks import Remark
 
 #: By bits of a file's grey: what Pillow multiplies its values with to fill eight bits.
 SPREAD = {2: 85, 4: 17}
 #: Kinds of files that keep no labels exactly; their masks are black and white.
 LOSSY = ("JPEG", "MPO", "WEBP", "GIF")
+#: The least white of 16 bits.
+WHITE_16 = 257 * LEAST_WHITE
 _WIDE = {"I;16", "I;16B", "I;16L", "I;16N"}
 
 
@@ -141,11 +143,11 @@ def labels_of_integers(
     if high >= 1 << 31:
         raise UnsegError(f"{name} holds the label {high}: expected labels below 2^31")
     if values.dtype == np.uint8:
-        return labels_of_grey(np.asarray(values, np.uint8))
+        return labels_of_grey(np.asarray(values, np.uint8), name)
     if wide is None:
         wide = high > 255 or values.dtype.itemsize == 2
     binary = None
-    if high == 65535 or not wide:  # in wide maps below white, 255 is an instance
+    if WHITE_16 <= high <= 65535 or not wide:  # in wide maps below white, 255 is an instance
         binary = labels_of_shades(values.astype(np.uint16 if wide else np.uint8))
     if binary is not None:
         return binary
@@ -168,14 +170,15 @@ def _labels_of_page(image: Image.Image, name: str) -> LabelMap:
     if image.mode == "P":
         return _labels_of_palette(image)
     if image.mode == "L":
-        values = np.asarray(image)
+        values: NDArray[np.uint8] = np.asarray(image)
         values = 255 - values if inverted else values
         if depth in SPREAD:
             return LabelMap(values // SPREAD[depth])
-        return labels_of_grey(values)
+        return labels_of_grey(values, name)
     if image.mode == "LA":
         both = np.asarray(image)
-        return labels_of_grey(*(np.ascontiguousarray(both[..., i]) for i in range(2)))
+        grey, opacity = (np.ascontiguousarray(both[..., i]) for i in range(2))
+        return labels_of_grey(grey, name, opacity)
     if image.mode == "PA":
         return LabelMap(np.ascontiguousarray(np.asarray(image)[..., 0]))
     if image.mode in _WIDE | {"I"}:

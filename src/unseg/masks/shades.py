@@ -164,3 +164,9 @@ def _near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
     """What lies within some pixels of a mask."""
     kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
+
+
+def flatness(values: NDArray[Any]) -> float:
+    """Share of neighbours in rows of (H, W) values that are equal, 0..1."""
+    same = values[:, 1:] == values[:, :-1]
+    return float(same.mean()) if same.size else 0.0

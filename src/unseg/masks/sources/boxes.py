@@ -149,8 +149,8 @@ def draw_annotated(photo: Photo, one: Annotated, base: SamBase, name: str) -> Dr
     numbers = np.zeros((height, width), np.int32)
     if boxed:
         own = np.array([0, *(number for number, _ in boxed)], np.int32)
-        corners = np.array([corners for _, corners in boxed], np.float32)
-        given = Boxes(corners, own[1:], False, one.name)
+        drawn = np.array([box for _, box in boxed], np.float32)
+        given = Boxes(drawn, own[1:], False, one.name)
         numbers = own[draw_boxes(photo, given, base)]
     for number, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
         numbers[mask] = number
