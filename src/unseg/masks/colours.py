@@ -116,7 +116,11 @@ def labels_of_colours(
     rim = _id(*VOC_RIM)
     void = rim if rim in found and 0 in found and len(found) > 2 else None
     if void is not None:
-        remarks.append(Remark("the colour 224, 224, 192 is Pascal VOC's rim and counts as void"))
+        text = (
+            "the colour 224, 224, 192 is Pascal VOC's rim and counts as void, as 255 does in its "
+            "index maps"
+        )
+        remarks.append(Remark(text, warning=True))
     return LabelMap(ids, wide=True, remarks=tuple(remarks), void=void, coloured=True)
 
 

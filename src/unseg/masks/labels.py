@@ -162,8 +162,8 @@ def _labels_of_page(image: Image.Image, name: str) -> LabelMap:
     depth, inverted = _stored_as(image)
     if depth == 16 and image.mode not in _WIDE | {"I"}:
         raise UnsegError(
-            f"{name} is a PNG of 16 bits in colour or with alpha: expected labels of 1, 8 or 16 "
-            "bits of grey"
+            f"{name} is a {image.format} of 16 bits in colour or with alpha: expected labels of 1, "
+            "8 or 16 bits of grey"
         )
     if image.mode == "1":
         return LabelMap((np.asarray(image) ^ inverted).astype(np.uint8))

@@ -82,10 +82,14 @@ class NameIndex:
         names: with ``/`` and suffix; where two have one key, the first wins.
         images: names of the images that will be asked for. What fits one of them by place or stem
             is nobody else's.
+        weak: suffixes of names that are taken only where no other fits.
     """
 
-    def __init__(self, names: Iterable[str], images: Iterable[str] = ()) -> None:
+    def __init__(
+        self, names: Iterable[str], images: Iterable[str] = (), weak: Collection[str] = ()
+    ) -> None:
         self.names: dict[str, str] = {}
+        self._weak = tuple(weak)
         for name in names:
             self.names.setdefault(key_of(name), name)
         wanted = list(images)
@@ -113,13 +117,23 @@ class NameIndex:
             image: name of the image below its own folder, with ``/``.
         """
         exact = self._exact(image)
-        if exact is not None:
+        if exact is not None and not self._is_weak(exact):
             return Pairing(exact)
-        for stem in _stems_of_image(image):
-            kin = [(rank, name) for rank, name in self._kin[stem] if name not in self._taken]
-            if kin:
-                return self._nearest(image, kin)
+        for weak in (False, True):
+            if weak and exact is not None:
+                return Pairing(exact)
+            for stem in _stems_of_image(image):
+                kin = [
+                    (rank, name)
+                    for rank, name in self._kin[stem]
+                    if name not in self._taken and self._is_weak(name) == weak
+                ]
+                if kin:
+                    return self._nearest(image, kin)
         return None
+
+    def _is_weak(self, name: str) -> bool:
+        return name.lower().endswith(self._weak) if self._weak else False
 
     def unused(self, images: Iterable[str]) -> list[str]:
         """Names that belong to none of the images, sorted."""
@@ -190,7 +204,7 @@ class MaskIndex(NameIndex):
     Args:
         folder: searched recursively; hidden files and folders are left out.
         suffixes: of masks; where two masks have one stem, that whose suffix is named first wins.
-        skipped: resolved folders that are left out.
+        skipped: resolved folders and files that are left out.
         images: see :class:`NameIndex`.
 
     Raises:
@@ -208,10 +222,10 @@ class MaskIndex(NameIndex):
         order = {suffix: place for place, suffix in enumerate(suffixes)}
         found = [
             (order[path.suffix.lower()], name)
-            for path, name in walk([folder], skipped)
-            if path.suffix.lower() in order
+            for path, name in walk([folder], [one for one in skipped if not one.is_file()])
+            if path.suffix.lower() in order and path.resolve() not in skipped
         ]
-        super().__init__([name for _, name in sorted(found)], images)
+        super().__init__([name for _, name in sorted(found)], images, BINARY_SUFFIXES)
 
 
 def pair(

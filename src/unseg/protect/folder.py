@@ -206,7 +206,8 @@ def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[Mas
     if masks is None:
         return [], []
     names = [job.source for job in plan.jobs]
-    source = MaskFiles(masks, {plan.out.resolve()}, names, by_class=settings.target == "class")
+    skipped = {plan.out.resolve(), *(job.path.resolve() for job in plan.jobs)}
+    source = MaskFiles(masks, skipped, names, by_class=settings.target == "class")
     unused = source.unused(names)
     if not any(source.path_of(name) for name in names):
         there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"

@@ -25,7 +25,8 @@ class MaskFiles(MaskSource):
 
     Args:
         folder: searched recursively.
-        skipped: resolved folders that are left out, such as the run's own output.
+        skipped: resolved folders and files that are left out, such as the run's own output and
+            the images themselves.
         images: names of all images of the run, if they are known: a mask that fits one of them by
             its name is nobody else's, and one that serves several is told.
         by_class: whether classes are told apart, so that the colours of colour maps are numbered.
