@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from unseg.masks.annotations.base import Rle
 
+#: Corners farther away are moved here: what they enclose of the image stays the same, nearly.
+FAR = 1e7
+
 
 def fill_polygons(
     polygons: Iterable[NDArray[np.float32]], width: int, height: int
@@ -31,7 +34,7 @@ def fill_polygons(
     """
     filled = np.zeros((height, width), bool)
     for polygon in polygons:
-        filled |= _fill(polygon.astype(np.float64), width, height)
+        filled |= _fill(np.clip(polygon.astype(np.float64), -FAR, FAR), width, height)
     return filled
 
 

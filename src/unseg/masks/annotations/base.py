@@ -120,7 +120,7 @@ def numbers_of(values: Any, name: str) -> list[float]:
     """
     try:
         found = [float(value) for value in values]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UnsegError(f"{name} holds {values!r:.60}: expected numbers") from error
     if not all(math.isfinite(value) for value in found):
         raise UnsegError(f"{name} holds a value that is not finite: correct it")
@@ -132,7 +132,16 @@ def polygon_of(values: Any, name: str) -> NDArray[np.float32] | None:
     found = numbers_of(values, name)
     if len(found) < 6 or len(found) % 2:
         return None
-    return np.array(found, np.float32).reshape(-1, 2)
+    return np.clip(found, -1e9, 1e9).astype(np.float32).reshape(-1, 2)
+
+
+def size_of(width: Any, height: Any) -> tuple[float, float] | None:
+    """Width and height that a file states; None where it states none."""
+    try:
+        size = float(width), float(height)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if all(math.isfinite(side) and side > 0 for side in size) else None
 
 
 def number_classes(names: Iterable[Any]) -> dict[Any, int]:

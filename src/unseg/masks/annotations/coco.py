@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
+from unseg.images.reader import MAX_PIXELS
 from unseg.masks.annotations.base import (
     Annotated,
     Annotations,
@@ -19,6 +20,7 @@ from unseg.masks.annotations.base import (
     number_classes,
     numbers_of,
     polygon_of,
+    size_of,
 )
 from unseg.masks.pairing import path_in
 from unseg.remarks import Remark
@@ -73,7 +75,7 @@ def read_coco(path: Path, body: Any) -> Annotations:
         path_in(_name(image)): Annotated(
             f"{path}, {_name(image)}",
             tuple(shapes[image_id]),
-            _size(image),
+            size_of(image.get("width"), image.get("height")),
             tuple(remarks[image_id]),
         )
         for image_id, image in images.items()
@@ -96,17 +98,11 @@ def _id(value: Any) -> Any:
     return value if isinstance(value, int | str) else str(value)
 
 
-def _size(image: dict[str, Any]) -> tuple[float, float] | None:
-    width, height = image.get("width"), image.get("height")
-    if isinstance(width, int | float) and isinstance(height, int | float) and width and height:
-        return float(width), float(height)
-    return None
-
-
 def _categories(path: Path, body: dict[str, Any]) -> tuple[dict[Any, int], dict[int, str]]:
     """Labels by the ids of categories, and their names by label."""
-    listed = body.get("categories") or []
-    known = [one for one in listed if isinstance(one, dict) and "id" in one]
+    listed = body.get("categories")
+    parts = listed if isinstance(listed, list) else []
+    known = [one for one in parts if isinstance(one, dict) and "id" in one]
     used = [one.get("category_id") for one in body["annotations"] if isinstance(one, dict)]
     ids = {_id(one["id"]) for one in known} | {_id(one) for one in used if one is not None}
     if len({type(one) for one in ids}) > 1:
@@ -163,7 +159,12 @@ def _rle(values: dict[str, Any], name: str) -> Rle:
     if len(size) != 2 or not isinstance(counts, list | str):
         raise UnsegError(f"{name} has a segmentation without size or counts: correct it")
     height, width = int(size[0]), int(size[1])
-    runs = decode_counts(counts) if isinstance(counts, str) else [int(one) for one in counts]
+    if isinstance(counts, str):
+        runs = decode_counts(counts)
+    else:
+        runs = [int(one) for one in numbers_of(counts, f"{name}, counts")]
+    if height * width > MAX_PIXELS:
+        raise UnsegError(f"{name} has a mask of {width}x{height}: expected the image's size")
     if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise UnsegError(
             f"{name} has runs of {sum(runs)} pixels in a mask of {width}x{height}: correct it"

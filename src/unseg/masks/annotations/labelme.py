@@ -21,6 +21,7 @@ from unseg.masks.annotations.base import (
     Shape,
     label_by_name,
     numbers_of,
+    size_of,
 )
 from unseg.masks.pairing import path_in
 from unseg.remarks import Remark
@@ -53,8 +54,7 @@ def read_labelme(parts: Iterable[tuple[Path, str, Any]]) -> Annotations:
 
 
 def _annotated(path: Path, body: dict[str, Any]) -> tuple[Annotated, list[str]]:
-    width, height = body.get("imageWidth"), body.get("imageHeight")
-    size = (float(width), float(height)) if width and height else None
+    size = size_of(body.get("imageWidth"), body.get("imageHeight"))
     shapes, labels, left_out = [], [], []
     for number, one in enumerate(body["shapes"], 1):
         name = f"{path}, shape {number}"
@@ -75,8 +75,10 @@ def _shape(
     one: dict[str, Any], short: str, name: str, size: tuple[float, float] | None
 ) -> Shape | None:
     """A shape that covers an area; None of points and lines."""
-    flat = [value for point in one["points"] for value in numbers_of(point, name)]
-    points = np.array(flat, np.float32).reshape(-1, 2)
+    given = [numbers_of(point, name) for point in one["points"]]
+    if any(len(point) != 2 for point in given):
+        raise UnsegError(f"{name} has a point that is not x and y: correct it")
+    points = np.array(given, np.float32).reshape(-1, 2)
     kind = one.get("shape_type") or "polygon"
     if kind == "polygon" and len(points) >= 3:
         return Shape(short, polygons=(points,))

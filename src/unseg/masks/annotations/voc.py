@@ -14,6 +14,7 @@ from unseg.masks.annotations.base import (
     label_by_name,
     numbers_of,
     read_text,
+    size_of,
 )
 from unseg.masks.pairing import path_in
 
@@ -66,8 +67,5 @@ def _annotated(path: Path, root: ElementTree.Element) -> tuple[Annotated, list[s
         shapes.append(Shape(f"object {number}", box=(left, top, right, bottom)))
         labels.append(one.findtext("name") or "")
     stated = [root.findtext(f"size/{side}") for side in ("width", "height")]
-    size = None
-    if None not in stated:
-        width, height = numbers_of(stated, f"{path}, size")
-        size = (width, height) if width > 0 and height > 0 else None
+    size = size_of(*stated)
     return Annotated(str(path), tuple(shapes), size), labels
