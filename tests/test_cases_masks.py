@@ -445,8 +445,13 @@ def test_coco_files_as_people_have_them(
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1e300, [[]], [None], {"a": 1}, True])
-@pytest.mark.parametrize("key", ["images", "annotations", "categories", "segmentation", "bbox",
-                                 "image_id", "category_id", "file_name", "width", "id"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        "images", "annotations", "categories", "segmentation", "bbox", "image_id", "category_id",
+        "file_name", "width", "id",
+    ],
+)  # fmt: skip
 def test_what_is_wrong_in_a_file_is_an_error_of_ours(
     tmp_path: Path, key: str, value: object
 ) -> None:

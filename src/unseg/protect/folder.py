@@ -165,11 +165,11 @@ def protect_folder(
     return replace(run.finish(), unused_masks=unused, remarks=tuple(remarks))
 
 
-def box_source(place: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
+def box_source(path: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
     """The mask source of annotation files.
 
     Args:
-        place: see :func:`unseg.masks.annotations.read_annotations`.
+        path: see :func:`unseg.masks.annotations.read_annotations`.
         models: whose base SAM draws outlines in boxes.
         target: see :class:`BoxMasks`.
         images: names of the images of the run.
@@ -177,11 +177,11 @@ def box_source(place: Path, models: Models, target: Target, images: Sequence[str
     Raises:
         UnsegError: when it holds no annotations, or none of any of the images.
     """
-    found = read_annotations(place)
+    found = read_annotations(path)
     source = BoxMasks(found, models.base, target, sha256_files(found.files), images)
     if not any(source.has(name) for name in images):
         raise UnsegError(
-            f"--boxes {place} has no box for any of the {len(images)} images: the first image is "
+            f"--boxes {path} has no box for any of the {len(images)} images: the first image is "
             f"{images[0]}, the first that is annotated {next(iter(found.images))}"
         )
     return source

@@ -20,34 +20,34 @@ EXPECTED = (
 )
 
 
-def read_annotations(place: Path) -> Annotations:
+def read_annotations(path: Path) -> Annotations:
     """Read all annotations of a set.
 
     Args:
-        place: a COCO file, whose classes are numbered from 1 in the order of their ids; a folder
+        path: a COCO file, whose classes are numbered from 1 in the order of their ids; a folder
             of YOLO files, whose classes 0, 1, ... become 1, 2, ...; a file of labelme's or Pascal
             VOC's or a folder of them, whose classes are numbered in the order of their names.
 
     Raises:
-        UnsegError: when the place is none of these, or what it holds is wrong; names the file.
+        UnsegError: when the path is none of these, or what it holds is wrong; names the file.
     """
-    suffix = place.suffix.lower()
-    if place.is_dir():
-        found = _of_folder(place)
-    elif suffix == ".json" and place.is_file():
-        body = _json(place)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        found = _of_folder(path)
+    elif suffix == ".json" and path.is_file():
+        body = _json(path)
         if is_labelme(body):
-            found = read_labelme([(place, place.name, body)])
+            found = read_labelme([(path, path.name, body)])
         else:
-            found = read_coco(place, body)
-    elif suffix == ".xml" and place.is_file():
-        found = read_voc([(place, place.name)])
-    elif suffix == ".txt" and place.is_file():
-        found = read_yolo(place)
+            found = read_coco(path, body)
+    elif suffix == ".xml" and path.is_file():
+        found = read_voc([(path, path.name)])
+    elif suffix == ".txt" and path.is_file():
+        found = read_yolo(path)
     else:
-        raise UnsegError(f"--boxes {place}: {EXPECTED}")
+        raise UnsegError(f"--boxes {path}: {EXPECTED}")
     if not any(one.shapes for one in found.images.values()):
-        raise UnsegError(f"--boxes {place} holds no box or outline: {EXPECTED}")
+        raise UnsegError(f"--boxes {path} holds no box or outline: {EXPECTED}")
     return found
 
 

@@ -18,7 +18,7 @@ _LINE = (
 )
 
 
-def read_yolo(place: Path) -> Annotations:
+def read_yolo(given: Path) -> Annotations:
     """Read a folder of YOLO files, or one file.
 
     Classes 0, 1, ... become 1, 2, ...; an empty file says that its image has no object. Files that
@@ -27,8 +27,8 @@ def read_yolo(place: Path) -> Annotations:
     Raises:
         UnsegError: naming the file and line that is none.
     """
-    listed = sorted(place.rglob("*.txt")) if place.is_dir() else [place]
-    root = place if place.is_dir() else place.parent
+    listed = sorted(given.rglob("*.txt")) if given.is_dir() else [given]
+    root = given if given.is_dir() else given.parent
     images: dict[str, Annotated] = {}
     files, ignored = [], []
     for path in listed:
