@@ -42,7 +42,8 @@ def protect(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="COCO file (.json) or folder of YOLO files (.txt); the base SAM draws outlines."
+            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder: outlines as "
+            "they are, and in boxes without one what the base SAM finds."
         ),
     ] = None,
     eps: Annotated[

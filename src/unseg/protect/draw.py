@@ -20,10 +20,9 @@ from unseg.images.reader import read_photo
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import MaskSource, load_sources
-from unseg.masks.sources.boxes import BoxMasks
+from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
-from unseg.protect.folder import box_remarks, box_source
 from unseg.protect.plan import Job, make_plan
 from unseg.protect.settings import Settings
 from unseg.remarks import texts

@@ -18,10 +18,8 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.masks.among import holds_photographs
-from unseg.masks.annotations import read_annotations
-from unseg.masks.regions import Target
 from unseg.masks.sources import MaskSource, load_sources
-from unseg.masks.sources.boxes import BoxMasks
+from unseg.masks.sources.boxes import box_remarks, box_source
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
@@ -31,7 +29,7 @@ from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_s
 from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
 from unseg.protect.silence import embedder_of, silent_in_plan
-from unseg.provenance import provenance, sha256_file, sha256_files
+from unseg.provenance import provenance, sha256_file
 from unseg.remarks import Remark, texts
 
 Existing = Literal["refuse", "overwrite", "resume"]
@@ -163,38 +161,6 @@ def protect_folder(
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(plan.jobs), record))
     return replace(run.finish(), unused_masks=unused, remarks=tuple(remarks))
-
-
-def box_source(path: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
-    """The mask source of annotation files.
-
-    Args:
-        path: see :func:`unseg.masks.annotations.read_annotations`.
-        models: whose base SAM draws outlines in boxes.
-        target: see :class:`BoxMasks`.
-        images: names of the images of the run.
-
-    Raises:
-        UnsegError: when it holds no annotations, or none of any of the images.
-    """
-    found = read_annotations(path)
-    source = BoxMasks(found, models.base, target, sha256_files(found.files), images)
-    if not any(source.has(name) for name in images):
-        raise UnsegError(
-            f"--boxes {path} has no box for any of the {len(images)} images: the first image is "
-            f"{images[0]}, the first that is annotated {next(iter(found.images))}"
-        )
-    return source
-
-
-def box_remarks(source: BoxMasks, images: Sequence[str]) -> list[Remark]:
-    """What to know of annotations beside what is told of single images."""
-    remarks = list(source.annotations.remarks)
-    unused = source.unused(images)
-    if unused and not all(source.has(name) for name in images):
-        text = f"annotations of {len(unused)} images fit no image, the first is {unused[0]}"
-        remarks.append(Remark(text, warning=True))
-    return remarks
 
 
 def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[MaskFiles], list[str]]:

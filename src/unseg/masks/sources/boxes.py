@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo
 from unseg.images.view import at_photo_size, model_image
-from unseg.masks.annotations import Annotated, Annotations, Shape
+from unseg.masks.annotations import Annotated, Annotations, Shape, read_annotations
 from unseg.masks.boxes import Boxes
 from unseg.masks.labelmap import LabelMap
 from unseg.masks.outlines import at_size, decode_rle, fill_polygons
 from unseg.masks.pairing import NameIndex, Pairing
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.base import Found, MaskSource
+from unseg.models.loaded import Models
 from unseg.models.propose import masks_of_boxes
 from unseg.models.sam.base import SamBase
+from unseg.provenance import sha256_files
 from unseg.remarks import Remark
 
 
@@ -99,6 +102,38 @@ class BoxMasks(MaskSource):
             text = f"the annotations of {pairing.name} serve {count} images of that name"
             remarks.append(Remark(text, warning=True))
         return remarks
+
+
+def box_source(path: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
+    """The mask source of annotation files.
+
+    Args:
+        path: see :func:`unseg.masks.annotations.read_annotations`.
+        models: whose base SAM draws outlines in boxes.
+        target: see :class:`BoxMasks`.
+        images: names of the images of the run.
+
+    Raises:
+        UnsegError: when it holds no annotations, or none of any of the images.
+    """
+    found = read_annotations(path)
+    source = BoxMasks(found, models.base, target, sha256_files(found.files), images)
+    if not any(source.has(name) for name in images):
+        raise UnsegError(
+            f"--boxes {path} has no box for any of the {len(images)} images: the first image is "
+            f"{images[0]}, the first that is annotated {next(iter(found.images))}"
+        )
+    return source
+
+
+def box_remarks(source: BoxMasks, images: Sequence[str]) -> list[Remark]:
+    """What to know of annotations beside what is told of single images."""
+    remarks = list(source.annotations.remarks)
+    unused = source.unused(images)
+    if unused and not all(source.has(name) for name in images):
+        text = f"annotations of {len(unused)} images fit no image, the first is {unused[0]}"
+        remarks.append(Remark(text, warning=True))
+    return remarks
 
 
 class Drawn:
