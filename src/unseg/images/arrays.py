@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo, Pixels
-from unseg.images.reader import photo_of
+from unseg.images.ranges import RangeChoice, with_range
+from unseg.images.reader import check_image, photo_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
 ImageLike = NDArray[Any] | Image.Image | Tensor
@@ -21,19 +22,26 @@ ImageLike = NDArray[Any] | Image.Image | Tensor
 Restore = Callable[[Photo], Any]
 
 
-def open_image(image: object) -> tuple[Photo, Restore]:
+def open_image(image: object, choice: RangeChoice = "auto") -> tuple[Photo, Restore]:
     """A photo of an image, and the way back from a changed photo to the image's kind.
+
+    Args:
+        image: a numpy array, a Pillow image or a torch tensor, whose floats always use their
+            whole range.
+        choice: which range of 16-bit samples is in use.
 
     Raises:
         UnsegError: when kind, shape, dtype or range are not those that
             :meth:`unseg.protect.protector.Protector.protect` names.
     """
     if isinstance(image, Image.Image):
-        return photo_of(image), _to_pillow
+        check_image(image, "the image")
+        return with_range(photo_of(image), choice), _to_pillow
     if isinstance(image, Tensor):
         return _open_tensor(image)
     if isinstance(image, np.ndarray):
-        return _open_array(image)
+        photo, restore = _open_array(image)
+        return with_range(photo, choice), restore
     raise UnsegError(
         f"cannot protect a {type(image).__name__}: expected a numpy array, a Pillow image or a "
         "torch tensor"
@@ -42,7 +50,8 @@ def open_image(image: object) -> tuple[Photo, Restore]:
 
 def _to_pillow(photo: Photo) -> Image.Image:
     made = Image.fromarray(_with_alpha(photo))
-    for name, value in (("icc_profile", photo.icc), ("exif", photo.exif)):
+    kept = (("icc_profile", photo.icc), ("exif", photo.exif), ("dpi", photo.dpi))
+    for name, value in kept:
         if value:
             made.info[name] = value
     return made

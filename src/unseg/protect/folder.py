@@ -23,6 +23,7 @@ from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
+from unseg.protect.earlier import refuse_protected
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
@@ -92,6 +93,7 @@ def protect_folder(
     masks: AnyPath | None = None,
     boxes: AnyPath | None = None,
     existing: Existing = "refuse",
+    again: bool = False,
     progress: Progress = silent,
 ) -> FolderReport:
     """Protect images and folders of images; all that ``unseg protect`` does.
@@ -105,6 +107,7 @@ def protect_folder(
         boxes: COCO file or folder of YOLO files; the base SAM draws the outlines.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
+        again: whether images that an earlier run protected may be protected once more.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
 
     Returns:
@@ -121,6 +124,8 @@ def protect_folder(
     settings = settings or Settings()
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    if not again:
+        refuse_protected([Path(one) for one in given], folder)
     plan = make_plan(
         [Path(one) for one in given], folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
@@ -141,7 +146,9 @@ def protect_folder(
         sources.append(box_source(Path(boxes), models, settings.target))
     sources += load_sources(settings.find, models)
     settings = _resolved(settings, plan, owned, noises, existing, progress)
-    run = FolderRun(plan, settings, sources, noises, existing=existing, device=models.device)
+    run = FolderRun(
+        plan, settings, sources, noises, existing=existing, device=models.device, again=again
+    )
     progress(Update("protecting", len(run.done), len(plan.jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(plan.jobs), record))
@@ -239,6 +246,7 @@ class FolderRun:
         noises: make the noise, asked in order.
         existing: see :func:`protect_folder`.
         device: recorded only.
+        again: whether what an earlier run wrote into the folder may be protected once more.
 
     Raises:
         UnsegError: when the output folder cannot be used.
@@ -253,15 +261,13 @@ class FolderRun:
         *,
         existing: Existing = "refuse",
         device: str = "cpu",
+        again: bool = False,
     ) -> None:
         self.plan, self.settings, self.device = plan, settings, device
         self.sources, self.noises = sources, noises
         self.manifest = Manifest(plan.out)
         # A folder without a run's files is somebody else's: nothing in it is replaced.
         ours = self.manifest.path.exists() or (plan.out / RUN).exists()
-        self.pipeline = Pipeline(
-            plan.out, settings, sources, noises, overwrite=existing != "refuse" and ours
-        )
         self._started = time.perf_counter()
         check_output(plan.out, existing)
         earlier: list[Record] = []
@@ -269,6 +275,12 @@ class FolderRun:
             files.remove_stale(plan.out)
             if self.manifest.path.exists():
                 earlier, _ = self.manifest.read()
+        written = [] if again else [r for r in earlier if r.status == "protected"]
+        self.pipeline = Pipeline(
+            plan.out, settings, sources, noises,
+            overwrite=existing != "refuse" and ours,
+            published=frozenset(record.output_sha256 for record in written) - {None},
+        )  # fmt: skip
         #: Jobs of this run that an earlier one has done.
         self.done: list[Job] = []
         if existing == "resume":
@@ -369,6 +381,13 @@ class FolderRun:
             "with_warnings": sum(1 for r in written if r.warnings),
             "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),
             "over_budget_lossy": sum(1 for r in good if r.within_budget is False),
+            "lossy": sum(1 for r in good if r.survival is not None),
+            "least_survival": min(
+                (r.survival.correlation for r in good if r.survival is not None), default=None
+            ),
+            "mean_survival": _mean([r.survival.correlation for r in good if r.survival]),
+            "with_location": sum(1 for r in written if r.location),
+            "part_of_range": sum(1 for r in good if _part(r)),
             "largest_change_inside": max((c.inside for c in changes), default=None),
             "largest_change_outside": max((c.outside for c in changes), default=None),
             "mean_psnr": _mean([r.psnr for r in good]),
@@ -376,6 +395,11 @@ class FolderRun:
             "seconds": round(seconds, 2),
             "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
         }
+
+
+def _part(record: Record) -> bool:
+    """Whether an image of 16 bits uses a part of its range."""
+    return record.step is not None and (record.mode or "").endswith("16") and record.step < 257
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from unseg.images.arrays import Kind, open_image
+from unseg.images.reader import rgb_of
 from unseg.noise import Change
 
 #: Long side of the thumbnails that a notebook shows, in pixels.
@@ -64,7 +65,7 @@ class Protected(Generic[Kind]):
     def _repr_html_(self) -> str:
         """Thumbnails of image and mask with the figures, for notebooks."""
         photo, _ = open_image(self.image)
-        pixels = photo.pixels if photo.bits == 8 else (photo.pixels // photo.step).astype(np.uint8)
+        pixels = photo.pixels if photo.bits == 8 else rgb_of(photo)
         pictures = "".join(
             f'<img alt="{alt}" src="data:image/png;base64,{_thumbnail(array)}" '
             'style="margin-right:8px">'
