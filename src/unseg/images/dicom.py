@@ -110,9 +110,7 @@ def _check(found: Any, name: str) -> None:
         raise UnsegError(f"{name} has {kind} pixels: expected MONOCHROME1 or MONOCHROME2")
     bits, allocated = int(found.get("BitsStored", 0)), int(found.get("BitsAllocated", 0))
     if allocated not in {8, 16} or not 8 <= bits <= allocated:
-        raise UnsegError(
-            f"{name} has {bits} of {allocated} bits: expected 8 to 16 bits in 8 or 16"
-        )
+        raise UnsegError(f"{name} has {bits} of {allocated} bits: expected 8 to 16 bits in 8 or 16")
     if int(found.get("HighBit", bits - 1)) != bits - 1:
         raise UnsegError(f"{name} has its samples in the high bits: save them in the low ones")
     if int(found.Rows) * int(found.Columns) > _MAX_PIXELS:
@@ -132,8 +130,7 @@ def _window(found: Any, offset: int, top: int, inverted: bool) -> tuple[int, int
         intercept = _first(found.get("RescaleIntercept", 0))
         # PS3.3, C.11.2.1.2: centre - 0.5 is the middle of what is shown, width - 1 its extent.
         ends = sorted(
-            (centre - 0.5 + side * (width - 1) / 2 - intercept) / slope + offset
-            for side in (-1, 1)
+            (centre - 0.5 + side * (width - 1) / 2 - intercept) / slope + offset for side in (-1, 1)
         )
     except (TypeError, ValueError, ZeroDivisionError, IndexError):
         return None

@@ -22,12 +22,15 @@ Chunk = tuple[bytes, bytes]
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Type and payload of every chunk; none if it is no PNG, and stops where it is cut off."""
+    """Type and payload of every chunk to the last; none if it is no PNG, fewer if it is cut off."""
     at = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        kind = data[at + 4 : at + 8]
+        yield kind, data[at + 8 : at + 8 + length]
         at += 12 + length
+        if kind == b"IEND":
+            return
 
 
 def damage(data: bytes) -> str | None:
@@ -81,12 +84,16 @@ def header(data: bytes) -> tuple[int, int]:
 def dropped(data: bytes) -> list[str]:
     """What a PNG file holds that is not carried over, by the names of its chunks."""
     found: dict[str, None] = {}
+    size = len(SIGNATURE)
     for kind, payload in chunks(data):
+        size += 12 + len(payload)
         if kind in TEXT:
             key = payload.partition(b"\0")[0].decode("latin-1", "replace")
             found["XMP" if key == "XML:com.adobe.xmp" else f"the PNG text {key!r}"] = None
         elif kind not in _KNOWN:
             found[f"the PNG chunk {kind.decode('ascii', 'backslashreplace')}"] = None
+    if data.startswith(SIGNATURE) and size < len(data):
+        found["data behind the picture"] = None
     return list(found)
 
 

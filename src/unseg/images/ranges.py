@@ -29,10 +29,10 @@ def with_range(photo: Photo, choice: RangeChoice = "auto") -> Photo:
 
     Args:
         photo: of 8 bits, which always use all of them, or of 16.
-        choice: in the file's own samples; ``full`` is all that the samples can hold; ``data`` the range of the data, a
+        choice: ``full`` is all that the samples can hold; ``data`` the range of the data, a
             thousandth at each end not counted where it makes a difference; ``auto`` keeps a range
             that the file states, takes ``data`` where that is at most a quarter of the whole, and
-            else ``full``; or the lowest and the highest sample.
+            else ``full``; or the lowest and the highest of the file's own samples.
 
     Raises:
         UnsegError: when the samples cannot have the named range.

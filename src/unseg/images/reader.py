@@ -156,6 +156,8 @@ def _opened(shown: bytes, data: bytes, name: str, layout: TiffLayout | None) -> 
         left = [*photo.dropped, *png.dropped(data), *dropped_exif(image)]
         left += ["XMP"] * xmp + ["a comment"] * bool(comment)
         left += ["Photoshop's or IPTC data"] * ("photoshop" in image.info)
+        if image.format == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+            left.append("data behind the picture")
         left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
         return replace(photo, dropped=tuple(dict.fromkeys(left)))
 
@@ -274,9 +276,7 @@ def _with_tags(photo: Photo, layout: TiffLayout) -> Photo:
     )
 
 
-def _split(
-    values: Pixels, layout: TiffLayout
-) -> tuple[Pixels, Pixels | None, Pixels | None]:
+def _split(values: Pixels, layout: TiffLayout) -> tuple[Pixels, Pixels | None, Pixels | None]:
     """Colour, alpha and further bands; signed samples are shifted up by 32768."""
     if layout.container.signed:
         values = (values.astype(np.int32) + 32768).astype(np.uint16)

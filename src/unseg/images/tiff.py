@@ -72,7 +72,8 @@ def read_directories(data: bytes) -> list[dict[int, Value]]:
         return []
     order, big = ("<" if data[:2] == b"II" else ">"), b"+" in data[2:4]
     word = "Q" if big else "I"
-    found, seen = [], set()
+    found: list[dict[int, Value]] = []
+    seen: set[int] = set()
     try:
         (at,) = struct.unpack_from(order + word, data, 8 if big else 4)
         while at and at not in seen and len(found) < 10_000:

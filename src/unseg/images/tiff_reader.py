@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -207,7 +208,7 @@ def _by_tifffile(data: bytes) -> Pixels | None:
         return None
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
+            page: Any = file.pages[0]
             values = np.asarray(page.asarray())
             if values.ndim == 3 and page.planarconfig == 2:  # bands one after the other
                 values = values.transpose(1, 2, 0)

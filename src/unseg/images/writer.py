@@ -194,8 +194,9 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
         raise UnsegError(f"{name}: alpha differs from the original's: protect the image again")
     if written.icc != original.icc:
         raise UnsegError(f"{name}: colour profile differs from the original's: protect it again")
-    none = np.zeros(0)
-    if not np.array_equal(*(none if one.bands is None else one.bands for one in (original, written))):
+    kept = (one.bands for one in (original, written))
+    before, after = (np.zeros(0) if bands is None else bands for bands in kept)
+    if not np.array_equal(before, after):
         raise UnsegError(f"{name}: bands beyond colour differ from the original's")
     return Photo(pixels, alpha, written.format, written.icc, written.exif)
 

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from statistics import fmean
@@ -22,67 +22,20 @@ from unseg.masks.sources.boxes import BoxMasks
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
-from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.earlier import refuse_protected
+from unseg.protect.folder_report import FolderReport
+from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
 from unseg.protect.silence import embedder_of, silent_in_plan
+from unseg.protect.single import is_single, protect_single
 from unseg.provenance import provenance, sha256_file, sha256_files
 
+__all__ = ["FolderReport", "FolderRun", "check_output", "protect_folder"]
+
 Existing = Literal["refuse", "overwrite", "resume"]
-
-
-@dataclass(frozen=True)
-class FolderReport:
-    """What a run over a folder did.
-
-    Args:
-        out: the output folder.
-        records: one an image of this run, sorted by output.
-        description: content of OUT/unseg-run.json: settings, model, provenance and totals.
-        unused_masks: masks that belong to no image, by name. They are a warning where some image
-            has no mask: the names may not fit. A part of a data set may well be protected alone.
-    """
-
-    out: Path
-    records: list[Record]
-    description: dict[str, Any]
-    unused_masks: list[str]
-
-    @property
-    def totals(self) -> dict[str, Any]:
-        """Counts and means over the images."""
-        return dict(self.description["totals"])
-
-    @property
-    def errors(self) -> list[Record]:
-        """Records of the images that could not be protected."""
-        return [record for record in self.records if record.status == "error"]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every image was dealt with and at least one is protected."""
-        return not self.errors and self.totals["protected"] > 0
-
-    @property
-    def warnings(self) -> dict[str, list[str]]:
-        """What may have gone wrong in silence: texts, each with the names it is said of."""
-        found: dict[str, list[str]] = {}
-        if self.unused_masks and self.totals["without_mask_file"]:
-            found["masks that fit no image"] = self.unused_masks
-        for record in self.records:
-            for text in record.warnings:
-                found.setdefault(text, []).append(record.source)
-        return found
-
-    def __repr__(self) -> str:
-        totals = self.totals
-        return (
-            f"FolderReport({str(self.out)!r}: {totals['protected']} of {totals['images']} "
-            f"protected, {totals['unchanged']} left as they are, {totals['errors']} errors)"
-        )
 
 
 def protect_folder(
@@ -100,7 +53,8 @@ def protect_folder(
 
     Args:
         inputs: images, and folders that are searched recursively.
-        out: folder to write to; it mirrors the tree of each input folder.
+        out: folder to write to; it mirrors the tree of each input folder. For one image it may be
+            a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
             where the objects are; images whose mask has no foreground are left as they are.
@@ -123,11 +77,20 @@ def protect_folder(
     """
     settings = settings or Settings()
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    places = [Path(one) for one in given]
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
     if not again:
-        refuse_protected([Path(one) for one in given], folder)
+        refuse_protected(places, folder)
+    if is_single(places, folder):
+        return protect_single(
+            places[0], folder, settings,
+            lambda inside, chosen: protect_folder(
+                places, inside, chosen, masks=masks, boxes=boxes, again=True, progress=progress
+            ),
+            overwrite=existing == "overwrite",
+        )  # fmt: skip
     plan = make_plan(
-        [Path(one) for one in given], folder, mask_folder,
+        places, folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
     models = Models(settings.model, settings.salience, settings.device)

@@ -301,12 +301,12 @@ class Pipeline:
 
 def model_id(noises: Sequence[NoiseSource]) -> str:
     """Names of the weights that noise sources have, for records."""
-    return ", ".join(one.model_id for one in noises if one.model_id) or "none"
+    return ", ".join(dict.fromkeys(one.model_id for one in noises if one.model_id)) or "none"
 
 
 def weights_sha256(noises: Sequence[NoiseSource]) -> str:
     """Checksum of the weights that noise sources have; of a single one its own."""
-    found = [one.sha256 for one in noises if one.sha256]
+    found = list(dict.fromkeys(one.sha256 for one in noises if one.sha256))
     return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 

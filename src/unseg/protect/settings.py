@@ -28,8 +28,8 @@ class Settings:
     """Settings of ``unseg protect``, of :func:`unseg.protect_folder` and of :class:`Protector`.
 
     Args:
-        budget: the bound, in 8-bit steps; of 16 bits, in steps of ``range``. A number is the foreground's; the background then has a
-            quarter of it, as in the paper.
+        budget: the bound, in 8-bit steps; of 16 bits, in steps of ``range``. A number is the
+            foreground's; the background then has a quarter of it, as in the paper.
         target: one mask prompt for the union of the foreground, one a ``class`` or an ``instance``.
         classes: labels that are foreground; None is every label but background and void.
         void: label to ignore: ``auto`` is 255 in 8-bit maps and none in wider ones; None is none.

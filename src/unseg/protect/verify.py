@@ -246,6 +246,7 @@ def _check_listed(folder: Path, records: list[Record], findings: Findings) -> No
     """Report images that no record lists, and leftovers of a killed run."""
     good = [record for record in records if record.status != "error"]
     listed = {r.output for r in good} | {r.mask for r in good}
+
     def unreadable(error: OSError) -> None:
         findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")
 
