@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.images.photo import Photo
 
 #: Largest image, in pixels, as everywhere.
@@ -39,11 +39,7 @@ def _loaded(data: bytes, name: str) -> Any:
     Raises:
         UnsegError: when the extra is missing, or the bytes cannot be read.
     """
-    if find_spec("pydicom") is None:
-        raise UnsegError(
-            f"{name} is a DICOM file, and reading such needs pydicom, which is not installed: "
-            "pip install 'unseg[dicom]'"
-        )
+    require("dicom", f"{name} is a DICOM file, and reading such")
     import pydicom
 
     try:

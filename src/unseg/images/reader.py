@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.files import read_bytes
 from unseg.images import png
 from unseg.images.colour import samples_of
@@ -187,13 +188,9 @@ def _prepare_heif(name: str) -> None:
     Raises:
         UnsegError: when the extra is not installed.
     """
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise UnsegError(
-            f"{name} is a HEIF file, and reading such needs pillow-heif, which is not installed: "
-            "pip install 'unseg[heif]'"
-        ) from error
+    require("heif", f"{name} is a HEIF file, and reading such")
+    import pillow_heif
+
     pillow_heif.register_heif_opener(thumbnails=False)
 
 
