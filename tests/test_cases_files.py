@@ -644,3 +644,29 @@ def test_the_cases_of_kinds(tmp_path: Path) -> None:
 def test_a_profile_that_describes_no_cmyk_is_not_used() -> None:
     wrong = decode(odd_images.cmyk(icc_profile=odd_images.srgb()), "a.jpg")
     assert "cannot be used" in wrong.remarks[0].text  # an RGB profile describes no CMYK
+
+
+def test_few_sample_values_are_a_warning() -> None:
+    [note, warning] = with_range(Photo(SCAN // 8)).remarks
+    assert "--range names another" in note.text and not note.warning
+    assert warning.warning and "give a smaller --eps" in warning.text
+
+
+def test_a_series_without_suffixes_keeps_its_names_and_masks_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("1.2.840.1", "1.2.840.2", "slice.dcm"):
+        (folder / name).write_bytes(dicom(SCAN))
+    (folder / "slice.png").write_bytes(odd_images.pillow(SCAN, "PNG"))
+    report = run(folder, tmp_path / "out", format="png")
+    assert report.ok and len({record.mask for record in report.records}) == 4
+    outputs = sorted(record.output for record in report.records)
+    assert outputs == ["1.2.840.1", "1.2.840.2", "slice.dcm", "slice.png"]
+    assert unseg.verify_folder(tmp_path / "out", folder).ok
+
+
+def test_an_icon_in_dicom_is_left_out() -> None:
+    pydicom = pytest.importorskip("pydicom")
+    found = decode(dicom(SCAN, IconImageSequence=[pydicom.Dataset()]), "a.dcm")
+    assert found.dropped == ("the icon, a small copy of the picture",)
+    assert decode(encode_dicom(found, "a.dcm"), "a.dcm").dropped == ()

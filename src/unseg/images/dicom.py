@@ -18,6 +18,7 @@ from unseg.images.photo import Photo
 
 #: Largest image, in pixels, as everywhere.
 _MAX_PIXELS = 64_000_000
+_ICON = "IconImageSequence"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def read_dicom(data: bytes, name: str) -> Photo:
         offset=0 if inverted else offset,
         nodata=nodata,
         container=DicomFile(data, inverted),
+        dropped=("the icon, a small copy of the picture",) if _ICON in found else (),
     )
 
 
@@ -161,6 +163,8 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
     raw = values.astype(f"{order}{'i' if signed else 'u'}{width}").tobytes()
     found.PixelData = raw + bytes(len(raw) % 2)
     found.SOPInstanceUID = generate_uid()
+    if _ICON in found:
+        del found[_ICON]
     if "MediaStorageSOPInstanceUID" in found.file_meta:
         found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
     stream = io.BytesIO()

@@ -60,6 +60,8 @@ def dropped_exif(image: Image.Image) -> list[str]:
         names.append("the EXIF thumbnail")
     if 0x927C in parts:
         names.append("the camera's maker note")
+    if found.get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        names.append("EXIF's mark of Adobe RGB")
     return names
 
 

@@ -20,6 +20,8 @@ RangeChoice = Literal["auto", "data", "full"] | tuple[int, int]
 
 #: Share of the whole range above which the data count as using all of it.
 _PART = 0.25
+#: Width of a range below which steps of one sample are more than twice what they should be.
+_FEW = 128
 #: Percentage of samples at each end that may lie outside: hot pixels, padding, burnt-in marks.
 _OUTSIDE = 0.1
 
@@ -56,12 +58,23 @@ def with_range(photo: Photo, choice: RangeChoice = "auto") -> Photo:
     if choice == "auto" and found[1] - found[0] > _PART * (high - low):
         return replace(photo, range=None)
     made = replace(photo, range=found)
-    used = made.stated_range
-    remark = Remark(
-        f"the samples use {used[0]} to {used[1]} of {low - photo.offset} to {high - photo.offset}: "
-        f"a step is {made.step}; --range names another range"
+    remarks = [_used(made)]
+    if made.peak < _FEW:
+        text = (
+            f"only {made.peak + 1} sample values are in use, so a step of one is more than a 255th "
+            "of them: give a smaller --eps"
+        )
+        remarks.append(Remark(text, warning=True))
+    return replace(made, remarks=(*photo.remarks, *remarks))
+
+
+def _used(photo: Photo) -> Remark:
+    low, high = (end - photo.offset for end in photo.whole)
+    used = photo.stated_range
+    return Remark(
+        f"the samples use {used[0]} to {used[1]} of {low} to {high}: a step is {photo.step}; "
+        "--range names another range"
     )
-    return replace(made, remarks=(*photo.remarks, remark))
 
 
 def _named(photo: Photo, choice: tuple[int, int]) -> Photo:

@@ -36,6 +36,8 @@ _POINTERS = frozenset({34665, 34853, 40965})
 _RESOLUTION = (282, 283, 296)
 _ORIENTATION, _EXIF, _GPS = 274, 34665, 34853
 _STRIP_BYTES = 1 << 20
+#: Tags a page and pages a file that are looked at; no honest file comes near.
+_MOST_TAGS, _MOST_PAGES = 4096, 4096
 
 #: Type, count and little-endian bytes of a tag.
 Value = tuple[int, int, bytes]
@@ -76,7 +78,7 @@ def read_directories(data: bytes) -> list[dict[int, Value]]:
     seen: set[int] = set()
     try:
         (at,) = struct.unpack_from(order + word, data, 8 if big else 4)
-        while at and at not in seen and len(found) < 10_000:
+        while at and at not in seen and len(found) < _MOST_PAGES:
             seen.add(at)
             tags, end = _directory(data, at, order, big)
             found.append(tags)
@@ -89,6 +91,8 @@ def read_directories(data: bytes) -> list[dict[int, Value]]:
 def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, Value], int]:
     """The tags of one page, and where the next page's address is."""
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+    if count > _MOST_TAGS:
+        raise struct.error(f"{count} tags")
     at += 8 if big else 2
     size, room, word = (20, 8, "Q") if big else (12, 4, "I")
     tags: dict[int, Value] = {}

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from unseg.errors import UnsegError
+from unseg.files import MAX_BYTES
 from unseg.images.photo import Pixels
 from unseg.images.tiff import (
     DROPPED,
@@ -106,6 +107,9 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
             f"{name} has {bands} bands of {bits} bits with photometric interpretation "
             f"{photometric}, which is not read: convert it to RGB or grey"
         )
+    size = numbers(page, 256)[0] * numbers(page, 257, (1,))[0] * bands * max(8, bits) // 8
+    if size > MAX_BYTES:
+        raise UnsegError(f"{name} holds {size} bytes of samples: expected at most {MAX_BYTES}")
     signed = numbers(page, 339, (1,))[0] == 2
     orientation = numbers(page, 274, (1,))[0]
     orientation = orientation if orientation in range(1, 9) else 1

@@ -28,7 +28,9 @@ _CANONICAL = {
 JPEG_QUALITY = 98
 #: Run-length coding: on noisy photographs smaller than level 6 and five times as fast.
 _RUN_LENGTH = 3
-_WEBP_SIDE = 16383
+#: Longest side that a format holds, in pixels.
+_SIDES = {"WEBP": 16383, "JPEG": 65535}
+_SHOWN = {"WEBP": "WebP"}
 
 
 def output_suffix(source: Path, choice: str, kind: Format | None = None) -> str:
@@ -139,12 +141,12 @@ def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> b
         extra["icc_profile"] = photo.icc
     if photo.exif:
         extra["exif"] = photo.exif
+    if max(photo.size) > _SIDES[kind]:
+        raise UnsegError(
+            f"{name} is {photo.size[0]}x{photo.size[1]}, {_SHOWN.get(kind, kind)} holds "
+            f"{_SIDES[kind]} pixels a side at most: use --format png"
+        )
     if kind == "WEBP":
-        if max(photo.size) > _WEBP_SIDE:
-            raise UnsegError(
-                f"{name} is {photo.size[0]}x{photo.size[1]}, WebP holds {_WEBP_SIDE} pixels a side "
-                "at most: use --format png"
-            )
         if photo.grey and photo.icc:
             raise UnsegError(
                 f"{name} is grey with a grey colour profile, WebP holds colour only: use "
@@ -158,7 +160,12 @@ def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> b
         if photo.dpi:
             extra["dpi"] = photo.dpi
     stream = io.BytesIO()
-    _pillow(photo.pixels, photo.alpha).save(stream, kind, **extra)
+    try:
+        _pillow(photo.pixels, photo.alpha).save(stream, kind, **extra)
+    except (OSError, ValueError) as error:
+        raise UnsegError(
+            f"{name} cannot be written as {kind} ({error}): use --format png"
+        ) from error
     return stream.getvalue()
 
 

@@ -20,7 +20,8 @@ def refuse_protected(inputs: Sequence[Path], out: Path) -> None:
     Raises:
         UnsegError: naming the manifest.
     """
-    found = [folder for folder in _folders(inputs, out) if _lists_images(folder)]
+    places = [one.resolve() for one in inputs]
+    found = [folder for folder in _folders(inputs, out) if _lists_images(folder, places)]
     if found:
         raise UnsegError(
             f"{found[0]} holds images that unseg protect wrote ({MANIFEST} lists them): "
@@ -43,7 +44,10 @@ def _folders(inputs: Sequence[Path], out: Path) -> list[Path]:
     return list(folders)
 
 
-def _lists_images(folder: Path) -> bool:
-    """Whether a manifest lists a protected image that is there."""
+def _lists_images(folder: Path, places: Sequence[Path]) -> bool:
+    """Whether a manifest lists a protected image that is there and among the inputs."""
     records, _ = Manifest(folder).read()
-    return any(r.status == "protected" and (folder / r.output).is_file() for r in records)
+    written = ((folder / r.output).resolve() for r in records if r.status == "protected")
+    return any(
+        path.is_file() and any(path.is_relative_to(place) for place in places) for path in written
+    )

@@ -165,7 +165,9 @@ def _job(path: Path, name: str, format: str, named: Format | None, within: Forma
     # A name that does not say a kind is no stem: a.jpg and a.jpg_original may stand side by side.
     output = source.with_suffix(suffix) if known else _appended(source, suffix)
     # With --format same a.jpg and a.png may stand side by side, and so must their masks.
-    mask = output.with_suffix(".png") if format != "same" else PurePosixPath(f"{output}.png")
+    # So may a.dcm and a.png, and names whose end is no suffix.
+    alone = known is not None and known.name != "DICOM" and format != "same"
+    mask = output.with_suffix(".png") if alone else PurePosixPath(f"{output}.png")
     return Job(path, str(source), str(output), f"{MASKS}/{mask}", refusal=refusal)
 
 
