@@ -431,7 +431,7 @@ def test_names_are_no_markup_and_steer_no_terminal(
 
 
 def test_the_table_of_formats_is_the_documentation() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "image-files.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text()
     _, _, rest = page.partition("<!-- formats -->\n")
     stated, end, _ = rest.partition("\n<!-- /formats -->")
     assert end and stated == formats.table()
