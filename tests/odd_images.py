@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,33 @@ def cmyk(**options: object) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(COLOUR).convert("CMYK").save(stream, "JPEG", quality=95, **options)
     return stream.getvalue()
+
+
+def printing_profile() -> bytes:
+    """An ICC profile (version 2) of a press whose cyan ink is red: nobody's, so its use shows."""
+    ends = []
+    for corner in range(16):  # cyan changes slowest, black fastest
+        cyan, magenta, yellow, black = (corner >> shift & 1 for shift in (3, 2, 1, 0))
+        light = 0 if black else 255 - 60 * (cyan + magenta + yellow)
+        ends += [light, 128 if black else 128 + 60 * cyan, 128]
+    straight = bytes(range(256))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0])
+    lut += struct.pack(">9i", *[65536 if i % 4 == 0 else 0 for i in range(9)])
+    lut += straight * 4 + bytes(ends) + straight * 3
+    parts = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 6) + b"press\0" + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"free\0",
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061),
+        b"A2B0": lut,
+    }
+    table, body, start = b"", b"", 132 + 12 * len(parts)
+    for name, part in parts.items():
+        table += name + struct.pack(">II", start + len(body), len(part))
+        body += part + bytes(-len(part) % 4)
+    size = start + len(body)
+    header = struct.pack(">I4sI", size, b"test", 0x02100000) + b"prtrCMYKLab " + bytes(12)
+    header += b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + struct.pack(">I", len(parts)) + table + body
 
 
 def animation(kind: str) -> bytes:

@@ -275,6 +275,22 @@ def test_cmyk_is_converted_through_its_profile_and_said(tmp_path: Path) -> None:
     assert result.image.mode == "RGB" and any("cannot be used" in w for w in result.warnings)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_the_profile_says_what_inks_look_like(kind: str) -> None:
+    stream = io.BytesIO()
+    image = Image.new("CMYK", (30, 20), (255, 0, 0, 0))
+    image.paste((0, 0, 0, 0), (10, 0, 20, 20))
+    image.paste((0, 0, 0, 255), (20, 0, 30, 20))
+    image.save(stream, kind, icc_profile=odd_images.printing_profile())
+    found = decode(stream.getvalue(), "a")
+    assert [remark.text for remark in found.remarks] == [
+        "CMYK was converted to sRGB through the file's own colour profile"
+    ]
+    cyan, paper, black = (found.pixels[10, column].astype(int) for column in (4, 15, 26))
+    assert cyan[0] > cyan[1] + 60 and paper.min() > 240 and black.max() < 15
+    assert found.icc is None and found.format == kind
+
+
 def test_black_and_white_photographs_stay_grey(tmp_path: Path, cli: Cli) -> None:
     grey = np.repeat(GREY[..., None], 3, axis=2)
     folder = tmp_path / "in"

@@ -72,8 +72,9 @@ def output_format(photo: Photo, name: str, choice: str) -> str:
     if kind is None or not kind.written or (named is not None and named is not kind):
         suffix = Path(name).suffix.lower()
         fix = "rename it, or use" if kind is not None and kind.written else "use"
+        article = "an" if photo.format[:1] in "AEIO" else "a"
         raise UnsegError(
-            f"{name} is a {photo.format} file named {suffix or 'without a suffix'}: {fix} "
+            f"{name} is {article} {photo.format} file named {suffix or 'without a suffix'}: {fix} "
             "--format png"
         )
     return photo.format
