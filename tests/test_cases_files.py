@@ -681,6 +681,14 @@ def test_a_series_without_suffixes_keeps_its_names_and_masks_apart(tmp_path: Pat
     assert unseg.verify_folder(tmp_path / "out", folder).ok
 
 
+def test_masks_of_dicom_are_png(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(dicom(SCAN))
+    assert cli("masks", folder, "-o", tmp_path / "masks")[0] == 0
+    assert image_at(tmp_path / "masks" / "a.dcm.png").format == "PNG"
+
+
 def test_an_icon_in_dicom_is_left_out() -> None:
     pydicom = pytest.importorskip("pydicom")
     found = decode(dicom(SCAN, IconImageSequence=[pydicom.Dataset()]), "a.dcm")

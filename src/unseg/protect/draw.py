@@ -94,7 +94,7 @@ def draw_masks(
         problem = None
         try:
             _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
-            drawn.append(job.output)
+            drawn.append(_name(job))
         except UnsegError as error:
             problem = str(error)
             errors.append(problem)
@@ -107,7 +107,7 @@ def _draw(
 ) -> None:
     if job.refusal is not None:
         raise UnsegError(job.refusal)
-    files.refuse_taken(out, job.output, overwrite=overwrite)
+    files.refuse_taken(out, _name(job), overwrite=overwrite)
     photo = read_photo(job.path, job.source)
     values: NDArray[Any]
     if target == "union":
@@ -123,4 +123,9 @@ def _draw(
         values = values.astype(np.uint16 if wide else np.uint8)
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=6)
-    files.write_atomically(out / job.output, stream.getvalue())
+    files.write_atomically(out / _name(job), stream.getvalue())
+
+
+def _name(job: Job) -> str:
+    """Name of an image's mask; of images that do not become PNG, their own and ``.png``."""
+    return job.output if job.output.endswith(".png") else f"{job.output}.png"
