@@ -381,6 +381,16 @@ def test_saving_from_python_keeps_exif_and_profile(tmp_path: Path) -> None:
         result.save(tmp_path / "a.gif")
 
 
+@pytest.mark.parametrize("name", ["rgbn.tif", "five.tif", "wide.tif", "signed.tif"])
+def test_python_refuses_what_pillow_shows_in_part(name: str) -> None:
+    protector = unseg.Protector(noise_stub.noises(noise_stub.BatchSource()))
+    with (
+        Image.open(io.BytesIO(KINDS[name][0]())) as image,
+        pytest.raises(UnsegError, match="of which Pillow shows"),
+    ):
+        protector.protect(image, MASK)
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animations_are_refused_in_python_as_in_the_command(kind: str) -> None:
     protector = unseg.Protector(noise_stub.noises(noise_stub.BatchSource()))

@@ -362,7 +362,7 @@ def _print_summary(report: FolderReport) -> None:
         "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
-        "16-bit images that use a part of it": str(totals["part_of_range"] or ""),
+        "16-bit images with steps of their own range": str(totals["part_of_range"] or ""),
         "mean PSNR": figure(totals["mean_psnr"], " dB"),
         "mean SSIM": figure(totals["mean_ssim"]),
         "seconds per image": figure(totals["seconds_per_image"]),

@@ -36,6 +36,7 @@ def open_image(image: object, choice: RangeChoice = "auto") -> tuple[Photo, Rest
     """
     if isinstance(image, Image.Image):
         check_image(image, "the image")
+        _check_bands(image)
         return with_range(photo_of(image), choice), _to_pillow
     if isinstance(image, Tensor):
         return _open_tensor(image)
@@ -46,6 +47,20 @@ def open_image(image: object, choice: RangeChoice = "auto") -> tuple[Photo, Rest
         f"cannot protect a {type(image).__name__}: expected a numpy array, a Pillow image or a "
         "torch tensor"
     )
+
+
+def _check_bands(image: Image.Image) -> None:
+    """Refuse a TIFF of which Pillow shows a part: bands would be lost in silence."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None or image.mode.startswith("I;16"):
+        return
+    bits, bands = max(tags.get(258, (1,))), tags.get(277, 1)
+    if bits > 8 or bands > len(image.getbands()):
+        raise UnsegError(
+            f"the image is a TIFF of {bands} bands with {bits} bits, of which Pillow shows "
+            f"{len(image.getbands())} with 8: give the file to unseg.protect_folder, or a numpy "
+            "array"
+        )
 
 
 def _to_pillow(photo: Photo) -> Image.Image:
