@@ -71,7 +71,7 @@ def rgb_of(photo: Photo) -> NDArray[np.uint8]:
     """(H, W, 3) uint8: grey becomes three equal channels; of 16 bits, the range in use is shown."""
     pixels = photo.pixels
     if photo.bits == 16:
-        above = np.maximum(pixels.astype(np.int64) - photo.low, 0) + photo.step // 2
+        above = np.maximum(pixels.astype(np.int32) - photo.low, 0) + photo.step // 2
         pixels = np.minimum(above // photo.step, 255).astype(np.uint8)
     return np.stack([pixels] * 3, axis=2) if photo.grey else pixels
 
