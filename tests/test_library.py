@@ -136,9 +136,9 @@ def test_budgets_are_numbers_pairs_or_budgets(
         ({"silent": (1,)}, "silent=1 needs target class"),
         ({"classes": ("a",)}, "expected label numbers"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"format": "gif"}, "format='gif': expected one of png, webp, same"),
+        ({"format": "gif"}, "format='gif': expected one of png, webp, tiff, jpeg, same"),
         ({"find": ("people",)}, "people is not a mask source: choose from file, given"),
-        ({"noises": ("fog",)}, "fog is not a noise source: choose from tint, generator"),
+        ({"noises": ("fog",)}, "fog is not a noise source: choose from grey, tint, generator"),
     ],
 )
 def test_wrong_settings_say_what_would_work(settings: dict[str, object], message: str) -> None:

@@ -152,7 +152,7 @@ def test_boxes_become_a_mask_of_the_images_size(monkeypatch: pytest.MonkeyPatch)
         (torch.full((3, 4, 4), 256.0), None, r"run from 256 to 256: expected \[0, 1\]"),
         (torch.full((3, 4, 4), -0.1), None, "run from -0.1"),
         (torch.full((3, 4, 4), torch.nan), None, "run from nan"),
-        (Image.new("CMYK", (4, 4)), None, "mode CMYK"),
+        (Image.new("LAB", (4, 4)), None, "has CIE Lab colours"),
         (photo(), MASK[1:], "the mask is 60x39 but the image is 60x40"),
         (
             photo(),

@@ -216,7 +216,7 @@ def test_formats(cli: Cli, photos: Path, tmp_path: Path) -> None:
         assert record["change"] == {"inside": 8, "outside": 2}
     out = tmp_path / "same"
     code, _, err = cli("protect", photos, "-o", out, "--format", "same", *masks)
-    assert code == 1 and "e.bmp: --format same writes JPEG, PNG and WebP" in err
+    assert code == 1 and "e.bmp: --format same writes JPEG, PNG, WebP and TIFF" in err
     assert files(out) == ["a.jpg", "b.png", "sub/c.webp", "sub/deep/d.jpeg"]
     for name, record in records(out).items():
         lossy = name.endswith(("jpg", "jpeg"))
@@ -241,7 +241,7 @@ def test_bad_images_are_named_and_the_others_go_on(cli: Cli, photos: Path, tmp_p
     masks = tmp_path / "masks"
     (photos / "empty.png").touch()
     (photos / "text.png").write_text("hello there")
-    (photos / "phone.heic").write_bytes(b"x")
+    (photos / "phone.cr3").write_bytes(b"x")
     whole = save(photos / "cut.jpg", photo()).read_bytes()
     (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     save(photos / "twin.jpg", photo())
@@ -258,7 +258,7 @@ def test_bad_images_are_named_and_the_others_go_on(cli: Cli, photos: Path, tmp_p
     expected = {
         "empty.png is empty (0 bytes): expected an image",
         "text.png is not an image that can be read",
-        "phone.heic is of a kind that is not read",
+        "phone.cr3 is of a kind that is not read",
         "cut.jpg is damaged or cut off",
         "twin.jpg and ",
         "masked.png is 40x60 but masked.png is 60x40: masks must have the image's size",
@@ -603,9 +603,9 @@ def test_memory_does_not_grow_with_the_folder(
     most = 0
     genuine = pipeline.decode
 
-    def counted(data: bytes, name: str) -> Any:
+    def counted(*arguments: Any) -> Any:
         nonlocal most
-        found = genuine(data, name)
+        found = genuine(*arguments)
         held.add(id(found))
         weakref.finalize(found, held.discard, id(found))
         most = max(most, len(held))

@@ -46,6 +46,9 @@ EXTRAS = {
     ),
     "import": Extra("reading ONNX files", {"onnx": "onnx"}),
     "demo": Extra("the demo", {"scikit-image": "skimage"}),
+    "dicom": Extra("reading DICOM files", {"pydicom": "pydicom"}),
+    "tiff": Extra("reading TIFF files of many bands", {"tifffile": "tifffile"}),
+    "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""
 

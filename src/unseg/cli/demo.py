@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from unseg.cli.shown import say
 from unseg.errors import UnsegError
 from unseg.extras import require
 
@@ -136,14 +137,14 @@ def demo(
         report = protect_folder(originals, protected, existing="overwrite", progress=shown)
         findings = verify_folder(protected, originals)
     for line in [r.error for r in report.errors] + [p.text for p in findings.problems]:
-        typer.secho(f"unseg: {line}", fg="red", err=True)
+        say(f"unseg: {line}", error=True, colour="red")
     sheet = draw_panels(out)
     totals = report.totals
-    typer.echo(f"photographs:   {originals}")
-    typer.echo(f"protected:     {protected}")
-    typer.echo(f"panels:        {out / 'panels'}")
-    typer.echo(f"contact sheet: {sheet}")
-    typer.echo(
+    say(f"photographs:   {originals}")
+    say(f"protected:     {protected}")
+    say(f"panels:        {out / 'panels'}")
+    say(f"contact sheet: {sheet}")
+    say(
         f"{totals['protected']} of {totals['images']} protected, {findings.checked} verified, "
         f"{len(findings.problems)} problems; {totals['seconds_per_image']} seconds per image, with "
         "masks that the models found"

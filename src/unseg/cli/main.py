@@ -14,6 +14,7 @@ from unseg.cli.evaluate import evaluate
 from unseg.cli.masks import masks
 from unseg.cli.protect import protect
 from unseg.cli.report import report
+from unseg.cli.shown import say
 from unseg.cli.train import train
 from unseg.cli.train_salience import train_salience
 from unseg.cli.verify import verify
@@ -63,7 +64,7 @@ def main() -> None:
     try:
         app()
     except UnsegError as error:
-        typer.secho(f"unseg: {error}", fg="red", err=True)
+        say(f"unseg: {error}", error=True, colour="red")
         sys.exit(2)
 
 

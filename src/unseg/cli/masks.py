@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from unseg.cli.protect import FIND_HELP, SALIENCE_HELP
+from unseg.cli.shown import say
 from unseg.errors import UnsegError
 
 
@@ -76,16 +77,16 @@ def masks(
         def shown(update: Update) -> None:
             bar.update(task, completed=update.done, total=update.total)
             if update.item is not None:
-                typer.secho(f"unseg: {update.item}", fg="red", err=True)
+                say(f"unseg: {update.item}", error=True, colour="red")
 
         drawn = draw_masks(
             inputs, output, settings, boxes=boxes, overwrite=overwrite, progress=shown
         )
-    typer.echo(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
+    say(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
     if drawn.without:
-        typer.echo(f"{len(drawn.without)} images have no box and got no mask")
+        say(f"{len(drawn.without)} images have no box and got no mask")
     for text, names in drawn.warnings.items():
-        typer.echo(f"warning: {text}: {len(names)}, the first is {names[0]}")
+        say(f"warning: {text}: {len(names)}, the first is {names[0]}")
     if drawn.errors:
         raise typer.Exit(1)
     if drawn.warnings:

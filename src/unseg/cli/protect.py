@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from unseg.cli.protect_summary import print_summary
+from unseg.cli.shown import say
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
+    from unseg.images.ranges import RangeChoice
     from unseg.progress import Update
-    from unseg.protect.folder import Existing, FolderReport
+    from unseg.protect.folder import Existing
     from unseg.protect.settings import Settings
 
 SALIENCE_HELP = (
@@ -30,7 +33,12 @@ def protect(
         list[Path], typer.Argument(metavar="INPUT", help="Images, or folders of them.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write to; mirrors each input folder.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder to write to; mirrors each input folder. For one image also a file's name.",
+        ),
     ],
     masks: Annotated[
         Path | None,
@@ -86,9 +94,34 @@ def protect(
         ),
     ] = "normal",
     format: Annotated[
-        Literal["png", "webp", "same"],
-        typer.Option(help="png and webp are lossless; same keeps JPEG, which is not."),
+        Literal["png", "webp", "tiff", "jpeg", "same"],
+        typer.Option(
+            help="png, webp and tiff are lossless, jpeg is not; same keeps each file's kind."
+        ),
     ] = "png",
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Of JPEG files; colours are kept in full (4:4:4).")
+    ] = 98,
+    range: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|data|full|LOW:HIGH",
+            help="Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of "
+            "the range. auto takes what the file says or the data show.",
+        ),
+    ] = "auto",
+    tint: Annotated[
+        bool,
+        typer.Option(
+            "--tint",
+            help="Give colour files without colour one, which protects microscopy and X-rays best. "
+            "Without, grey stays grey.",
+        ),
+    ] = False,
+    strip: Annotated[
+        Literal["none", "gps", "all"],
+        typer.Option(help="Leave out where a picture was taken, or all EXIF data and tags."),
+    ] = "none",
     find: Annotated[
         str, typer.Option(metavar="NAME,...", help=FIND_HELP)
     ] = "salient,proposed,whole-image",
@@ -120,6 +153,9 @@ def protect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an earlier run; keep what is done.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -148,6 +184,10 @@ def protect(
       unseg protect photos -o protected --masks masks --selftest
 
       unseg protect a.jpg b.png -o protected --format same --json
+
+      unseg protect portrait.jpg -o protected.png
+
+      unseg protect slides -o protected --tint
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume exclude each other: give one of them")
@@ -155,6 +195,7 @@ def protect(
     settings = _settings(
         eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
         target=target, visibility=visibility, format=format, batch_size=batch_size,
+        quality=quality, range=range, tint=tint, strip=strip,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
         model=model, salience=salience, device=device, strict=strict,
     )  # fmt: skip
@@ -165,7 +206,7 @@ def protect(
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with _Shown(quiet=as_json) as shown:
         report = protect_folder(
-            inputs, output, settings, masks=masks, boxes=boxes, existing=existing,
+            inputs, output, settings, masks=masks, boxes=boxes, existing=existing, again=again,
             progress=shown.update,
         )  # fmt: skip
     content: dict[str, Any] = {}
@@ -178,7 +219,7 @@ def protect(
             **report.description,
         }
     else:
-        _print_summary(report)
+        print_summary(report)
     if condition and masks is not None:
         sentence = run_selftest(inputs[0], masks, settings, condition)
         content["selftest"] = sentence
@@ -193,10 +234,11 @@ def protect(
 
 def _settings(
     *, eps: float, eps_bg: float, classes: str | None, void: str, background: str, silent: str,
-    **others: Any,
+    range: str, tint: bool, **others: Any,
 ) -> Settings:  # fmt: skip
     """Read the options that are text; what is wrong is named as it was typed."""
     from unseg.noise import Budget
+    from unseg.protect.noises import DEFAULT_NOISES, TINTED_NOISES
     from unseg.protect.settings import Settings
 
     for name, value in (("--eps", eps), ("--eps-bg", eps_bg)):
@@ -218,8 +260,26 @@ def _settings(
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
         silent=_labels("--silent", silent) if named else silent,  # type: ignore[arg-type]
+        range=_range(range),
+        noises=TINTED_NOISES if tint else DEFAULT_NOISES,
         **others,
     )
+
+
+def _range(text: str) -> RangeChoice:
+    if text in {"auto", "data", "full"}:
+        return cast("RangeChoice", text)
+    low, _, high = text.partition(":")
+    try:
+        ends = int(low), int(high)
+    except ValueError:
+        ends = 0, 0
+    if ends[0] >= ends[1]:
+        raise UnsegError(
+            f"--range {text}: expected auto, data, full, or the lowest and the highest sample in "
+            "use, such as 0:4095"
+        )
+    return ends
 
 
 def _labels(option: str, text: str) -> tuple[int, ...]:
@@ -276,68 +336,4 @@ class _Shown:
         self._bar.update(task, completed=update.done, total=update.total, rate=rate)
         error = getattr(update.item, "error", None)
         if error is not None:
-            typer.secho(f"unseg: {error}", fg="red", err=True)
-
-
-def _print_summary(report: FolderReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    totals, settings = report.totals, report.description["settings"]
-    table = Table(show_header=False, title=Text(f"unseg protect: {report.out}"))
-    sources = ", ".join(f"{count} {name}" for name, count in totals["mask_sources"].items())
-    silent = settings["silent"]
-
-    def figure(value: float | None, unit: str = "") -> str:
-        return "-" if value is None else f"{value:g}{unit}"
-
-    rows = {
-        "protected": f"{totals['protected']} of {totals['images']}",
-        "left as they are: no foreground": str(totals["unchanged"] or ""),
-        "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
-        "errors": str(totals["errors"] or ""),
-        "masks from": sources,
-        "without a file in --masks": str(totals["without_mask_file"] or ""),
-        "with warnings": str(totals["with_warnings"] or ""),
-        "files that are no images": str(totals["ignored_files"] or ""),
-        "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
-        "largest change inside": figure(totals["largest_change_inside"], " steps"),
-        "largest change outside": figure(totals["largest_change_outside"], " steps"),
-        "over the budget through JPEG": str(totals["over_budget_lossy"] or ""),
-        "mean PSNR": figure(totals["mean_psnr"], " dB"),
-        "mean SSIM": figure(totals["mean_ssim"]),
-        "seconds per image": figure(totals["seconds_per_image"]),
-        "model": report.description["model"],
-    }
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, Text(text))  # user text is no markup
-    Console().print(table)
-    for line in _advice(report):
-        typer.echo(line)
-
-
-def _advice(report: FolderReport) -> list[str]:
-    """What the owner should look at, a sentence each."""
-    totals = report.totals
-    lines = []
-    guessed = sum(
-        count
-        for name, count in totals["mask_sources"].items()
-        if name not in {"file", "boxes", "given"}
-    )
-    if guessed:
-        lines.append(
-            f"{guessed} images have no mask of yours: what was found was protected, which is less "
-            f"than masks do. Look at {report.out}/unseg-masks; unseg masks draws them from boxes, "
-            "or writes what was found for you to correct, and --masks takes them"
-        )
-    for text, names in report.warnings.items():
-        lines.append(f"warning: {text}: {len(names)}, the first is {names[0]}")
-    if totals["unchanged"] and not totals["protected"]:
-        lines.append(
-            "no image was protected: no mask has any foreground; check --classes, --void and "
-            "--background"
-        )
-    return lines
+            say(f"unseg: {error}", error=True, colour="red")

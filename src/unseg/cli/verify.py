@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unseg.cli.shown import say
+
 if TYPE_CHECKING:
     from unseg.protect.verify import Findings
 
@@ -68,23 +70,23 @@ def verify(
 
 def _print_findings(findings: Findings, with_originals: bool) -> None:
     for problem in findings.problems:
-        typer.secho(f"{problem.file}: {problem.text}", fg="red")
+        say(f"{problem.file}: {problem.text}", colour="red")
     for record in findings.unprotected:
-        typer.secho(f"not protected: {record.error}", fg="yellow")
+        say(f"not protected: {record.error}", colour="yellow")
     if findings.unchanged:
-        typer.echo(
+        say(
             f"{len(findings.unchanged)} images were left as they are, as their masks have no "
             "foreground"
         )
     if findings.unlisted:
-        typer.secho(
+        say(
             f"{len(findings.unlisted)} images in --originals are not in the manifest, the first is "
             f"{findings.unlisted[0]}: they came later or were left out, and are not protected",
-            fg="yellow",
+            colour="yellow",
         )
     compared = (
         f", {findings.compared} compared with their originals"
         if with_originals
         else "; the bound was not measured, give --originals for that"
     )
-    typer.echo(f"{findings.checked} images checked{compared}; {len(findings.problems)} problems")
+    say(f"{findings.checked} images checked{compared}; {len(findings.problems)} problems")

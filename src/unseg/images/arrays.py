@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo, Pixels
-from unseg.images.reader import photo_of
+from unseg.images.ranges import RangeChoice, with_range
+from unseg.images.reader import check_image, photo_of
 
 Kind = TypeVar("Kind", NDArray[Any], Image.Image, Tensor)
 ImageLike = NDArray[Any] | Image.Image | Tensor
@@ -21,28 +22,51 @@ ImageLike = NDArray[Any] | Image.Image | Tensor
 Restore = Callable[[Photo], Any]
 
 
-def open_image(image: object) -> tuple[Photo, Restore]:
+def open_image(image: object, choice: RangeChoice = "auto") -> tuple[Photo, Restore]:
     """A photo of an image, and the way back from a changed photo to the image's kind.
+
+    Args:
+        image: a numpy array, a Pillow image or a torch tensor, whose floats always use their
+            whole range.
+        choice: which range of 16-bit samples is in use.
 
     Raises:
         UnsegError: when kind, shape, dtype or range are not those that
             :meth:`unseg.protect.protector.Protector.protect` names.
     """
     if isinstance(image, Image.Image):
-        return photo_of(image), _to_pillow
+        check_image(image, "the image")
+        _check_bands(image)
+        return with_range(photo_of(image), choice), _to_pillow
     if isinstance(image, Tensor):
         return _open_tensor(image)
     if isinstance(image, np.ndarray):
-        return _open_array(image)
+        photo, restore = _open_array(image)
+        return with_range(photo, choice), restore
     raise UnsegError(
         f"cannot protect a {type(image).__name__}: expected a numpy array, a Pillow image or a "
         "torch tensor"
     )
 
 
+def _check_bands(image: Image.Image) -> None:
+    """Refuse a TIFF of which Pillow shows a part: bands would be lost in silence."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None or image.mode.startswith("I;16"):
+        return
+    bits, bands = max(tags.get(258, (1,))), tags.get(277, 1)
+    if bits > 8 or bands > len(image.getbands()):
+        raise UnsegError(
+            f"the image is a TIFF of {bands} bands with {bits} bits, of which Pillow shows "
+            f"{len(image.getbands())} with 8: give the file to unseg.protect_folder, or a numpy "
+            "array"
+        )
+
+
 def _to_pillow(photo: Photo) -> Image.Image:
     made = Image.fromarray(_with_alpha(photo))
-    for name, value in (("icc_profile", photo.icc), ("exif", photo.exif)):
+    kept = (("icc_profile", photo.icc), ("exif", photo.exif), ("dpi", photo.dpi))
+    for name, value in kept:
         if value:
             made.info[name] = value
     return made

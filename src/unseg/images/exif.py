@@ -12,6 +12,8 @@ _ORIENTATION = 0x0112
 #: copy of the picture, and a TIFF file's own tags describe another file.
 _KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, *range(0x9C9B, 0x9CA0))
 _DROPPED_EXIF = (0x927C, 0xA002, 0xA003, 0xA005)
+#: Where Pillow keeps XMP, whose orientation it takes where EXIF has none; viewers do not.
+_XMP = ("xmp", "XML:com.adobe.xmp")
 
 
 def carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
@@ -19,6 +21,8 @@ def carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
     try:
         found = image.getexif()
         orientation = found.get(_ORIENTATION, 1)
+        if any(name in image.info for name in _XMP):
+            orientation = _stated_orientation(image)
     except Exception:  # a damaged block says nothing a viewer could show
         return None, 1
     kept = Image.Exif()
@@ -31,6 +35,56 @@ def carried_exif(image: Image.Image) -> tuple[bytes | None, int]:
         _carry({k: v for k, v in content.items() if k not in _DROPPED_EXIF}, kept, number)
     block = kept.tobytes() if len(kept) or kept._ifds else None
     return block, orientation if orientation in range(1, 9) else 1
+
+
+def _stated_orientation(image: Image.Image) -> Any:
+    """Orientation of the EXIF block, or of a TIFF's tags, alone."""
+    block = image.info.get("exif")
+    if not block:
+        return getattr(image, "tag_v2", {}).get(_ORIENTATION, 1)
+    alone = Image.Exif()
+    alone.load(block)
+    return alone.get(_ORIENTATION, 1)
+
+
+def dropped_exif(image: Image.Image) -> list[str]:
+    """Parts of the EXIF block that are never carried over, as they may show the picture."""
+    try:
+        found = image.getexif()
+        parts = found.get_ifd(ExifTags.IFD.Exif)
+        thumbnail = found.get_ifd(ExifTags.IFD.IFD1)
+    except Exception:
+        return ["a damaged EXIF block"]
+    names = []
+    if thumbnail:
+        names.append("the EXIF thumbnail")
+    if 0x927C in parts:
+        names.append("the camera's maker note")
+    if found.get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        names.append("EXIF's mark of Adobe RGB")
+    return names
+
+
+def has_location(block: bytes | None) -> bool:
+    """Whether an EXIF block says where the picture was taken."""
+    if not block:
+        return False
+    found = Image.Exif()
+    found.load(block)
+    # Tag 0 alone is the version of the part.
+    return any(tag for tag in found.get_ifd(ExifTags.IFD.GPSInfo))
+
+
+def without_location(block: bytes | None) -> bytes | None:
+    """An EXIF block without its GPS part."""
+    if not block:
+        return None
+    found = Image.Exif()
+    found.load(block)
+    kept = Image.Exif()
+    _carry({tag: found[tag] for tag in _KEPT_TAGS if tag in found}, kept)
+    _carry(dict(found.get_ifd(ExifTags.IFD.Exif)), kept, ExifTags.IFD.Exif)
+    return kept.tobytes() if len(kept) or kept._ifds else None
 
 
 def _carry(tags: Mapping[int, Any], kept: Image.Exif, number: int | None = None) -> None:

@@ -27,6 +27,17 @@ class Photo:
         exif: EXIF block without orientation, thumbnail and maker note, or None.
         chunks: PNG chunks that say how the samples are shown.
         remarks: what an owner should know of how the file was read.
+        range: lowest and highest sample of the range in use; None is all that the dtype holds. A
+            step of the bound is a 255th of it; see :mod:`unseg.images.ranges`.
+        full: the range that the file's kind of samples can hold; None is the dtype's.
+        dpi: pixels an inch, across and down, or None.
+        bands: (H, W, n), what a file holds beyond colour and alpha, kept as it is; or None.
+        container: what a writer of the same format carries over beyond all this, or None.
+        location: whether the file says where the picture was taken.
+        offset: what was added to the file's own samples, which are signed; 0 for none.
+        nodata: the sample that stands for no data: such samples are left as they are, and no other
+            becomes one; or None.
+        dropped: what the file holds that no written file carries over.
     """
 
     pixels: Pixels
@@ -36,6 +47,15 @@ class Photo:
     exif: bytes | None = None
     chunks: list[png.Chunk] = field(default_factory=list)
     remarks: tuple[Remark, ...] = ()
+    range: tuple[int, int] | None = None
+    full: tuple[int, int] | None = None
+    dpi: tuple[float, float] | None = None
+    bands: Pixels | None = None
+    container: Any = None
+    location: bool = False
+    offset: int = 0
+    nodata: int | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def grey(self) -> bool:
@@ -48,9 +68,35 @@ class Photo:
         return self.pixels.dtype.itemsize * 8
 
     @property
+    def whole(self) -> tuple[int, int]:
+        """The lowest and highest value that samples of this kind can have."""
+        return self.full or (0, int(np.iinfo(self.pixels.dtype).max))
+
+    @property
+    def low(self) -> int:
+        """The lowest sample of the range in use."""
+        return self.whole[0] if self.range is None else self.range[0]
+
+    @property
+    def peak(self) -> int:
+        """Width of the range in use; differences are measured against it."""
+        low, high = self.whole if self.range is None else self.range
+        return high - low
+
+    @property
     def step(self) -> int:
-        """Sample values in one 8-bit step: 1, or 257 in 16-bit images."""
-        return 257 if self.bits == 16 else 1
+        """Sample values in one step, a 255th of the range in use: 1, or 257 in full 16 bits."""
+        return max(1, round(self.peak / 255))
+
+    @property
+    def stated_range(self) -> tuple[int, int]:
+        """The range in use in the file's own samples."""
+        return self.low - self.offset, self.low + self.peak - self.offset
+
+    def in_steps(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Samples of this photo as models see them: float in [0, 255], the range cut off."""
+        shifted = pixels.astype(np.float32) - np.float32(self.low)
+        return (shifted / np.float32(self.step)).clip(0, 255)
 
     @property
     def size(self) -> tuple[int, int]:

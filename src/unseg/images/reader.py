@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.files import read_bytes
 from unseg.images import png
-from unseg.images.exif import carried_exif
+from unseg.images.colour import samples_of
+from unseg.images.exif import carried_exif, dropped_exif, has_location
+from unseg.images.formats import FORMATS, HEAD, IMAGE_SUFFIXES, format_within
 from unseg.images.photo import Photo, Pixels, turn
+from unseg.images.ranges import RangeChoice, with_range
+from unseg.images.tiff_reader import TiffLayout, grey_of_16_bits, read_bands, read_layout
+from unseg.remarks import Remark
 
 #: Largest image, in pixels; it keeps a decompression bomb and the memory bounded.
 MAX_PIXELS = 64_000_000
@@ -34,15 +41,16 @@ def count_pixels(path: Path) -> int:
         return 0
 
 
-def read_photo(path: Path, name: str | None = None) -> Photo:
+def read_photo(path: Path, name: str | None = None, choice: RangeChoice = "auto") -> Photo:
     """Read an image file; see :func:`decode`.
 
     Args:
         path: of the file.
         name: what to call it in messages; the path if None.
+        choice: which range of 16-bit samples is in use.
     """
     name = name or str(path)
-    return decode(read_bytes(path, name), name)
+    return decode(read_bytes(path, name), name, choice)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -60,34 +68,44 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def rgb_of(photo: Photo) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8: grey becomes three equal channels, 16 bits are rounded to 8."""
+    """(H, W, 3) uint8: grey becomes three equal channels; of 16 bits, the range in use is shown."""
     pixels = photo.pixels
     if photo.bits == 16:
-        pixels = ((pixels.astype(np.uint32) + photo.step // 2) // photo.step).astype(np.uint8)
+        above = np.maximum(pixels.astype(np.int32) - photo.low, 0) + photo.step // 2
+        pixels = np.minimum(above // photo.step, 255).astype(np.uint8)
     return np.stack([pixels] * 3, axis=2) if photo.grey else pixels
 
 
-def decode(data: bytes, name: str) -> Photo:
+def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
     """Decode an image file.
 
     Args:
-        data: the file's bytes.
+        data: the file's bytes, which say what kind of file it is, whatever it is called.
         name: what to call the file in messages.
+        choice: which range of 16-bit samples is in use; see :func:`unseg.images.ranges.with_range`.
 
     Returns:
-        Pixels turned as the EXIF orientation says, and the metadata to carry over.
+        Pixels turned as the EXIF orientation says, and what is to be carried over.
 
     Raises:
         UnsegError: when the bytes are no image, are damaged or hold what is not supported.
     """
+    kind = format_within(data[:HEAD])
+    if kind is not None and not kind.read:
+        raise UnsegError(
+            f"{name} is of a kind that is not read ({kind.name}): expected "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
+        )
     try:
+        if kind is not None and kind.name == "DICOM":
+            from unseg.images.dicom import read_dicom
+
+            return with_range(read_dicom(data, name), choice)
+        if kind is not None and kind.name == "HEIF":
+            _prepare_heif(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sizes are checked below, by a smaller limit
-            with Image.open(io.BytesIO(data)) as image:
-                _check(image, name)
-                if not _is_wide_png(data):
-                    image.load()
-                return photo_of(image, name, data)
+            return with_range(_decoded(data, name), choice)
     except UnsegError:
         raise
     except Image.DecompressionBombError as error:
@@ -95,45 +113,199 @@ def decode(data: bytes, name: str) -> Photo:
             f"{name} claims more than {MAX_PIXELS // 1_000_000} megapixels: shrink it"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise UnsegError(
-            f"{name} is not an image that can be read (it begins with {data[:8]!r}): expected "
-            "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; remove it or convert it"
-        ) from error
+        raise UnsegError(_unidentified(data, name)) from error
     except Exception as error:  # Pillow raises whatever its plugins meet in a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = png.damage(data) if data.startswith(png.SIGNATURE) else None
         raise UnsegError(
-            f"{name} is damaged or cut off ({reason}): expected a complete image, copy it again"
+            f"{name} is damaged or cut off ({found or reason}): expected a complete image, copy it "
+            "again"
         ) from error
 
 
-def photo_of(image: Image.Image, name: str = "the image", data: bytes = b"") -> Photo:
+def _decoded(data: bytes, name: str) -> Photo:
+    layout = None
+    if format_within(data[:HEAD]) is FORMATS["TIFF"]:
+        layout = read_layout(data, name)
+    try:
+        return _opened(data, data, name, layout)
+    except ValueError as error:
+        # Pillow limits text and profiles to a million bytes; programs write more.
+        if not data.startswith(png.SIGNATURE) or "too large" not in str(error):
+            raise
+        return _opened(png.without(data, png.TEXT | {png.PROFILE}), data, name, layout)
+
+
+def _opened(shown: bytes, data: bytes, name: str, layout: TiffLayout | None) -> Photo:
+    """A photo of a file's bytes.
+
+    Args:
+        shown: the bytes that Pillow is shown, ``data`` or what it can read of it.
+        data: all bytes.
+        name: what to call the file in messages.
+        layout: of a TIFF.
+    """
+    with Image.open(io.BytesIO(shown)) as image:
+        check_image(image, name)
+        xmp = any(key in image.info for key in ("xmp", "XML:com.adobe.xmp"))
+        if layout is not None:
+            image.info.pop("xmp", None)  # Pillow turns a TIFF as it says, viewers do not
+        comment = image.info.get("comment")
+        if not _is_wide_png(data) and (layout is None or layout.by_pillow):
+            image.load()
+        photo = photo_of(image, name, data, layout)
+        left = [*photo.dropped, *png.dropped(data), *dropped_exif(image)]
+        left += ["XMP"] * xmp + ["a comment"] * bool(comment)
+        left += ["Photoshop's or IPTC data"] * ("photoshop" in image.info)
+        if image.format == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+            left.append("data behind the picture")
+        left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
+        return replace(photo, dropped=tuple(dict.fromkeys(left)))
+
+
+def _unidentified(data: bytes, name: str) -> str:
+    """Why bytes are not taken for an image."""
+    found = png.damage(data) if data.startswith(png.SIGNATURE) else None
+    if found is not None:
+        return f"{name} is damaged: {found}; expected a complete image, copy it again"
+    kind = format_within(data[:HEAD])
+    if kind is not None and kind.name == "AVIF":
+        return f"{name} is an AVIF file, which this Pillow does not read: pip install -U pillow"
+    if kind is not None:
+        return (
+            f"{name} begins as a {kind.name} file but cannot be read: it is damaged or of a rare "
+            "kind; expected a complete image, copy it again or convert it to PNG"
+        )
+    return (
+        f"{name} is not an image that can be read (it begins with {data[:8]!r}): expected "
+        "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; remove it or convert it"
+    )
+
+
+def _prepare_heif(name: str) -> None:
+    """Teach Pillow HEIF.
+
+    Raises:
+        UnsegError: when the extra is not installed.
+    """
+    require("heif", f"{name} is a HEIF file, and reading such")
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def photo_of(
+    image: Image.Image,
+    name: str = "the image",
+    data: bytes = b"",
+    layout: TiffLayout | None = None,
+) -> Photo:
     """Pixels and metadata of a loaded Pillow image.
 
     Args:
-        image: mode 1, L, LA, P, PA, RGB, RGBA or 16-bit grey.
+        image: mode 1, L, LA, P, PA, RGB, RGBA, CMYK or 16-bit grey.
         name: what to call it in messages.
-        data: the file's bytes, from which the 16-bit samples of a PNG are decoded.
+        data: the file's bytes, from which is decoded what Pillow would cut to 8 bits.
+        layout: of a TIFF.
 
     Raises:
         UnsegError: when the mode is another.
     """
     exif, orientation = carried_exif(image)
+    profile = image.info.get("icc_profile") or png.profile(data)
+    remarks = () if layout is None else layout.remarks
+    alpha: Pixels | None = None
+    further: Pixels | None = None
     if _is_wide_png(data):
         pixels, alpha = _decode_16_bit(data, image, name)
+    elif layout is not None and not layout.by_pillow:
+        pixels, alpha, further = _split(read_bands(data, layout, name), layout)
+        orientation = layout.orientation
+    elif layout is not None and layout.bits > 8:
+        pixels = grey_of_16_bits(image, layout)
+    elif image.mode in {"I;16", "I;16B", "I;16L", "I;16N"}:
+        pixels = np.asarray(image).astype(np.uint16)
     else:
-        pixels, alpha = _samples(image, name)
-    return Photo(
+        pixels, alpha, profile, said = samples_of(image, name)
+        profile = profile or (None if said else png.profile(data))
+        remarks = (*remarks, *said)
+    dpi = _density(image, orientation)
+    chunks = [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING]
+    photo = Photo(
         turn(pixels, orientation),
         None if alpha is None else turn(alpha, orientation),
         "JPEG" if image.format == "MPO" else image.format or "PNG",
-        image.info.get("icc_profile") or None,
+        profile,
         exif,
-        [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING],
+        [png.turned(chunk) for chunk in chunks] if orientation >= 5 else chunks,
+        remarks,
+        dpi=dpi,
+        bands=None if further is None else turn(further, orientation),
+        location=has_location(exif),
+    )
+    return photo if layout is None else _with_tags(photo, layout)
+
+
+def _with_tags(photo: Photo, layout: TiffLayout) -> Photo:
+    """What a TIFF's tags say of a photo."""
+    offset = 32768 if layout.container.signed else 0
+    nodata = None if layout.nodata is None else layout.nodata + offset
+    fits = nodata is not None and 0 <= nodata <= np.iinfo(photo.pixels.dtype).max
+    remarks = photo.remarks
+    if photo.bands is not None:
+        count = photo.bands.shape[2]
+        remarks = (
+            *remarks,
+            Remark(
+                f"{count} of {layout.bands} bands are neither colour nor alpha: they are kept as "
+                "they are, without noise",
+                warning=True,
+            ),
+        )
+    return replace(
+        photo,
+        container=layout.container,
+        dropped=layout.dropped,
+        location=photo.location or layout.container.georeferenced,
+        offset=offset,
+        nodata=nodata if fits else None,
+        remarks=remarks,
     )
 
 
-def _check(image: Image.Image, name: str) -> None:
-    """Refuse what is too large, moves, or has colours that are not grey or RGB."""
+def _split(values: Pixels, layout: TiffLayout) -> tuple[Pixels, Pixels | None, Pixels | None]:
+    """Colour, alpha and further bands; signed samples are shifted up by 32768."""
+    if layout.container.signed:
+        values = (values.astype(np.int32) + 32768).astype(np.uint16)
+    if layout.inverted:
+        colour = np.iinfo(values.dtype).max - values[..., :1]
+        values = np.concatenate([colour, values[..., 1:]], axis=2)
+    end = layout.colours + layout.alpha
+    colour = values[..., : layout.colours] if layout.colours > 1 else values[..., 0]
+    return (
+        np.ascontiguousarray(colour),
+        np.ascontiguousarray(values[..., layout.colours]) if layout.alpha else None,
+        np.ascontiguousarray(values[..., end:]) if layout.further else None,
+    )
+
+
+def _density(image: Image.Image, orientation: int) -> tuple[float, float] | None:
+    """Pixels an inch as they are after turning; None when the file does not say."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (1 < across < 1e6 and 1 < down < 1e6):
+        return None
+    return (down, across) if orientation >= 5 else (across, down)
+
+
+def check_image(image: Image.Image, name: str) -> None:
+    """Refuse what is too large, moves, or has samples that cannot be read in full.
+
+    Raises:
+        UnsegError: naming the cause.
+    """
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnsegError(
@@ -141,19 +313,12 @@ def _check(image: Image.Image, name: str) -> None:
             f"{MAX_PIXELS // 1_000_000}, shrink it"
         )
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
+    if frames > 1 and image.format not in {"MPO", "TIFF", "HEIF"}:
         raise UnsegError(
             f"{name} holds {frames} frames: expected a still image, save each frame as its own file"
         )
     if image.format == "PPM" and (image.mode == "I" or _ppm_maximum(image) > 255):
         raise UnsegError(f"{name} is a PPM with more than 8 bits: convert it to a 16-bit PNG")
-    if image.format == "TIFF" and image.mode not in {"I;16", "I;16B"}:
-        bits = max(getattr(image, "tag_v2", {}).get(258, (8,)))
-        if bits > 8:
-            colour = " in colour" if len(image.getbands()) > 1 else ""
-            raise UnsegError(
-                f"{name} is a TIFF with {bits} bits a channel{colour}: convert it to a 16-bit PNG"
-            )
 
 
 def _ppm_maximum(image: Image.Image) -> int:
@@ -166,46 +331,22 @@ def _is_wide_png(data: bytes) -> bool:
     return data.startswith(png.SIGNATURE) and png.header(data)[0] == 16
 
 
-def _samples(image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
-    """Colour and alpha of everything but 16-bit PNG."""
-    if image.mode in {"I;16", "I;16B", "I;16L", "I;16N"}:
-        values = np.asarray(image).astype(np.uint16)
-        # Photometric interpretation 0 of a TIFF: 0 is white. Pillow turns 8 bits around, not 16.
-        inverted = getattr(image, "tag_v2", {}).get(262) == 0
-        return 65535 - values if inverted else values, None
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode in {"P", "PA"}:
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif image.mode in {"L", "RGB"} and image.has_transparency_data:
-        image = image.convert("LA" if image.mode == "L" else "RGBA")
-    if image.mode in {"L", "RGB"}:
-        return np.array(image), None
-    if image.mode in {"LA", "RGBA"}:
-        values = np.array(image)
-        colour = values[..., 0] if image.mode == "LA" else values[..., :3]
-        return np.ascontiguousarray(colour), np.ascontiguousarray(values[..., -1])
-    raise UnsegError(
-        f"{name} is an image of mode {image.mode}: expected grey or RGB with 8 or 16 bits, convert "
-        "it first (CMYK through its colour profile)"
-    )
-
-
 def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, Pixels | None]:
     """Samples of a 16-bit PNG, which Pillow would cut to 8 bits.
 
     OpenCV fills what is missing from a cut off file, so the chunks are checked first.
     """
-    if not png.is_complete(data):
+    problem = png.damage(data)
+    if problem is not None:
         raise UnsegError(
-            f"{name} is damaged or cut off (a chunk of it is): expected a complete image, copy it "
-            "again"
+            f"{name} is damaged or cut off ({problem}): expected a complete image, copy it again"
         )
     if "transparency" in image.info:
         raise UnsegError(
             f"{name} is a 16-bit PNG with a transparent colour: give it an alpha channel instead"
         )
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    plain = png.without(data, png.TEXT | {png.PROFILE, b"eXIf"})
+    values = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise UnsegError(f"{name} is a damaged 16-bit PNG: write it again")
     samples = np.asarray(values, np.uint16)

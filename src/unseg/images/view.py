@@ -25,7 +25,7 @@ def model_image(photo: Photo) -> Float[Tensor, "3 h w"]:
     if longest > MODEL_VIEW:
         width, height = (max(1, round(side * MODEL_VIEW / longest)) for side in photo.size)
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    values = torch.from_numpy(pixels.astype(np.float32)) / photo.step
+    values = torch.from_numpy(photo.in_steps(pixels))
     return values.expand(3, -1, -1) if photo.grey else values.permute(2, 0, 1).contiguous()
 
 

@@ -13,27 +13,47 @@ from PIL import Image
 
 from unseg.errors import UnsegError
 from unseg.images import png
-from unseg.images.formats import FORMATS, format_of
+from unseg.images.formats import FORMATS, Format, format_named, format_of
 from unseg.images.photo import Photo, Pixels
+from unseg.images.tiff import GEO, TiffTags, encode_tiff
+from unseg.remarks import Remark
 
-_CANONICAL = {"png": ("PNG", ".png"), "webp": ("WEBP", ".webp")}
+_CANONICAL = {
+    "png": ("PNG", ".png"),
+    "webp": ("WEBP", ".webp"),
+    "tiff": ("TIFF", ".tif"),
+    "jpeg": ("JPEG", ".jpg"),
+}
+#: Quality of JPEG files where nobody says another.
+JPEG_QUALITY = 98
 #: Run-length coding: on noisy photographs smaller than level 6 and five times as fast.
 _RUN_LENGTH = 3
-_WEBP_SIDE = 16383
+#: Longest side that a format holds, in pixels.
+_SIDES = {"WEBP": 16383, "JPEG": 65535}
+_SHOWN = {"WEBP": "WebP"}
 
 
-def output_suffix(source: Path, choice: str) -> str:
+def output_suffix(source: Path, choice: str, kind: Format | None = None) -> str:
     """Suffix of the written file, for a source and ``--format``.
+
+    Args:
+        source: the original.
+        choice: see :class:`~unseg.protect.settings.Settings`.
+        kind: the original's; by default what its suffix says.
 
     Raises:
         UnsegError: when ``same`` cannot write the source's kind of file.
     """
+    kind = kind or format_of(source.suffix)
+    if kind is not None and kind.name == "DICOM":
+        if choice not in {"same", "png"}:
+            raise UnsegError(f"{source.name}: a DICOM file is written as one: use --format same")
+        return source.suffix
     if choice != "same":
         return _CANONICAL[choice][1]
-    kind = format_of(source.suffix)
-    if kind is None or not kind.written:
+    if kind is not None and not kind.written:
         raise UnsegError(
-            f"{source.name}: --format same writes JPEG, PNG and WebP: use --format png"
+            f"{source.name}: --format same writes JPEG, PNG, WebP and TIFF: use --format png"
         )
     return source.suffix
 
@@ -44,28 +64,75 @@ def output_format(photo: Photo, name: str, choice: str) -> str:
     Raises:
         UnsegError: when the file's content is of another kind than its suffix says.
     """
+    if photo.format == "DICOM":
+        return "DICOM"
     if choice != "same":
         return _CANONICAL[choice][0]
-    suffix = Path(name).suffix.lower()
-    kind = FORMATS.get(photo.format)
-    if kind is None or suffix not in kind.suffixes:
+    kind, named = FORMATS.get(photo.format), format_named(name)
+    if kind is None or not kind.written or (named is not None and named is not kind):
+        suffix = Path(name).suffix.lower()
+        fix = "rename it, or use" if kind is not None and kind.written else "use"
+        article = "an" if photo.format[:1] in "AEIO" else "a"
         raise UnsegError(
-            f"{name} is a {photo.format} file named {suffix}: rename it, or use --format png"
+            f"{name} is {article} {photo.format} file named {suffix or 'without a suffix'}: {fix} "
+            "--format png"
         )
     return photo.format
 
 
-def encode(photo: Photo, kind: str, name: str) -> bytes:
-    """Encode an image; lossless but for JPEG, which is quality 98 without chroma subsampling.
+def losses(photo: Photo, kind: str) -> tuple[Remark, ...]:
+    """What a file of some kind does not carry over of a photo.
+
+    Args:
+        photo: as it was read.
+        kind: Pillow's name of the format to write.
+    """
+    remarks = []
+    left = list(photo.dropped)
+    if kind != "TIFF" and isinstance(photo.container, TiffTags):
+        if photo.container.georeferenced:
+            remarks.append(
+                Remark(
+                    f"a {kind} file holds no georeference: --format same keeps it, in a TIFF",
+                    warning=True,
+                )
+            )
+        if set(photo.container.tags) - {282, 283, 296, 305} - GEO:
+            left.append("further TIFF tags")
+    if kind == "WEBP" and photo.dpi is not None:
+        left.append("density")
+    if kind != "PNG" and any(chunk != b"pHYs" for chunk, _ in photo.chunks):
+        left.append("PNG's chunks of gamma and colour")
+    if left:
+        remarks.append(Remark(f"not carried over: {', '.join(left)}"))
+    return tuple(remarks)
+
+
+def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an image; lossless but for JPEG, which is without chroma subsampling.
 
     Args:
         photo: what to write.
-        kind: ``PNG``, ``WEBP`` or ``JPEG``.
+        kind: ``PNG``, ``WEBP``, ``TIFF``, ``JPEG`` or ``DICOM``.
         name: what to call the image in messages.
+        quality: of JPEG, 1..100.
 
     Raises:
         UnsegError: when the format cannot hold the image.
     """
+    if kind == "DICOM":
+        from unseg.images.dicom import encode_dicom
+
+        return encode_dicom(photo, name)
+    if kind == "TIFF":
+        return encode_tiff(photo, name)
+    if photo.bands is not None:
+        raise UnsegError(
+            f"{name} has {photo.bands.shape[2]} bands beyond colour and alpha, {kind} holds none: "
+            "use --format same or tiff"
+        )
+    if photo.offset:
+        raise UnsegError(f"{name} has signed samples, {kind} holds none: use --format same or tiff")
     if kind == "PNG":
         return _encode_png(photo)
     if photo.bits == 16:
@@ -75,12 +142,12 @@ def encode(photo: Photo, kind: str, name: str) -> bytes:
         extra["icc_profile"] = photo.icc
     if photo.exif:
         extra["exif"] = photo.exif
+    if max(photo.size) > _SIDES[kind]:
+        raise UnsegError(
+            f"{name} is {photo.size[0]}x{photo.size[1]}, {_SHOWN.get(kind, kind)} holds "
+            f"{_SIDES[kind]} pixels a side at most: use --format png"
+        )
     if kind == "WEBP":
-        if max(photo.size) > _WEBP_SIDE:
-            raise UnsegError(
-                f"{name} is {photo.size[0]}x{photo.size[1]}, WebP holds {_WEBP_SIDE} pixels a side "
-                "at most: use --format png"
-            )
         if photo.grey and photo.icc:
             raise UnsegError(
                 f"{name} is grey with a grey colour profile, WebP holds colour only: use "
@@ -88,9 +155,18 @@ def encode(photo: Photo, kind: str, name: str) -> bytes:
             )
         extra |= {"lossless": True, "quality": 20, "method": 1, "exact": True}
     else:
-        extra |= {"quality": 98, "subsampling": 0}
+        if photo.alpha is not None:
+            raise UnsegError(f"{name} has alpha, JPEG holds none: use --format png")
+        extra |= {"quality": quality, "subsampling": 0}
+        if photo.dpi:
+            extra["dpi"] = photo.dpi
     stream = io.BytesIO()
-    _pillow(photo.pixels, photo.alpha).save(stream, kind, **extra)
+    try:
+        _pillow(photo.pixels, photo.alpha).save(stream, kind, **extra)
+    except (OSError, ValueError) as error:
+        raise UnsegError(
+            f"{name} cannot be written as {kind} ({error}): use --format png"
+        ) from error
     return stream.getvalue()
 
 
@@ -107,7 +183,7 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
     WebP has no grey and drops an alpha channel that is opaque everywhere; both are undone here.
 
     Raises:
-        UnsegError: when size, channels, bits, alpha or colour profile differ.
+        UnsegError: when size, channels, bits, alpha, further bands or colour profile differ.
     """
     pixels, alpha = written.pixels, written.alpha
     if original.grey and not written.grey and (np.ptp(pixels, axis=2) == 0).all():
@@ -126,6 +202,10 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
         raise UnsegError(f"{name}: alpha differs from the original's: protect the image again")
     if written.icc != original.icc:
         raise UnsegError(f"{name}: colour profile differs from the original's: protect it again")
+    kept = (one.bands for one in (original, written))
+    before, after = (np.zeros(0) if bands is None else bands for bands in kept)
+    if not np.array_equal(before, after):
+        raise UnsegError(f"{name}: bands beyond colour differ from the original's")
     return Photo(pixels, alpha, written.format, written.icc, written.exif)
 
 
@@ -144,6 +224,8 @@ def _encode_png(photo: Photo) -> bytes:
             raise UnsegError("OpenCV could not encode a 16-bit PNG: install another version of it")
         data = buffer.tobytes()
     extra = list(photo.chunks)
+    if photo.dpi and not any(kind == b"pHYs" for kind, _ in extra):
+        extra.append(png.density_chunk(photo.dpi))
     if photo.icc:
         extra.append(png.profile_chunk(photo.icc))
     if photo.exif:

@@ -156,8 +156,9 @@ def add_noise(
 ) -> Pixels:
     """Add a noise field to a photo's pixels.
 
-    In 16-bit images a change is a whole number of 8-bit steps, 257 sample values each. Noise that
-    ends at the mask's edge ends there at the photo's size as well.
+    In 16-bit images a change is a whole number of steps of the range in use, 257 sample values each
+    where that is all of the 16 bits. Samples outside the range move no further than others. Noise
+    that ends at the mask's edge ends there at the photo's size as well.
 
     Args:
         photo: the original.
@@ -177,15 +178,21 @@ def add_noise(
     result = np.empty_like(photo.pixels)
     for rows in row_blocks(height, width):
         part = noise[:, rows] if whole_height else _rows(noise, rows, height)
-        image = torch.from_numpy(photo.pixels[rows].astype(np.float32)) / photo.step
+        image = torch.from_numpy(photo.in_steps(photo.pixels[rows]))
         image = image[None] if photo.grey else image.permute(2, 0, 1)
         part = part[:1] if photo.grey else part
         mask = torch.from_numpy(foreground[rows]).float()[None, None]
         part = part * mask[0] if cut else part
         protected = compose(image[None], part[None], mask, budget)
-        values = quantise(protected, image[None], mask, budget)[0] * photo.step
-        samples = values.round().numpy().astype(photo.pixels.dtype)
-        result[rows] = samples[0] if photo.grey else samples.transpose(1, 2, 0)
+        change = (quantise(protected, image[None], mask, budget) - image)[0] * photo.step
+        moved = change.round().to(torch.int32).numpy()
+        moved = moved[0] if photo.grey else moved.transpose(1, 2, 0)
+        samples = (photo.pixels[rows] + moved).clip(*photo.whole)
+        if photo.nodata is not None:
+            before = photo.pixels[rows]
+            fixed = (before == photo.nodata) | (samples == photo.nodata)
+            samples = np.where(fixed, before, samples)
+        result[rows] = samples.astype(photo.pixels.dtype)
     return result
 
 

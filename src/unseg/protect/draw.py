@@ -101,7 +101,7 @@ def draw_masks(
             found = _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
             for text in texts(found.remarks, warning=True):
                 warnings.setdefault(text, []).append(job.source)
-            drawn.append(job.output)
+            drawn.append(_name(job))
         except UnsegError as error:
             problem = str(error)
             errors.append(problem)
@@ -114,7 +114,7 @@ def _draw(
 ) -> FoundRegions:
     if job.refusal is not None:
         raise UnsegError(job.refusal)
-    files.refuse_taken(out, job.output, overwrite=overwrite)
+    files.refuse_taken(out, _name(job), overwrite=overwrite)
     photo = read_photo(job.path, job.source)
     values: NDArray[Any]
     found = find_regions(photo, sources, LabelRules(), job.source)
@@ -129,5 +129,10 @@ def _draw(
         values = values.astype(np.uint16 if wide else np.uint8)
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=6)
-    files.write_atomically(out / job.output, stream.getvalue())
+    files.write_atomically(out / _name(job), stream.getvalue())
     return found
+
+
+def _name(job: Job) -> str:
+    """Name of an image's mask; of images that do not become PNG, their own and ``.png``."""
+    return job.output if job.output.endswith(".png") else f"{job.output}.png"

@@ -7,10 +7,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -23,73 +23,21 @@ from unseg.masks.sources.boxes import box_remarks, box_source
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
+from unseg.protect.earlier import refuse_protected
+from unseg.protect.folder_report import FolderReport
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
 from unseg.protect.silence import embedder_of, silent_in_plan
+from unseg.protect.single import is_single, protect_single
 from unseg.provenance import provenance, sha256_file
 from unseg.remarks import Remark, texts
 
+__all__ = ["FolderReport", "FolderRun", "check_output", "protect_folder"]
+
 Existing = Literal["refuse", "overwrite", "resume"]
-
-
-@dataclass(frozen=True)
-class FolderReport:
-    """What a run over a folder did.
-
-    Args:
-        out: the output folder.
-        records: one an image of this run, sorted by output.
-        description: content of OUT/unseg-run.json: settings, model, provenance and totals.
-        unused_masks: masks that belong to no image, by name. They are a warning where some image
-            has no mask: the names may not fit. A part of a data set may well be protected alone.
-        remarks: what to know of the annotations as a whole.
-    """
-
-    out: Path
-    records: list[Record]
-    description: dict[str, Any]
-    unused_masks: list[str]
-    remarks: tuple[Remark, ...] = ()
-
-    @property
-    def totals(self) -> dict[str, Any]:
-        """Counts and means over the images."""
-        return dict(self.description["totals"])
-
-    @property
-    def errors(self) -> list[Record]:
-        """Records of the images that could not be protected."""
-        return [record for record in self.records if record.status == "error"]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every image was dealt with and at least one is protected."""
-        return not self.errors and self.totals["protected"] > 0
-
-    @property
-    def warnings(self) -> dict[str, list[str]]:
-        """What may have gone wrong in silence: texts, each with the names it is said of."""
-        found: dict[str, list[str]] = {}
-        if self.unused_masks and self.totals["without_mask_file"]:
-            first = next(r.source for r in self.records if r.error is None and r.mask_file is None)
-            expected = PurePosixPath(first).with_suffix(".png")
-            found[f"masks that fit no image ({first} expects {expected})"] = self.unused_masks
-        for text in texts(self.remarks, warning=True):
-            found[text] = ["--boxes"]
-        for record in self.records:
-            for text in record.warnings:
-                found.setdefault(text, []).append(record.source)
-        return found
-
-    def __repr__(self) -> str:
-        totals = self.totals
-        return (
-            f"FolderReport({str(self.out)!r}: {totals['protected']} of {totals['images']} "
-            f"protected, {totals['unchanged']} left as they are, {totals['errors']} errors)"
-        )
 
 
 def protect_folder(
@@ -100,13 +48,15 @@ def protect_folder(
     masks: AnyPath | None = None,
     boxes: AnyPath | None = None,
     existing: Existing = "refuse",
+    again: bool = False,
     progress: Progress = silent,
 ) -> FolderReport:
     """Protect images and folders of images; all that ``unseg protect`` does.
 
     Args:
         inputs: images, and folders that are searched recursively.
-        out: folder to write to; it mirrors the tree of each input folder.
+        out: folder to write to; it mirrors the tree of each input folder. For one image it may be
+            a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
             where the objects are; images whose mask has no foreground are left as they are.
@@ -114,6 +64,7 @@ def protect_folder(
             boxes without one the base SAM draws them.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
+        again: whether images that an earlier run protected may be protected once more.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
 
     Returns:
@@ -129,9 +80,20 @@ def protect_folder(
     """
     settings = settings or Settings()
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    places = [Path(one) for one in given]
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    if not again:
+        refuse_protected(places, folder)
+    if is_single(places, folder):
+        return protect_single(
+            places[0], folder, settings,
+            lambda inside, chosen: protect_folder(
+                places, inside, chosen, masks=masks, boxes=boxes, again=True, progress=progress
+            ),
+            overwrite=existing == "overwrite",
+        )  # fmt: skip
     plan = make_plan(
-        [Path(one) for one in given], folder, mask_folder,
+        places, folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
     models = Models(settings.model, settings.salience, settings.device)
@@ -156,7 +118,9 @@ def protect_folder(
         raise UnsegError(f"--boxes {boxes}: {texts(tuple(remarks), warning=True)[0]} (--strict)")
     sources += load_sources(settings.find, models)
     settings = _resolved(settings, plan, owned, noises, existing, progress)
-    run = FolderRun(plan, settings, sources, noises, existing=existing, device=models.device)
+    run = FolderRun(
+        plan, settings, sources, noises, existing=existing, device=models.device, again=again
+    )
     progress(Update("protecting", len(run.done), len(plan.jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(plan.jobs), record))
@@ -244,6 +208,7 @@ class FolderRun:
         noises: make the noise, asked in order.
         existing: see :func:`protect_folder`.
         device: recorded only.
+        again: whether what an earlier run wrote into the folder may be protected once more.
 
     Raises:
         UnsegError: when the output folder cannot be used.
@@ -258,20 +223,13 @@ class FolderRun:
         *,
         existing: Existing = "refuse",
         device: str = "cpu",
+        again: bool = False,
     ) -> None:
         self.plan, self.settings, self.device = plan, settings, device
         self.sources, self.noises = sources, noises
         self.manifest = Manifest(plan.out)
         # A folder without a run's files is somebody else's: nothing in it is replaced.
         ours = self.manifest.path.exists() or (plan.out / RUN).exists()
-        self.pipeline = Pipeline(
-            plan.out,
-            settings,
-            sources,
-            noises,
-            overwrite=existing != "refuse" and ours,
-            photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
-        )
         self._started = time.perf_counter()
         check_output(plan.out, existing)
         earlier: list[Record] = []
@@ -279,6 +237,13 @@ class FolderRun:
             files.remove_stale(plan.out)
             if self.manifest.path.exists():
                 earlier, _ = self.manifest.read()
+        written = [] if again else [r for r in earlier if r.status == "protected"]
+        self.pipeline = Pipeline(
+            plan.out, settings, sources, noises,
+            overwrite=existing != "refuse" and ours,
+            published=frozenset(record.output_sha256 for record in written) - {None},
+            photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
+        )  # fmt: skip
         #: Jobs of this run that an earlier one has done.
         self.done: list[Job] = []
         if existing == "resume":
@@ -379,6 +344,13 @@ class FolderRun:
             "with_warnings": sum(1 for r in written if r.warnings),
             "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),
             "over_budget_lossy": sum(1 for r in good if r.within_budget is False),
+            "lossy": sum(1 for r in good if r.survival is not None),
+            "least_survival": min(
+                (r.survival.correlation for r in good if r.survival is not None), default=None
+            ),
+            "mean_survival": _mean([r.survival.correlation for r in good if r.survival]),
+            "with_location": sum(1 for r in written if r.location),
+            "part_of_range": sum(1 for r in good if _part(r)),
             "largest_change_inside": max((c.inside for c in changes), default=None),
             "largest_change_outside": max((c.outside for c in changes), default=None),
             "mean_psnr": _mean([r.psnr for r in good]),
@@ -386,6 +358,11 @@ class FolderRun:
             "seconds": round(seconds, 2),
             "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
         }
+
+
+def _part(record: Record) -> bool:
+    """Whether an image of 16 bits uses a part of its range."""
+    return record.step is not None and (record.mode or "").endswith("16") and record.step < 257
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -23,14 +23,14 @@ FORMAT = 2
 
 
 class BudgetRecord(BaseModel):
-    """The bound, in 8-bit steps."""
+    """The bound, in steps of the range in use."""
 
     foreground: float = Field(ge=0, le=255, allow_inf_nan=False)
     background: float = Field(ge=0, le=255, allow_inf_nan=False)
 
 
 class ChangeRecord(BaseModel):
-    """Largest change inside and outside the mask, in 8-bit steps, read back from the file."""
+    """Largest change inside and outside the mask, in steps, read back from the file."""
 
     inside: float
     outside: float
@@ -46,7 +46,9 @@ class SurvivalRecord(BaseModel):
 class Record(BaseModel):
     """What happened to one image. Names are relative, with ``/``; see docs/protect.md.
 
-    ``unchanged`` is an image whose mask has no foreground: it is published as it is.
+    ``unchanged`` is an image whose mask has no foreground: it is published as it is. ``range`` is
+    lowest and highest of the samples in use, and ``step`` a 255th of it, in samples; ``location``
+    says whether the written file tells where the picture was taken.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -61,6 +63,9 @@ class Record(BaseModel):
     width: int | None = None
     height: int | None = None
     mode: str | None = None
+    range: tuple[int, int] | None = None
+    step: int | None = None
+    location: bool = False
     format: str | None = None
     lossless: bool | None = None
     mask_source: str | None = None

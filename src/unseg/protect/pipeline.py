@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +20,11 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import read_bytes
 from unseg.images import writer
+from unseg.images.exif import has_location
 from unseg.images.formats import FORMATS
 from unseg.images.photo import Photo
 from unseg.images.reader import count_pixels, decode
+from unseg.images.strip import stripped
 from unseg.masks.among import is_label_map, refusal
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import Regions
@@ -78,6 +80,7 @@ class Pipeline:
         settings: what decides the written files.
         sources: find the foreground, asked in order.
         noises: make the noise, asked in order.
+        published: checksums of protected files, which are not protected once more.
         overwrite: whether existing outputs, an earlier run's, are replaced (else they are an
             error).
         photographs: whether there are photographs among the images, so that a label map is
@@ -90,6 +93,7 @@ class Pipeline:
     noises: Sequence[NoiseSource]
     overwrite: bool = False
     photographs: Callable[[], bool] = bool
+    published: Collection[str | None] = ()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Protect images; yields a record each, in order, when its file is in place."""
@@ -127,7 +131,14 @@ class Pipeline:
         self._make_room(job)
         data = read_bytes(job.path, job.source)
         record.source_sha256 = hashlib.sha256(data).hexdigest()
-        item.photo = decode(data, job.source)
+        if record.source_sha256 in self.published:
+            raise UnsegError(
+                f"{job.source} is what this folder's earlier run wrote, so it is protected "
+                "already: give the original, or --again"
+            )
+        photo = decode(data, job.source, self.settings.range)
+        item.photo = stripped(photo, self.settings.strip, job.source)
+        record.range, record.step = photo.stated_range, photo.step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
 
     def find(self, item: ImageInWork) -> None:
@@ -170,7 +181,7 @@ class Pipeline:
         with files.temporary_file(target, self._encode(item, record.format)) as temporary:
             data = read_bytes(temporary, job.output)
             record.output_sha256 = hashlib.sha256(data).hexdigest()
-            written = decode(data, job.output)
+            written = decode(data, job.output, photo.stated_range)
             del data
             self._measure(item, writer.alike(photo, written, job.output))
             mask = writer.encode_mask(item.regions.foreground)
@@ -189,7 +200,9 @@ class Pipeline:
         Raises:
             UnsegError: for a warning, where the settings are strict.
         """
-        remarks = (*photo.remarks, *found.remarks)
+        kind = writer.output_format(photo, record.source, self.settings.format)
+        record.location = has_location(photo.exif) or (kind == "TIFF" and photo.location)
+        remarks = (*photo.remarks, *writer.losses(photo, kind), *found.remarks)
         record.notes = texts(remarks, warning=False)
         record.warnings = texts(remarks, warning=True)
         if self.settings.strict and record.warnings:
@@ -201,12 +214,13 @@ class Pipeline:
     def _encode(self, item: ImageInWork, kind: str) -> bytes:
         """The file's bytes; the pixels they were made of are let go unless they are compared."""
         assert item.photo is not None and item.protection is not None
-        if item.record.noise is None and self.settings.format == "same":
+        untouched = self.settings.format == "same" and self.settings.strip == "none"
+        if item.record.noise is None and untouched:
             return read_bytes(item.job.path, item.job.source)
         changed = replace(item.photo, pixels=item.protection.pixels, format=kind)
         if item.record.lossless:
             item.protection = None
-        return writer.encode(changed, kind, item.job.source)
+        return writer.encode(changed, kind, item.job.source, self.settings.quality)
 
     def _measure(self, item: ImageInWork, written: Photo) -> None:
         """Compare what was read back with the original; over the budget is an error.
@@ -293,12 +307,12 @@ class Pipeline:
 
 def model_id(noises: Sequence[NoiseSource]) -> str:
     """Names of the weights that noise sources have, for records."""
-    return ", ".join(one.model_id for one in noises if one.model_id) or "none"
+    return ", ".join(dict.fromkeys(one.model_id for one in noises if one.model_id)) or "none"
 
 
 def weights_sha256(noises: Sequence[NoiseSource]) -> str:
     """Checksum of the weights that noise sources have; of a single one its own."""
-    found = [one.sha256 for one in noises if one.sha256]
+    found = list(dict.fromkeys(one.sha256 for one in noises if one.sha256))
     return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 

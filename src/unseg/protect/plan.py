@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from unseg.errors import UnsegError
 from unseg.files import walk
-from unseg.images.formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from unseg.images.formats import HEAD, IMAGE_SUFFIXES, Format, format_named, format_within
 from unseg.images.writer import output_suffix
 from unseg.protect.manifest import MASKS
 
@@ -42,7 +42,7 @@ class Plan:
     Args:
         out: the output folder.
         jobs: the images.
-        ignored: names of files in input folders that are no images by their suffix.
+        ignored: names of files in input folders that are no images, by suffix and first bytes.
     """
 
     out: Path
@@ -64,7 +64,7 @@ def make_plan(
         inputs: files, and folders that are searched recursively; hidden files are left out.
         out: folder to write to; it mirrors the tree of each input folder.
         masks: folder with masks, which holds no images to protect.
-        format: ``png``, ``webp`` or ``same``.
+        format: see :class:`~unseg.protect.settings.Settings`.
         batch_size: images a group.
 
     Returns:
@@ -78,11 +78,12 @@ def make_plan(
     jobs: dict[tuple[str, Path], Job] = {}
     ignored: list[str] = []
     for path, name in walk(inputs, skipped, {MASKS}):
-        suffix = path.suffix.lower()
-        if suffix not in (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES) and path not in inputs:
+        named = format_named(name)
+        within = _within(path) if named is None or not named.read else None
+        if named is None and within is None and path not in inputs:
             ignored.append(name)
             continue
-        job = _job(path, name, format)
+        job = _job(path, name, format, named, within)
         jobs[job.output, path.resolve()] = job
     if not jobs:
         raise UnsegError(
@@ -123,7 +124,28 @@ def _check_folders(inputs: Sequence[Path], out: Path, masks: Path | None) -> Non
             )
 
 
-def _job(path: Path, name: str, format: str) -> Job:
+def _within(path: Path) -> Format | None:
+    """The format that a file's first bytes say; None when they cannot be read."""
+    try:
+        if not path.is_file():  # a pipe would never end
+            return None
+        with path.open("rb") as stream:
+            return format_within(stream.read(HEAD))
+    except OSError:
+        return None
+
+
+def _job(path: Path, name: str, format: str, named: Format | None, within: Format | None) -> Job:
+    """The job of a file.
+
+    Args:
+        path: of the file.
+        name: relative to the input.
+        format: of the output.
+        named: the format that its name says, if any.
+        within: the format that its first bytes say, looked at where the name does not say one
+            that is read.
+    """
     refusal = None
     printable = name.encode("utf-8", "backslashreplace").decode()
     source = PurePosixPath(printable)
@@ -132,20 +154,40 @@ def _job(path: Path, name: str, format: str) -> Job:
     if path.exists() and not path.is_file():
         refusal = refusal or f"{printable} is no file but a pipe or device: remove it"
     suffix = ".png"
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        refusal = refusal or (
-            f"{printable} is of a kind that is not read: expected "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
-        )
+    known = named if named is not None and named.read else None
+    if known is None and not (named is None and within is not None and within.read):
+        refusal = refusal or _not_read(printable, named, within)
     else:
         try:
-            suffix = output_suffix(path, format)
+            suffix = output_suffix(path, format, known or within)
         except UnsegError as error:
             refusal = refusal or str(error)
-    output = source.with_suffix(suffix)
+    # A name that does not say a kind is no stem: a.jpg and a.jpg_original may stand side by side.
+    output = source.with_suffix(suffix) if known else _appended(source, suffix)
     # With --format same a.jpg and a.png may stand side by side, and so must their masks.
-    mask = output.with_suffix(".png") if format != "same" else PurePosixPath(f"{output}.png")
+    # So may a.dcm and a.png, and names whose end is no suffix.
+    alone = known is not None and known.name != "DICOM" and format != "same"
+    mask = output.with_suffix(".png") if alone else PurePosixPath(f"{output}.png")
     return Job(path, str(source), str(output), f"{MASKS}/{mask}", refusal=refusal)
+
+
+def _appended(source: PurePosixPath, suffix: str) -> PurePosixPath:
+    return source if suffix == source.suffix else source.with_name(source.name + suffix)
+
+
+def _not_read(name: str, named: Format | None, within: Format | None) -> str:
+    """Why a file is refused."""
+    if named is not None and within is not None and within.read and within.name != "TIFF":
+        return (
+            f"{name} is named as {named.name}, which is not read, but holds {within.name}: rename "
+            f"it to {within.suffixes[0]}"
+        )
+    kind = named or within
+    called = "" if kind is None else f" ({kind.name})"
+    return (
+        f"{name} is of a kind that is not read{called}: expected "
+        f"{', '.join(sorted(IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
+    )
 
 
 def _refuse_collisions(jobs: list[Job]) -> list[Job]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from unseg.errors import UnsegError
 from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
+from unseg.images.ranges import RangeChoice
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
 from unseg.masks.colourcodes import colours_of
@@ -80,7 +81,7 @@ class Protector:
 
             protector = unseg.Protector.from_pretrained()
             result = protector.protect(Image.open("photo.jpg"))
-            result.image.save("photo.png")
+            result.save("photo.png")
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class Protector:
         *,
         classes: Sequence[int] | None = DEFAULTS.classes,
         void: int | Literal["auto"] | None = DEFAULTS.void,
+        range: RangeChoice = DEFAULTS.range,
     ) -> Any:
         """Protect an image, or several.
 
@@ -162,10 +164,13 @@ class Protector:
                 all images of a set at once, or name the labels.
             classes: labels that are foreground; None is all.
             void: the label to ignore.
+            range: of uint16, which values are in use, so that a step is a 255th of them; see
+                :class:`Settings`. Floats always use their whole range.
 
         Returns:
-            The image, of the same kind, with mask and figures; of several a list of them. Saving
-            it in a lossy format breaks the bound.
+            The image, of the same kind (CMYK becomes RGB), with mask and figures; of several a
+            list of them. ``save`` writes it with its EXIF data and profile; a lossy format breaks
+            the bound.
 
         Raises:
             UnsegError: when image or mask have a wrong shape, dtype or size, or nothing changed.
@@ -178,12 +183,13 @@ class Protector:
             silent=silent if isinstance(silent, str) else tuple(silent),
             classes=None if classes is None else tuple(classes),
             void=void,
+            range=range,
         )
         several = is_batch(image)
         images = list(image) if several else [image]
         masks = _masks(mask, images, several)
         opened = [
-            _opened(one, given, f"image {number}" if several else "the image")
+            _opened(one, given, f"image {number}" if several else "the image", chosen.range)
             for number, (one, given) in enumerate(zip(images, masks, strict=True))
         ]
         chosen = self._resolved(chosen, opened)
@@ -268,8 +274,8 @@ def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[An
     )
 
 
-def _opened(image: ImageLike, mask: MaskLike | None, name: str) -> _Opened:
-    photo, restore = open_image(image)
+def _opened(image: ImageLike, mask: MaskLike | None, name: str, choice: RangeChoice) -> _Opened:
+    photo, restore = open_image(image, choice)
     return _Opened(photo, restore, None if mask is None else open_mask(mask), name)
 
 

@@ -26,7 +26,7 @@ class Quality:
     """Difference between an image and its protected form.
 
     Args:
-        change: largest change inside and outside the mask, in 8-bit steps.
+        change: largest change inside and outside the mask, in steps of the range in use.
         psnr: peak signal-to-noise ratio in dB, None when the images are equal.
         ssim: structural similarity, None when a side is below 11 pixels.
     """
@@ -67,13 +67,13 @@ def compare(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Quali
     """
     return Quality(
         largest_change(before, after, foreground),
-        psnr(before.pixels, after.pixels, before.step),
-        ssim(before.pixels, after.pixels, before.step),
+        psnr(before.pixels, after.pixels, before.peak),
+        ssim(before.pixels, after.pixels, before.step, before.low),
     )
 
 
 def largest_change(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Change:
-    """:func:`unseg.noise.measure` block by block, in 8-bit steps."""
+    """:func:`unseg.noise.measure` block by block, in steps of the range in use."""
     inside = outside = 0.0
     for rows in row_blocks(*foreground.shape):
         found = measure(
@@ -85,13 +85,13 @@ def largest_change(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -
     return Change(inside / before.step, outside / before.step)
 
 
-def psnr(before: Pixels, after: Pixels, step: int = 1) -> float | None:
+def psnr(before: Pixels, after: Pixels, peak: int = 255) -> float | None:
     """Peak signal-to-noise ratio in dB; None when the images are equal.
 
     Args:
         before: (H, W) or (H, W, 3).
         after: the same shape.
-        step: sample values in one 8-bit step; the peak is 255 steps.
+        peak: width of the range in use.
     """
     total = 0.0
     for rows in row_blocks(before.shape[0], before.shape[1]):
@@ -99,10 +99,10 @@ def psnr(before: Pixels, after: Pixels, step: int = 1) -> float | None:
         total += float(np.square(change, out=change).sum(dtype=np.float64))
     if total == 0:
         return None
-    return 10 * math.log10((255 * step) ** 2 * before.size / total)
+    return 10 * math.log10(peak**2 * before.size / total)
 
 
-def ssim(before: Pixels, after: Pixels, step: int = 1) -> float | None:
+def ssim(before: Pixels, after: Pixels, step: int = 1, low: int = 0) -> float | None:
     """Structural similarity (Wang et al., 2004): Gaussian window of 11 pixels, sigma 1.5.
 
     The mean over channels and over all pixels whose window lies inside the image.
@@ -111,6 +111,7 @@ def ssim(before: Pixels, after: Pixels, step: int = 1) -> float | None:
         before: (H, W) or (H, W, 3).
         after: the same shape.
         step: sample values in one 8-bit step.
+        low: the lowest sample of the range in use.
 
     Returns:
         At most 1, or None when a side is below 11 pixels.
@@ -123,8 +124,8 @@ def ssim(before: Pixels, after: Pixels, step: int = 1) -> float | None:
     for rows in row_blocks(height - 2 * _RADIUS, width):
         # Five rows more on each side: with them a block gives what the whole image would.
         part = slice(rows.start, rows.stop + 2 * _RADIUS)
-        x = before[part].astype(np.float32) / np.float32(step)
-        y = after[part].astype(np.float32) / np.float32(step)
+        x = (before[part].astype(np.float32) - np.float32(low)) / np.float32(step)
+        y = (after[part].astype(np.float32) - np.float32(low)) / np.float32(step)
         mean_x, mean_y = _blur(x), _blur(y)
         product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
         covariance = _blur(x * y) - product

@@ -7,6 +7,7 @@ import html
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
@@ -15,7 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from unseg.errors import UnsegError
+from unseg.files import AnyPath, write_atomically
 from unseg.images.arrays import Kind, open_image
+from unseg.images.formats import format_of
+from unseg.images.reader import rgb_of
+from unseg.images.writer import JPEG_QUALITY, encode
 from unseg.noise import Change
 
 #: Long side of the thumbnails that a notebook shows, in pixels.
@@ -50,6 +56,25 @@ class Protected(Generic[Kind]):
     psnr: float | None
     ssim: float | None
 
+    def save(self, path: AnyPath, *, quality: int = JPEG_QUALITY) -> None:
+        """Write the image to a file, with a Pillow image's EXIF data, profile and density.
+
+        Args:
+            path: its suffix says the format: PNG, WebP and TIFF without loss, or JPEG, in which
+                no colour is stored smaller (4:4:4) but the bound may be passed a little. A file
+                that is there is replaced.
+            quality: of JPEG.
+
+        Raises:
+            UnsegError: when the suffix is another, or the format cannot hold the image.
+        """
+        target = Path(path)
+        kind = format_of(target.suffix)
+        if kind is None or kind.name not in {"PNG", "WEBP", "TIFF", "JPEG"}:
+            raise UnsegError(f"{target}: expected a name ending in .png, .webp, .tif or .jpg")
+        photo, _ = open_image(self.image)
+        write_atomically(target, encode(photo, kind.name, target.name, quality))
+
     def __repr__(self) -> str:
         height, width = self.mask.shape
         return f"Protected({type(self.image).__name__} {width}x{height}, {self._figures()})"
@@ -64,7 +89,7 @@ class Protected(Generic[Kind]):
     def _repr_html_(self) -> str:
         """Thumbnails of image and mask with the figures, for notebooks."""
         photo, _ = open_image(self.image)
-        pixels = photo.pixels if photo.bits == 8 else (photo.pixels // photo.step).astype(np.uint8)
+        pixels = photo.pixels if photo.bits == 8 else rgb_of(photo)
         pictures = "".join(
             f'<img alt="{alt}" src="data:image/png;base64,{_thumbnail(array)}" '
             'style="margin-right:8px">'

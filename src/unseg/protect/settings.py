@@ -10,13 +10,16 @@ from importlib import metadata
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
+from unseg.images.ranges import RangeChoice
+from unseg.images.writer import JPEG_QUALITY
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import DEFAULT_FIND, SOURCES
 from unseg.noise import Budget
 from unseg.protect.noises import DEFAULT_NOISES, NOISES
 from unseg.protect.visibility import DEFAULT, Visibility
 
-OutputFormat = Literal["png", "webp", "same"]
+OutputFormat = Literal["png", "webp", "tiff", "jpeg", "same"]
+Strip = Literal["none", "gps", "all"]
 Silent = Literal["auto", "first"] | tuple[int, ...]
 
 
@@ -25,8 +28,8 @@ class Settings:
     """Settings of ``unseg protect``, of :func:`unseg.protect_folder` and of :class:`Protector`.
 
     Args:
-        budget: the bound, in 8-bit steps. A number is the foreground's; the background then has a
-            quarter of it, as in the paper.
+        budget: the bound, in 8-bit steps; of 16 bits, in steps of ``range``. A number is the
+            foreground's; the background then has a quarter of it, as in the paper.
         target: one mask prompt for the union of the foreground, one a ``class`` or an ``instance``.
         classes: labels that are foreground; None is every label but background and void.
         void: label to ignore: ``auto`` is 255 in 8-bit maps and none in wider ones; None is none.
@@ -36,7 +39,13 @@ class Settings:
             gives every class a texture of its own and none to label 0.
         visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
             noise would be seen most.
-        format: ``png`` and ``webp`` are lossless, ``same`` keeps the original's kind.
+        format: ``png``, ``webp`` and ``tiff`` are lossless, ``jpeg`` is not, ``same`` keeps the
+            original's kind. DICOM files stay such.
+        quality: of JPEG files, 1..100; their colours are never stored smaller (4:4:4).
+        range: which samples of 16-bit images are in use, so that a step is a 255th of it: ``auto``,
+            ``data``, ``full``, or lowest and highest; see :func:`unseg.images.ranges.with_range`.
+        strip: what is left out of the written files: ``gps``, the place where they were taken, or
+            ``all`` of EXIF and the descriptive tags.
         batch_size: images in one pass of the model.
         find: what finds a foreground where the owner gives none, in this order; names of
             :data:`unseg.masks.sources.SOURCES` or ``module:Name``.
@@ -63,6 +72,9 @@ class Settings:
     silent: Silent = "auto"
     visibility: Visibility = DEFAULT
     format: OutputFormat = "png"
+    quality: int = JPEG_QUALITY
+    range: RangeChoice = "auto"
+    strip: Strip = "none"
     batch_size: int = 1
     find: tuple[str, ...] = DEFAULT_FIND
     noises: tuple[str, ...] = DEFAULT_NOISES
@@ -86,6 +98,7 @@ class Settings:
             ("target", get_args(Target)),
             ("visibility", get_args(Visibility)),
             ("format", get_args(OutputFormat)),
+            ("strip", get_args(Strip)),
         ):
             if getattr(self, name) not in known:
                 raise UnsegError(
@@ -104,6 +117,9 @@ class Settings:
         if not isinstance(self.silent, str) and self.target != "class":
             named = ",".join(map(str, self.silent))
             raise UnsegError(f"silent={named} needs target class: a union has no labels")
+        if not 1 <= self.quality <= 100:
+            raise UnsegError(f"quality={self.quality}: expected 1 to 100")
+        object.__setattr__(self, "range", _range(self.range))
         if self.batch_size < 1:
             raise UnsegError(f"batch_size={self.batch_size}: expected at least 1")
         object.__setattr__(self, "find", tuple(self.find))
@@ -146,6 +162,20 @@ class Settings:
             del parts[name]
         parts |= {"unseg": metadata.version("unseg"), "weights": model_sha256, "masks": masks}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _range(value: object) -> RangeChoice:
+    if isinstance(value, str) and value in ("auto", "data", "full"):
+        return value  # type: ignore[return-value]
+    try:
+        low, high = (int(one) for one in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        low, high = 0, 0
+    if isinstance(value, str) or low >= high:
+        raise UnsegError(
+            f"range={value!r}: expected auto, data, full, or the lowest and the highest sample"
+        )
+    return low, high
 
 
 def _labels(name: str, values: Iterable[int]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
 from unseg.files import TEMPORARY, AnyPath, read_bytes, walk
-from unseg.images.formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from unseg.images.formats import IMAGE_SUFFIXES, format_named
 from unseg.images.photo import Photo
 from unseg.images.reader import decode
 from unseg.images.writer import alike
@@ -160,7 +160,7 @@ def _check_image(
 
 def _check_file(folder: Path, record: Record) -> Photo:
     data = _read_listed(folder, record.output, record.output_sha256, "file")
-    photo = decode(data, record.output)
+    photo = decode(data, record.output, record.range or "full")
     if photo.size != (record.width, record.height):
         raise UnsegError(
             f"is {photo.size[0]}x{photo.size[1]}, the manifest says {record.width}x{record.height}"
@@ -202,7 +202,7 @@ def _check_original(
 ) -> None:  # fmt: skip
     """Compare with the original: checksum, bound, PSNR and SSIM."""
     data = _find_original(record, originals)
-    original = decode(data, record.source)
+    original = decode(data, record.source, record.range or "full")
     found = compare(original, alike(original, photo, record.output), foreground)
     findings.compared += 1
     budget = Budget(record.budget.foreground, record.budget.background)
@@ -246,7 +246,6 @@ def _check_listed(folder: Path, records: list[Record], findings: Findings) -> No
     """Report images that no record lists, and leftovers of a killed run."""
     good = [record for record in records if record.status != "error"]
     listed = {r.output for r in good} | {r.mask for r in good}
-    suffixes = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
 
     def unreadable(error: OSError) -> None:
         findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")
@@ -256,7 +255,7 @@ def _check_listed(folder: Path, records: list[Record], findings: Findings) -> No
             name = (Path(place) / file).relative_to(folder).as_posix()
             if fnmatch(file, TEMPORARY):
                 findings.report(name, "is left over from a killed run: protect with --resume")
-            elif Path(file).suffix.lower() in suffixes and name not in listed:
+            elif format_named(file) is not None and name not in listed:
                 findings.report(name, "is not listed in the manifest: remove it, or protect it")
 
 

@@ -12,14 +12,18 @@ NOISES: Registry[NoiseSource] = Registry(
     "noise source",
     NoiseSource,
     {
+        "grey": "unseg.protect.noises.grey:GreyNoise",
         "tint": "unseg.protect.noises.tint:Tint",
         "generator": "unseg.protect.noises.generator:GeneratorNoise",
     },
 )
 """Every source by its name, open to users as ``module:Name``."""
 
-DEFAULT_NOISES = ("tint", "generator")
-"""What makes the noise: the first that suits an image."""
+DEFAULT_NOISES = ("grey", "generator")
+"""What makes the noise, the first that suits an image; no picture gets colours it had not."""
+
+TINTED_NOISES = ("tint", "generator")
+"""With a colour for what has none, which protects microscopy and X-rays best."""
 
 
 def load_noises(names: Iterable[str], models: Models) -> list[NoiseSource]:
@@ -31,4 +35,4 @@ def load_noises(names: Iterable[str], models: Models) -> list[NoiseSource]:
     return [NOISES.load(name).load(models) for name in names]
 
 
-__all__ = ["DEFAULT_NOISES", "NOISES", "NoiseSource", "load_noises"]
+__all__ = ["DEFAULT_NOISES", "NOISES", "TINTED_NOISES", "NoiseSource", "load_noises"]

@@ -1,0 +1,87 @@
+"""What ``unseg protect`` prints when it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unseg.cli.shown import plain, say
+
+if TYPE_CHECKING:
+    from unseg.protect.folder_report import FolderReport
+
+
+def print_summary(report: FolderReport) -> None:
+    """Print a table of figures, and a sentence on each thing to look at."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    totals, settings = report.totals, report.description["settings"]
+    table = Table(show_header=False, title=Text(plain(f"unseg protect: {report.out}")))
+    sources = ", ".join(f"{count} {name}" for name, count in totals["mask_sources"].items())
+    silent = settings["silent"]
+
+    def figure(value: float | None, unit: str = "") -> str:
+        return "-" if value is None else f"{value:g}{unit}"
+
+    rows = {
+        "protected": f"{totals['protected']} of {totals['images']}",
+        "left as they are: no foreground": str(totals["unchanged"] or ""),
+        "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
+        "errors": str(totals["errors"] or ""),
+        "masks from": sources,
+        "without a file in --masks": str(totals["without_mask_file"] or ""),
+        "with warnings": str(totals["with_warnings"] or ""),
+        "files that are no images": str(totals["ignored_files"] or ""),
+        "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
+        "largest change inside": figure(totals["largest_change_inside"], " steps"),
+        "largest change outside": figure(totals["largest_change_outside"], " steps"),
+        "16-bit images with steps of their own range": str(totals["part_of_range"] or ""),
+        "mean PSNR": figure(totals["mean_psnr"], " dB"),
+        "mean SSIM": figure(totals["mean_ssim"]),
+        "seconds per image": figure(totals["seconds_per_image"]),
+        "model": report.description["model"],
+    }
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, Text(plain(text)))  # user text is no markup
+    Console().print(table)
+    for line in _advice(report):
+        say(line)
+
+
+def _advice(report: FolderReport) -> list[str]:
+    """What the owner should look at, a sentence each."""
+    totals = report.totals
+    lines = []
+    guessed = sum(
+        count
+        for name, count in totals["mask_sources"].items()
+        if name not in {"file", "boxes", "given"}
+    )
+    if guessed:
+        lines.append(
+            f"{guessed} images have no mask of yours: what was found was protected, which is less "
+            f"than masks do. Look at {report.out}/unseg-masks; unseg masks draws them from boxes, "
+            "or writes what was found for you to correct, and --masks takes them"
+        )
+    if totals["lossy"]:
+        lines.append(
+            f"JPEG keeps {totals['mean_survival']:.0%} of the noise in {totals['lossy']} images "
+            f"(correlation; {totals['least_survival']:.0%} at least). With JPEG's own rounding the "
+            f"largest change is {totals['largest_change_inside']:g} steps inside masks and "
+            f"{totals['largest_change_outside']:g} outside"
+        )
+    if totals["with_location"]:
+        lines.append(
+            f"{totals['with_location']} images say where they were taken, as the originals do: "
+            "--strip gps leaves that out"
+        )
+    for text, names in report.warnings.items():
+        lines.append(f"warning: {text}: {len(names)}, the first is {names[0]}")
+    if totals["unchanged"] and not totals["protected"]:
+        lines.append(
+            "no image was protected: no mask has any foreground; check --classes, --void and "
+            "--background"
+        )
+    return lines
