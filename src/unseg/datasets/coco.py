@@ -7,20 +7,36 @@ Segmentation*, CVPR 2019. ``images/`` or one folder a part (``train2017/``) both
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, expect_file
+from unseg.datasets.cocofile import (
+    CocoFile,
+    Kind,
+    annotation_errors,
+    coco_body,
+    find_coco_files,
+    kind_of,
+    rewritten,
+)
+from unseg.datasets.layout import Annotation, Layout, Survey, boxes_of, paint_objects
+from unseg.datasets.mentions import rewrite_mentions
+from unseg.datasets.outlines import mask_of_polygons, mask_of_rle
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
 from unseg.extras import require
 from unseg.masks.labels import read_label_map
+from unseg.remarks import Remark
 
+#: JSON files of one depth that are looked into for what a folder holds.
+CANDIDATES = 200
 LAYOUT = (
     "COCO's layout: images/ (or PART/) with the photographs and annotations/instances_PART.json or "
     "annotations/panoptic_PART.json with annotations/panoptic_PART/*.png"
@@ -181,3 +197,193 @@ def paint(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray
     for i in sorted(range(len(masks)), key=lambda i: -areas[i]):
         instances[masks[i]] = i + 1
     return instances
+
+
+class Coco(Layout):
+    """Objects in ``instances_*.json``: polygons, run lengths, crowds, or boxes alone."""
+
+    name = "coco"
+    summary = "images and JSON files with images, annotations and categories (COCO instances)"
+    kind: ClassVar[Kind] = "instance"
+
+    @classmethod
+    def detect(cls, root: Path) -> int:
+        kinds = set(_kinds(root))
+        if cls.kind not in kinds:
+            return 0
+        return 3 if cls.kind == "instance" or "instance" not in kinds else 2
+
+    @cached_property
+    def every_file(self) -> list[CocoFile]:
+        """All annotation files, of whatever kind."""
+        return find_coco_files(self.root)
+
+    @cached_property
+    def files(self) -> list[CocoFile]:
+        """The annotation files of this kind."""
+        found = [file for file in self.every_file if file.kind == self.kind]
+        if not found:
+            raise UnsegError(f"{self.root} has no COCO {self.kind} file: expected {LAYOUT}")
+        return found
+
+    @cached_property
+    def categories(self) -> dict[str, int]:
+        """Numbers of classes by name, in the order of the files' ids."""
+        names: dict[str, int] = {}
+        for file in self.files:
+            with annotation_errors(file, "categories"):
+                for one in sorted(file.body["categories"], key=lambda one: one["id"]):
+                    names.setdefault(str(one["name"]), len(names) + 1)
+        return names
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[Any, int]]:
+        """By file and category id, the number of the class."""
+        return {
+            file.name: {
+                one["id"]: self.categories[str(one["name"])] for one in file.body["categories"]
+            }
+            for file in self.files
+        }
+
+    @cached_property
+    def _records(self) -> dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]]:
+        """By name of an image: each file that lists it, its record, and its annotations."""
+        found: dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]] = {}
+        for file in self.files:
+            by_id: dict[Any, list[dict[str, Any]]] = {}
+            for one in file.body["annotations"]:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    by_id.setdefault(one["image_id"], []).append(one)
+            for record in file.body["images"]:
+                if (place := file.images.get(record["id"])) is not None:
+                    own = by_id.get(record["id"], [])
+                    found.setdefault(place, []).append((file, record, own))
+        return found
+
+    def survey(self) -> Survey:
+        images: dict[str, tuple[str, ...]] = dict.fromkeys(self.images_below(), ())
+        remarks = []
+        for file in self.files:
+            for place in file.images.values():
+                images[place] = tuple(dict.fromkeys((*images.get(place, ()), file.split)))
+            if file.missing:
+                text = f"{file.name} lists {len(file.missing)} images that are not there, the first"
+                remarks.append(Remark(f"{text} is {file.missing[0]}", warning=True))
+        for file in self.every_file:  # such as lists of test images without annotations
+            for place in file.images.values():
+                images[place] = images.get(place) or (file.split,)
+        remarks += self.strays()
+        classes = {number: name for name, number in self.categories.items()}
+        return Survey(self.name, self.without_maps(images), classes, self.dense, tuple(remarks))
+
+    @property
+    def dense(self) -> bool:
+        """Whether every pixel has a class."""
+        return False
+
+    def without_maps(self, images: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The images without those that are the panoptic files' maps."""
+        folders = {
+            str(PurePosixPath(file.name).with_suffix("")) + "/"
+            for file in self.every_file
+            if file.kind == "panoptic"
+        }
+        return {
+            name: of for name, of in images.items() if of or not name.startswith(tuple(folders))
+        }
+
+    def strays(self) -> list[Remark]:
+        """What to say of annotations that belong to no image of their file."""
+        remarks = []
+        for file in self.files:
+            known = {one["id"] for one in file.body["images"]}
+            with annotation_errors(file, "an annotation"):
+                lost = [one for one in file.body["annotations"] if one["image_id"] not in known]
+            if lost:
+                text = f"{file.name} has {len(lost)} annotations of images that it does not list"
+                remarks.append(Remark(f"{text}, the first is {_id(lost[0])}", warning=True))
+        return remarks
+
+    def classes_in(self, image: str) -> frozenset[int] | None:
+        if image not in self._records:
+            return None
+        found = set()
+        for file, _, own in self._records[image]:
+            for one in own:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    found.add(self._numbers[file.name][one["category_id"]])
+        return frozenset(found)
+
+    def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
+        if image not in self._records:
+            return None
+        remarks, masks, boxes = [], [], []
+        width, height = size
+        for file, record, own in self._records[image]:
+            with annotation_errors(file, f"the record of {image}"):
+                width, height = int(record.get("width", width)), int(record.get("height", height))
+            for one in own:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    number = self._numbers[file.name][one["category_id"]]
+                    mask = mask_of(one.get("segmentation"), (height, width))
+                    if mask is not None:
+                        masks.append((number, mask))
+                    elif one.get("bbox") and min(one["bbox"][2:4]) >= 1:
+                        left, top, w, h = (float(value) for value in one["bbox"][:4])
+                        box = np.clip([left, top, left + w, top + h], 0, [width, height] * 2)
+                        boxes.append((number, box.tolist()))
+                    else:
+                        text = f"annotation {_id(one)} has neither outline nor box and is left out"
+                        remarks.append(Remark(text, warning=True))
+        crowds = sum(bool(one.get("iscrowd")) for _, _, own in self._records[image] for one in own)
+        if crowds:
+            remarks.append(Remark(f"{crowds} of the annotations are crowds and protected, too"))
+        labels, objects = paint_objects((height, width), masks)
+        name = self._records[image][0][0].name
+        found = boxes_of(boxes, relative=False, name=name)
+        return Annotation(labels, objects, found, name, tuple(remarks))
+
+    def rewrite(
+        self, renamed: Mapping[str, str], protected: Collection[str], out: Path
+    ) -> dict[str, bytes]:
+        changed = {}
+        for file in self.every_file:  # captions and keypoints mention the images, too
+            new = rewritten(file, (self.root / file.name).read_bytes(), renamed)
+            if new is not None:
+                changed[file.name] = new
+        own = [file.name for file in self.every_file]
+        return {**changed, **rewrite_mentions(self.root, renamed, own)}
+
+
+def mask_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """(H, W) bool of an annotation's ``segmentation``; None where it is empty.
+
+    Raises:
+        ValueError: when it is no outline, or its run lengths are of another size.
+    """
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        if tuple(segmentation["size"]) != shape:
+            raise ValueError(f"its size is {segmentation['size']}, the image's {list(shape)}")
+        mask = mask_of_rle(segmentation)
+    else:
+        mask = mask_of_polygons(segmentation, shape)
+    return mask if mask.any() else None
+
+
+def _id(annotation: Any) -> Any:
+    return annotation.get("id", "without id") if isinstance(annotation, dict) else annotation
+
+
+def _kinds(root: Path) -> Iterator[Kind]:
+    """Kinds of the COCO files at the usual places: the root and folders two levels below."""
+    for depth in ("*.json", "*/*.json", "*/*/*.json"):
+        for path in sorted(root.glob(depth))[:CANDIDATES]:
+            if path.name.startswith("instances_"):  # may be very large
+                yield "instance"
+            elif path.name.startswith("panoptic_"):
+                yield "panoptic"
+            elif (body := coco_body(path)) is not None:
+                yield kind_of(body)

@@ -1,0 +1,186 @@
+"""COCO's JSON files in a data set: which there are, which split each is, where its images lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from unseg.datasets.layout import ALL
+from unseg.datasets.mentions import Names
+from unseg.errors import UnsegError
+from unseg.files import walk
+from unseg.images.formats import IMAGE_SUFFIXES
+
+Kind = Literal["instance", "panoptic", "other"]
+
+_SPLIT = re.compile(r"(train|val|valid|validation|test|dev|minival)[a-z]*[-_]?\d*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """One annotation file.
+
+    Args:
+        name: relative to the data set.
+        split: what its name, or its folder's, says it is.
+        kind: what its annotations are.
+        body: its content.
+        images: by the id of an image, its name relative to the data set.
+        missing: file names of images that are listed and not there.
+    """
+
+    name: str
+    split: str
+    kind: Kind
+    body: dict[str, Any]
+    images: Mapping[Any, str]
+    missing: tuple[str, ...]
+
+
+def find_coco_files(root: Path) -> list[CocoFile]:
+    """All annotation files with images below a folder.
+
+    Raises:
+        UnsegError: when one cannot be read, or lists an image without a name.
+    """
+    listed = [name for _, name in walk([root], ())]
+    names = Names(name for name in listed if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+    found = []
+    for name in listed:
+        if name.lower().endswith(".json") and (body := coco_body(root / name)) is not None:
+            found.append(_coco_file(name, body, names))
+    return found
+
+
+def coco_body(path: Path) -> dict[str, Any] | None:
+    """Content of a JSON file if it lists images as COCO's do, else None.
+
+    Raises:
+        UnsegError: when it says that it is one and cannot be read.
+    """
+    looks = re.match(r"(instances|panoptic)_|.*coco", path.name, re.IGNORECASE)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+        if looks is None:
+            return None
+        reason = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "mend it"
+        raise UnsegError(f"{path} cannot be read as JSON ({error}): {reason}") from error
+    images = body.get("images") if isinstance(body, dict) else None
+    good = isinstance(images, list) and all(
+        isinstance(one, dict) and "id" in one and isinstance(one.get("file_name"), str)
+        for one in images
+    )
+    return body if good and images else None
+
+
+def _coco_file(name: str, body: dict[str, Any], names: Names) -> CocoFile:
+    split = split_of(name)
+    images, missing = {}, []
+    for one in body["images"]:
+        place = place_of(one["file_name"], name, split, names)
+        if place is None:
+            missing.append(one["file_name"])
+        else:
+            images[one["id"]] = place
+    return CocoFile(name, split, kind_of(body), body, images, tuple(missing))
+
+
+def kind_of(body: Mapping[str, Any]) -> Kind:
+    """What the annotations of a file are."""
+    annotations = body.get("annotations")
+    if not isinstance(annotations, list) or not isinstance(body.get("categories"), list):
+        return "other"
+    if any(isinstance(one, dict) and "segments_info" in one for one in annotations[:10]):
+        return "panoptic"
+    objects = [one for one in annotations if isinstance(one, dict) and "category_id" in one]
+    return "instance" if objects or not annotations else "other"
+
+
+def split_of(name: str) -> str:
+    """The split that a file is of: what its name ends with, or its folder's name.
+
+    Example:
+        >>> split_of("annotations/instances_train2017.json")
+        'train2017'
+        >>> split_of("valid/_annotations.coco.json")
+        'valid'
+    """
+    path = PurePosixPath(name)
+    for text in (path.stem, path.parent.name):
+        if found := list(_SPLIT.finditer(text)):
+            return found[-1].group(0)
+    return ALL
+
+
+def place_of(file_name: str, annotation: str, split: str, names: Names) -> str | None:
+    """Name of an image relative to the data set, or None if there is no such file.
+
+    It is looked for beside the annotation file, in the split's folder and in ``images``; then by
+    the longest end of its path that only one image has.
+    """
+    folder = str(PurePosixPath(annotation).parent)
+    for place in (split, f"images/{split}", f"{split}/images", f"{split}/data", "images", ""):
+        found = names.find(file_name, place)
+        if len(found) == 1 and _lies(found[0], place, file_name):
+            return found[0]
+    found = names.find(file_name, "" if folder == "." else folder)
+    return found[0] if len(found) == 1 else None
+
+
+def _lies(name: str, place: str, file_name: str) -> bool:
+    return name == (f"{place}/{file_name}" if place else file_name)
+
+
+@contextmanager
+def annotation_errors(file: CocoFile, what: str) -> Iterator[None]:
+    """Turn what a wrong annotation leads to into an error that names it."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UnsegError(
+            f"{file.name}: {what} cannot be read ({type(error).__name__}: {error}): mend it or "
+            "leave it out"
+        ) from error
+
+
+def rewritten(file: CocoFile, before: bytes, renamed: Mapping[str, str]) -> bytes | None:
+    """The file with the new names of images, or None where it mentions none of them.
+
+    Only the values of ``file_name`` change, where they stand in the file's own text; a file whose
+    text cannot be matched is written anew.
+    """
+    new: dict[str, str] = {}
+    for one in file.body["images"]:
+        place = file.images.get(one["id"])
+        if place is not None and place in renamed:
+            suffix = PurePosixPath(renamed[place]).suffix
+            new[one["file_name"]] = str(PurePosixPath(one["file_name"]).with_suffix(suffix))
+    if not new:
+        return None
+    kept = [one for one in file.body["images"] if file.images.get(one["id"]) not in renamed]
+    expected = {
+        **file.body,
+        "images": [
+            {**one, "file_name": new.get(one["file_name"], one["file_name"])}
+            if file.images.get(one["id"]) in renamed
+            else one
+            for one in file.body["images"]
+        ],
+    }
+    if not any(one["file_name"] in new for one in kept):
+        text = before.decode("utf-8-sig")
+
+        def changed(match: re.Match[str]) -> str:
+            value = json.loads(match.group(2))
+            return match.group(1) + json.dumps(new[value]) if value in new else match.group(0)
+
+        text = re.sub(r'("file_name"\s*:\s*)("(?:[^"\\]|\\.)*")', changed, text)
+        if json.loads(text) == expected:
+            return text.encode("utf-8")
+    return json.dumps(expected, ensure_ascii=False).encode("utf-8")

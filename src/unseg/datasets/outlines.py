@@ -1,0 +1,78 @@
+"""Outlines to masks: polygons, run lengths of COCO (counts or its text form), rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mask_of_polygons(
+    polygons: Sequence[Sequence[float]], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """(H, W) bool: the union of polygons, borders included.
+
+    Args:
+        polygons: each x, y, x, y, ... in pixels; those of fewer than three points are left out.
+        shape: (H, W).
+
+    Raises:
+        ValueError: when a polygon has an odd number of values or is no list of numbers.
+    """
+    mask = np.zeros(shape, np.uint8)
+    for polygon in polygons:
+        points = np.asarray(polygon, np.float64).reshape(-1, 2)
+        if len(points) < 3:
+            continue
+        # Pixel i covers i to i + 1 in COCO, so its middle is at i + 0.5; four bits of fraction.
+        fixed = np.round((points - 0.5) * 16).clip(-(1 << 28), 1 << 28).astype(np.int32)
+        one = np.zeros(shape, np.uint8)
+        cv2.fillPoly(one, [fixed], 1, shift=4)
+        mask |= one
+    return mask.astype(bool)
+
+
+def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
+    """(H, W) bool of COCO's run lengths: ``{"size": [H, W], "counts": list or text}``.
+
+    Example:
+        >>> mask_of_rle({"size": [2, 2], "counts": [1, 2, 1]}).astype(int).tolist()
+        [[0, 1], [1, 0]]
+
+    Raises:
+        ValueError: when the runs do not fill the size.
+    """
+    height, width = (int(side) for side in rle["size"])
+    counts = rle["counts"]
+    if isinstance(counts, str | bytes):
+        counts = _counts_of(counts.encode() if isinstance(counts, str) else counts)
+    runs = np.asarray(counts, np.int64)
+    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise ValueError(f"its runs hold {runs.sum()} pixels, its size is {width}x{height}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T.copy()
+
+
+def _counts_of(text: bytes) -> list[int]:
+    """COCO's text form: 6 bits a letter, from 48 on; runs after the third are differences."""
+    counts: list[int] = []
+    place = 0
+    while place < len(text):
+        value = shift = 0
+        more = True
+        while more:
+            if place >= len(text):
+                raise ValueError("its text of runs ends within a number")
+            letter = text[place] - 48
+            value |= (letter & 31) << shift
+            more = bool(letter & 32)
+            place, shift = place + 1, shift + 5
+            if not more and letter & 16:
+                value |= -1 << shift
+        if len(counts) > 2:
+            value += counts[-2]
+        counts.append(value)
+    return counts
