@@ -252,7 +252,7 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int, *, found: 
         )
     mine = set(names)
     taken = {name: name for name in plan.files if name not in mine}
-    for job in jobs:
+    for job in sorted(jobs, key=lambda job: job.output != job.source):
         if job.output in taken:
             raise UnsegError(
                 f"{job.source} would be written to {job.output}, which is taken by "
