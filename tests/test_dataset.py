@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,11 +105,15 @@ def test_the_exact_masks_are_taken(layout: str, tmp_path: Path) -> None:
         "labelme": {"cell", "debris"}, "pairs": {"1"},
     }  # fmt: skip
     assert names == expected[layout]
-    left = one.labels[ellipse(number, 0)]
-    assert (left == np.bincount(left).argmax()).mean() > 0.97
-    grown = one.labels == np.bincount(left).argmax()
-    if layout not in ("pairs",):
-        assert (grown != ellipse(number, 0)).mean() < 0.03
+    truth = ellipse(number, 0) | (ellipse(number, 1) if layout == "pairs" else False)
+    label = np.bincount(one.labels[truth]).argmax()
+    # An outline through the middles of pixels may take or leave one pixel at the border.
+    inner, outer = (
+        change(truth.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        for change in (cv2.erode, cv2.dilate)
+    )
+    assert (one.labels[inner] == label).all()
+    assert not (one.labels == label)[~outer].any()
 
 
 @pytest.mark.parametrize("layout", ["coco", "pairs", "labelme"])

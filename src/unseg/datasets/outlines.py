@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
 #: Points a pixel's side is divided into, of which the middle one decides: as COCO's own code has
 #: it, and fewer for polygons whose boxes have more pixels than the number beside it.
 FINE = ((5, 4_000_000), (3, 16_000_000), (1, None))
