@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ from unseg.datasets.cocofile import (
     CocoFile,
     Kind,
     annotation_errors,
+    categories_in,
     coco_body,
     find_coco_files,
     kind_of,
@@ -224,7 +226,9 @@ class Coco(Layout):
         found = [file for file in self.every_file if file.kind == self.kind]
         if not found:
             raise UnsegError(f"{self.root} has no COCO {self.kind} file: expected {LAYOUT}")
-        return found
+        # Beside them may lie the same images' keypoints or stuff, which are not meant.
+        usual = [file for file in found if PurePosixPath(file.name).name.startswith("instances")]
+        return usual or found
 
     @cached_property
     def categories(self) -> dict[str, int]:
@@ -232,17 +236,15 @@ class Coco(Layout):
         names: dict[str, int] = {}
         for file in self.files:
             with annotation_errors(file, "categories"):
-                for one in sorted(file.body["categories"], key=lambda one: one["id"]):
-                    names.setdefault(str(one["name"]), len(names) + 1)
+                for name in categories_in(file.body).values():
+                    names.setdefault(name, len(names) + 1)
         return names
 
     @cached_property
     def _numbers(self) -> dict[str, dict[Any, int]]:
         """By file and category id, the number of the class."""
         return {
-            file.name: {
-                one["id"]: self.categories[str(one["name"])] for one in file.body["categories"]
-            }
+            file.name: {i: self.categories[name] for i, name in categories_in(file.body).items()}
             for file in self.files
         }
 
@@ -339,8 +341,16 @@ class Coco(Layout):
         crowds = sum(bool(one.get("iscrowd")) for _, _, own in self._records[image] for one in own)
         if crowds:
             remarks.append(Remark(f"{crowds} of the annotations are crowds and protected, too"))
-        labels, objects = paint_objects((height, width), masks)
         name = self._records[image][0][0].name
+        labels, objects = paint_objects((height, width), masks)
+        if (width, height) != size:
+            labels, objects = (
+                _resized(one, size, f"{image} in {name}") for one in (labels, objects)
+            )
+            scale = size[0] / width
+            boxes = [(number, [value * scale for value in box]) for number, box in boxes]
+            text = f"{name} says {width}x{height}, the image is {size[0]}x{size[1]}: scaled"
+            remarks.append(Remark(text, warning=True))
         found = boxes_of(boxes, relative=False, name=name)
         return Annotation(labels, objects, found, name, tuple(remarks))
 
@@ -371,6 +381,23 @@ def mask_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_] | No
     else:
         mask = mask_of_polygons(segmentation, shape)
     return mask if mask.any() else None
+
+
+def _resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray[np.int32]:
+    """A map of an image that was resized without its annotations.
+
+    Raises:
+        UnsegError: when its sides have another ratio, so that it was cut or turned.
+    """
+    (height, width), (wide, high) = map.shape, size
+    if abs(width * high - height * wide) > max(wide, high, width, height):
+        turned = (
+            ", which is the size before its EXIF orientation is applied: store the image turned"
+            if (width, height) == (high, wide)
+            else ": correct width and height"
+        )
+        raise UnsegError(f"{name} is {width}x{height} but the file is {wide}x{high}{turned}")
+    return np.asarray(cv2.resize(map, size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
 def _id(annotation: Any) -> Any:

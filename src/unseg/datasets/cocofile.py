@@ -18,6 +18,8 @@ from unseg.images.formats import IMAGE_SUFFIXES
 
 Kind = Literal["instance", "panoptic", "other"]
 
+#: Keys of annotations that are objects, other than captions.
+OUTLINED = frozenset({"category_id", "segmentation", "bbox"})
 _SPLIT = re.compile(r"(train|val|valid|validation|test|dev|minival)[a-z]*[-_]?\d*", re.IGNORECASE)
 
 
@@ -63,11 +65,11 @@ def coco_body(path: Path) -> dict[str, Any] | None:
     Raises:
         UnsegError: when it says that it is one and cannot be read.
     """
-    looks = re.match(r"(instances|panoptic)_|.*coco", path.name, re.IGNORECASE)
+    wanted = re.match(r"(instances|panoptic)_|.*(coco|annotation)", path.name, re.IGNORECASE)
     try:
         body = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
-        if looks is None:
+    except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        if wanted is None:
             return None
         reason = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "mend it"
         raise UnsegError(f"{path} cannot be read as JSON ({error}): {reason}") from error
@@ -94,12 +96,20 @@ def _coco_file(name: str, body: dict[str, Any], names: Names) -> CocoFile:
 def kind_of(body: Mapping[str, Any]) -> Kind:
     """What the annotations of a file are."""
     annotations = body.get("annotations")
-    if not isinstance(annotations, list) or not isinstance(body.get("categories"), list):
+    if not isinstance(annotations, list) or not isinstance(body.get("categories", []), list):
         return "other"
     if any(isinstance(one, dict) and "segments_info" in one for one in annotations[:10]):
         return "panoptic"
-    objects = [one for one in annotations if isinstance(one, dict) and "category_id" in one]
-    return "instance" if objects or not annotations else "other"
+    objects = [one for one in annotations if isinstance(one, dict) and one.keys() & OUTLINED]
+    return "instance" if objects or (not annotations and body.get("categories")) else "other"
+
+
+def categories_in(body: Mapping[str, Any]) -> dict[Any, str]:
+    """Names of categories by id, in the order of the ids; their ids where the file names none."""
+    named = {one["id"]: str(one["name"]) for one in body.get("categories") or []}
+    if not named:
+        named = {one["category_id"]: str(one["category_id"]) for one in body["annotations"]}
+    return dict(sorted(named.items()))
 
 
 def split_of(name: str) -> str:
@@ -159,8 +169,9 @@ def rewritten(file: CocoFile, before: bytes, renamed: Mapping[str, str]) -> byte
     for one in file.body["images"]:
         place = file.images.get(one["id"])
         if place is not None and place in renamed:
-            suffix = PurePosixPath(renamed[place]).suffix
-            new[one["file_name"]] = str(PurePosixPath(one["file_name"]).with_suffix(suffix))
+            old, suffix = PurePosixPath(place).suffix, PurePosixPath(renamed[place]).suffix
+            before_suffix, _, rest = one["file_name"].rpartition(old)
+            new[one["file_name"]] = before_suffix + suffix + rest
     if not new:
         return None
     kept = [one for one in file.body["images"] if file.images.get(one["id"]) not in renamed]

@@ -69,7 +69,7 @@ class Names:
 
 
 def _parts(text: str) -> list[str]:
-    plain = nfc(text).replace("\\\\", "/").replace("\\/", "/").replace("\\", "/")
+    plain = nfc(text.partition("?")[0]).replace("\\\\", "/").replace("\\/", "/").replace("\\", "/")
     return [part for part in plain.strip().split("/") if part and part != "."]
 
 

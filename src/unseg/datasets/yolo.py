@@ -21,6 +21,8 @@ from unseg.remarks import Remark
 
 #: Keys of ``data.yaml`` that name a split.
 SPLITS = ("train", "val", "valid", "test")
+#: What outlines that run over the image's border may reach; pixels are larger.
+SLACK = 1.5
 LAYOUT = "YOLO's layout: data.yaml with train, val and names, and images/ with labels/ beside it"
 
 Row = tuple[int, list[float]]
@@ -159,6 +161,11 @@ class Yolo(Layout):
                 raise UnsegError(
                     f"{name} line {number} is neither a box nor a polygon: expected class, x, y, "
                     "width, height or class, x1, y1, x2, y2, ... in shares of the image"
+                )
+            if max(values[:4] if len(values) < 6 else values) > SLACK:
+                raise UnsegError(
+                    f"{name} line {number} holds {max(values):g}: expected shares of the image, 0 "
+                    "to 1, not pixels"
                 )
             rows.append((int(first) + 1, values))
         return rows

@@ -153,6 +153,8 @@ def protect_dataset(
             f"no image of {', '.join(plan.splits)} is annotated: give --find to protect what is "
             "found in them"
         )
+    # What mentions no image clearly is to be known before hours of work.
+    plan.layout.rewrite({j.source: j.output for j in jobs if j.source != j.output}, (), folder)
     check_output(folder, existing)
     copies = _Copies(plan, folder, jobs, existing)
     copies.start(progress)

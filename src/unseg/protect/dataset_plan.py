@@ -150,6 +150,10 @@ def plan_dataset(
         progress(Update("looking at annotations", count, len(images), None))
     numbers = {number for one in held.values() for number in one or ()}
     named = {**survey.classes, **{i: str(i) for i in numbers - survey.classes.keys()}}
+    if not named:
+        raise UnsegError(
+            f"no image of {', '.join(wanted)} has an annotated object: there is nothing to protect"
+        )
     chosen = _classes(named, classes, exclude)
     good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
     if not good and not any(one is None for one in held.values()):
@@ -197,6 +201,7 @@ def _splits(survey: Survey, splits: Sequence[str] | None) -> tuple[str, ...]:
     if not chosen:
         raise UnsegError(
             f"no split has an image that is trained on (there are {known}): name some with --splits"
+            + "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
         )
     return chosen
 
