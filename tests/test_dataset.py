@@ -181,6 +181,31 @@ def test_classes_by_name(cli: Cli, tmp_path: Path) -> None:
     assert code == 2 and not (tmp_path / "no").exists()
 
 
+def test_a_class_by_one_of_its_synonyms(cli: Cli, tmp_path: Path) -> None:
+    root = SETS["ade20k"](tmp_path / "in")
+    info = root / "objectInfo150.txt"
+    info.write_text(info.read_text().replace("name 150", "Flag, banner"))
+    assert cli("dataset", root, "-o", tmp_path / "out", "--classes", "banner")[0] == 0
+    records, _ = Manifest(tmp_path / "out").read()
+    mask = np.asarray(Image.open(tmp_path / "out" / str(records[0].mask))) > 0
+    np.testing.assert_array_equal(mask, ellipse(1, 0))
+
+
+@pytest.mark.parametrize("layout", SETS)
+@pytest.mark.parametrize("target", ["class", "instance"])
+def test_objects_and_classes_get_prompts_of_their_own(
+    layout: str, target: str, cli: Cli, tmp_path: Path
+) -> None:
+    root = SETS[layout](tmp_path / "in")
+    code, text, err = cli("dataset", root, "-o", tmp_path / "out", "--target", target)
+    assert code == 0, text + err
+    records, _ = Manifest(tmp_path / "out").read()
+    assert {one.target for one in records} == {target}
+    # A pair's mask has one class, and its two discs are connected pieces.
+    one_class = layout == "pairs" and target == "class"
+    assert all((one.prompts or 0) >= (1 if one_class else 2) for one in records)
+
+
 def test_splits_by_name(cli: Cli, tmp_path: Path) -> None:
     root = yolo(tmp_path / "in")
     assert cli("dataset", root, "-o", tmp_path / "val", "--splits", "val")[0] == 0

@@ -224,6 +224,7 @@ def _print_report(report: DatasetReport) -> None:
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
         "over the budget through JPEG": str(totals["over_budget_lossy"] or ""),
+        "of the noise through JPEG": _survived(report),
         "mean PSNR": figure(totals["mean_psnr"], " dB"),
         "seconds per image": figure(totals["seconds_per_image"]),
         "model": report.folder.description["model"],
@@ -239,6 +240,12 @@ def _print_report(report: DatasetReport) -> None:
     for text, names in report.warnings.items():
         more = f": {len(names)}, the first is {names[0]}" if names else ""
         typer.echo(f"warning: {text}{more}")
+
+
+def _survived(report: DatasetReport) -> str:
+    """What JPEG left of the noise: its correlation with the noise that was made, 0 to 1."""
+    kept = [one.survival.correlation for one in report.folder.records if one.survival]
+    return f"{sum(kept) / len(kept):.0%}" if kept else ""
 
 
 def _table(title: str, rows: dict[str, str]) -> None:

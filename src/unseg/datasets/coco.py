@@ -218,7 +218,7 @@ class Coco(Layout):
     @cached_property
     def every_file(self) -> list[CocoFile]:
         """All annotation files, of whatever kind."""
-        return find_coco_files(self.root)
+        return find_coco_files(self.root, self.kind)
 
     @cached_property
     def files(self) -> list[CocoFile]:

@@ -31,7 +31,7 @@ class CocoFile:
         name: relative to the data set.
         split: what its name, or its folder's, says it is.
         kind: what its annotations are.
-        body: its content.
+        body: its content; of files of another kind than was asked for the images alone.
         images: by the id of an image, its name relative to the data set.
         missing: file names of images that are listed and not there.
     """
@@ -44,8 +44,12 @@ class CocoFile:
     missing: tuple[str, ...]
 
 
-def find_coco_files(root: Path) -> list[CocoFile]:
+def find_coco_files(root: Path, kind: Kind) -> list[CocoFile]:
     """All annotation files with images below a folder.
+
+    Args:
+        root: of the data set.
+        kind: of which the annotations are kept.
 
     Raises:
         UnsegError: when one cannot be read, or lists an image without a name.
@@ -55,7 +59,7 @@ def find_coco_files(root: Path) -> list[CocoFile]:
     found = []
     for name in listed:
         if name.lower().endswith(".json") and (body := coco_body(root / name)) is not None:
-            found.append(_coco_file(name, body, names))
+            found.append(_coco_file(name, body, names, kind))
     return found
 
 
@@ -81,7 +85,7 @@ def coco_body(path: Path) -> dict[str, Any] | None:
     return body if good and images else None
 
 
-def _coco_file(name: str, body: dict[str, Any], names: Names) -> CocoFile:
+def _coco_file(name: str, body: dict[str, Any], names: Names, wanted: Kind) -> CocoFile:
     split = split_of(name)
     images, missing = {}, []
     for one in body["images"]:
@@ -90,7 +94,10 @@ def _coco_file(name: str, body: dict[str, Any], names: Names) -> CocoFile:
             missing.append(one["file_name"])
         else:
             images[one["id"]] = place
-    return CocoFile(name, split, kind_of(body), body, images, tuple(missing))
+    kind = kind_of(body)
+    if kind != wanted:  # captions and keypoints may be large
+        body = {"images": body["images"]}
+    return CocoFile(name, split, kind, body, images, tuple(missing))
 
 
 def kind_of(body: Mapping[str, Any]) -> Kind:
@@ -175,15 +182,10 @@ def rewritten(file: CocoFile, before: bytes, renamed: Mapping[str, str]) -> byte
     if not new:
         return None
     kept = [one for one in file.body["images"] if file.images.get(one["id"]) not in renamed]
-    expected = {
-        **file.body,
-        "images": [
-            {**one, "file_name": new.get(one["file_name"], one["file_name"])}
-            if file.images.get(one["id"]) in renamed
-            else one
-            for one in file.body["images"]
-        ],
-    }
+    expected = json.loads(before.decode("utf-8-sig"))
+    for one in expected["images"]:
+        if file.images.get(one["id"]) in renamed:
+            one["file_name"] = new[one["file_name"]]
     if not any(one["file_name"] in new for one in kept):
         text = before.decode("utf-8-sig")
 

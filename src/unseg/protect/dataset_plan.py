@@ -210,23 +210,30 @@ def _classes(
     named: dict[int, str], classes: Sequence[str] | None, exclude: Sequence[str]
 ) -> dict[int, str]:
     """Numbers and names of the chosen classes."""
-    known = {name.lower() for name in named.values()}
-    for name in (*(classes or ()), *exclude):
-        if name.strip().lower() not in known:
-            raise UnsegError(
-                f"class {name} is not in the data set: there are {', '.join(named.values())}"
-            )
-    wanted = None if classes is None else {name.strip().lower() for name in classes}
-    unwanted = {name.strip().lower() for name in exclude}
-    chosen = {
-        i: name
-        for i, name in sorted(named.items())
-        if (not is_background(name) if wanted is None else name.lower() in wanted)
-        and name.lower() not in unwanted
-    }
+
+    def numbers(names: Sequence[str]) -> set[int]:
+        found: set[int] = set()
+        for said in names:
+            word = said.strip().lower()
+            # ADE20K names a class by its synonyms, such as "building, edifice".
+            fit = {i for i, name in named.items() if word in _synonyms(name)}
+            if not fit:
+                known = ", ".join(named.values())
+                raise UnsegError(f"class {said} is not in the data set: there are {known}")
+            found |= fit
+        return found
+
+    usual = {i for i, name in named.items() if not is_background(name)}
+    wanted = usual if classes is None else numbers(classes)
+    chosen = {i: named[i] for i in sorted(wanted - numbers(exclude))}
     if not chosen:
         raise UnsegError("no class is left to protect: name fewer with --exclude")
     return chosen
+
+
+def _synonyms(name: str) -> set[str]:
+    whole = name.lower()
+    return {whole, *(part.strip() for part in whole.split(","))}
 
 
 def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int, *, found: bool) -> list[Job]:
