@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,22 +22,19 @@ from unseg.datasets.cocofile import (
     Kind,
     annotation_errors,
     categories_in,
-    coco_body,
     find_coco_files,
-    kind_of,
+    kinds_below,
     rewritten,
 )
 from unseg.datasets.layout import Annotation, Layout, Survey, boxes_of, paint_objects
 from unseg.datasets.mentions import rewrite_mentions
-from unseg.datasets.outlines import mask_of_polygons, mask_of_rle
+from unseg.datasets.outlines import mask_of_segmentation, resized
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
 from unseg.extras import require
 from unseg.masks.labels import read_label_map
 from unseg.remarks import Remark
 
-#: JSON files of one depth that are looked into for what a folder holds.
-CANDIDATES = 200
 LAYOUT = (
     "COCO's layout: images/ (or PART/) with the photographs and annotations/instances_PART.json or "
     "annotations/panoptic_PART.json with annotations/panoptic_PART/*.png"
@@ -210,7 +206,7 @@ class Coco(Layout):
 
     @classmethod
     def detect(cls, root: Path) -> int:
-        kinds = set(_kinds(root))
+        kinds = kinds_below(root)
         if cls.kind not in kinds:
             return 0
         return 3 if cls.kind == "instance" or "instance" not in kinds else 2
@@ -328,7 +324,7 @@ class Coco(Layout):
             for one in own:
                 with annotation_errors(file, f"annotation {_id(one)}"):
                     number = self._numbers[file.name][one["category_id"]]
-                    mask = mask_of(one.get("segmentation"), (height, width))
+                    mask = mask_of_segmentation(one.get("segmentation"), (height, width))
                     if mask is not None:
                         masks.append((number, mask))
                     elif one.get("bbox") and min(one["bbox"][2:4]) >= 1:
@@ -345,7 +341,7 @@ class Coco(Layout):
         labels, objects = paint_objects((height, width), masks)
         if (width, height) != size:
             labels, objects = (
-                _resized(one, size, f"{image} in {name}") for one in (labels, objects)
+                resized(one, size, f"{image} in {name}") for one in (labels, objects)
             )
             scale = size[0] / width
             boxes = [(number, [value * scale for value in box]) for number, box in boxes]
@@ -366,51 +362,5 @@ class Coco(Layout):
         return {**changed, **rewrite_mentions(self.root, renamed, own)}
 
 
-def mask_of(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """(H, W) bool of an annotation's ``segmentation``; None where it is empty.
-
-    Raises:
-        ValueError: when it is no outline, or its run lengths are of another size.
-    """
-    if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        if tuple(segmentation["size"]) != shape:
-            raise ValueError(f"its size is {segmentation['size']}, the image's {list(shape)}")
-        mask = mask_of_rle(segmentation)
-    else:
-        mask = mask_of_polygons(segmentation, shape)
-    return mask if mask.any() else None
-
-
-def _resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray[np.int32]:
-    """A map of an image that was resized without its annotations.
-
-    Raises:
-        UnsegError: when its sides have another ratio, so that it was cut or turned.
-    """
-    (height, width), (wide, high) = map.shape, size
-    if abs(width * high - height * wide) > max(wide, high, width, height):
-        turned = (
-            ", which is the size before its EXIF orientation is applied: store the image turned"
-            if (width, height) == (high, wide)
-            else ": correct width and height"
-        )
-        raise UnsegError(f"{name} is {width}x{height} but the file is {wide}x{high}{turned}")
-    return np.asarray(cv2.resize(map, size, interpolation=cv2.INTER_NEAREST), np.int32)
-
-
 def _id(annotation: Any) -> Any:
     return annotation.get("id", "without id") if isinstance(annotation, dict) else annotation
-
-
-def _kinds(root: Path) -> Iterator[Kind]:
-    """Kinds of the COCO files at the usual places: the root and folders two levels below."""
-    for depth in ("*.json", "*/*.json", "*/*/*.json"):
-        for path in sorted(root.glob(depth))[:CANDIDATES]:
-            if path.name.startswith("instances_"):  # may be very large
-                yield "instance"
-            elif path.name.startswith("panoptic_"):
-                yield "panoptic"
-            elif (body := coco_body(path)) is not None:
-                yield kind_of(body)

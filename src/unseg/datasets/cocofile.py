@@ -20,6 +20,8 @@ Kind = Literal["instance", "panoptic", "other"]
 
 #: Keys of annotations that are objects, other than captions.
 OUTLINED = frozenset({"category_id", "segmentation", "bbox"})
+#: JSON files of one depth that are looked into for what a folder holds.
+CANDIDATES = 200
 _SPLIT = re.compile(r"(train|val|valid|validation|test|dev|minival)[a-z]*[-_]?\d*", re.IGNORECASE)
 
 
@@ -117,6 +119,20 @@ def categories_in(body: Mapping[str, Any]) -> dict[Any, str]:
     if not named:
         named = {one["category_id"]: str(one["category_id"]) for one in body["annotations"]}
     return dict(sorted(named.items()))
+
+
+def kinds_below(root: Path) -> set[Kind]:
+    """Kinds of the COCO files at the usual places: the root and folders two levels below."""
+    found: set[Kind] = set()
+    for depth in ("*.json", "*/*.json", "*/*/*.json"):
+        for path in sorted(root.glob(depth))[:CANDIDATES]:
+            if path.name.startswith("instances_"):  # may be very large
+                found.add("instance")
+            elif path.name.startswith("panoptic_"):
+                found.add("panoptic")
+            elif (body := coco_body(path)) is not None:
+                found.add(kind_of(body))
+    return found
 
 
 def split_of(name: str) -> str:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.errors import UnsegError
+
 #: Points a pixel's side is divided into, of which the middle one decides: as COCO's own code has
 #: it, and fewer for polygons whose boxes have more pixels than the number beside it.
 FINE = ((5, 4_000_000), (3, 16_000_000), (1, None))
@@ -95,3 +97,37 @@ def _counts_of(text: bytes) -> list[int]:
             value += counts[-2]
         counts.append(value)
     return counts
+
+
+def mask_of_segmentation(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """(H, W) bool of an annotation's ``segmentation``; None where it is empty.
+
+    Raises:
+        ValueError: when it is no outline, or its run lengths are of another size.
+    """
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        if tuple(segmentation["size"]) != shape:
+            raise ValueError(f"its size is {segmentation['size']}, the image's {list(shape)}")
+        mask = mask_of_rle(segmentation)
+    else:
+        mask = mask_of_polygons(segmentation, shape)
+    return mask if mask.any() else None
+
+
+def resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray[np.int32]:
+    """A map of an image that was resized without its annotations.
+
+    Raises:
+        UnsegError: when its sides have another ratio, so that it was cut or turned.
+    """
+    (height, width), (wide, high) = map.shape, size
+    if abs(width * high - height * wide) > max(wide, high, width, height):
+        turned = (
+            ", which is the size before its EXIF orientation is applied: store the image turned"
+            if (width, height) == (high, wide)
+            else ": correct width and height"
+        )
+        raise UnsegError(f"{name} is {width}x{height} but the file is {wide}x{high}{turned}")
+    return np.asarray(cv2.resize(map, size, interpolation=cv2.INTER_NEAREST), np.int32)
