@@ -235,7 +235,8 @@ def test_images_without_an_annotation(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "copied" / name).read_bytes() == (root / name).read_bytes()
     code, _, err = cli("dataset", root, "-o", tmp_path / "strict", "--strict")
     assert code == 2 and "--strict" in err
-    cli("dataset", root, "-o", tmp_path / "found", "--find", "salient,whole-image")
+    code, text, _ = cli("dataset", root, "-o", tmp_path / "found", "--find", "salient,whole-image")
+    assert code == 0 and "copied as they" not in text
     sources = {one.source: one.mask_source for one in Manifest(tmp_path / "found").read()[0]}
     assert sources[name] == "salient" and sources["train/images/0002.jpg"] == "annotations"
 
@@ -249,6 +250,9 @@ def test_wrong_unknown_and_ambiguous_layouts(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     code, _, err = cli("dataset", tmp_path / "nothing", "--dry-run")
     assert code == 2 and "none of the known layouts" in err and "voc:" in err
+    voc(tmp_path / "VOCdevkit" / "VOC2012")
+    code, _, err = cli("dataset", tmp_path / "VOCdevkit", "--dry-run")
+    assert code == 2 and "VOC2012 is voc: give that folder" in err
     both = voc(coco(tmp_path / "both"))
     code, _, err = cli("dataset", both, "--dry-run")
     assert code == 2 and "coco or voc" in err and "--layout" in err
@@ -288,7 +292,7 @@ def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> Non
     root = pairs(tmp_path / "in")
     assert cli("dataset", root, "-o", tmp_path / "out")[0] == 0
     code, _, err = cli("dataset", tmp_path / "out", "-o", tmp_path / "twice")
-    assert code == 2 and "protected already" in err
+    assert code == 2 and "protected already" in err and "unseg-manifest.jsonl" in err
 
 
 def test_a_trial(cli: Cli, tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def dataset(
     with _Shown(quiet=as_json) as shown:
         plan = plan_dataset(
             root, layout=layout, splits=_names(splits), classes=_names(classes),
-            exclude=_names(exclude) or (), limit=limit, progress=shown.update,
+            exclude=_names(exclude) or (), limit=limit, find=_names(find) or (),
+            progress=shown.update,
         )  # fmt: skip
     if not as_json:
         _print_plan(plan, format if format != "auto" else plan.format)
@@ -148,8 +149,8 @@ def dataset(
         return
     with _Shown(quiet=as_json) as shown:
         report = protect_dataset(
-            plan, output, settings, target=target, format=format, find=_names(find) or (),
-            existing=existing, progress=shown.update,
+            plan, output, settings, target=target, format=format, existing=existing,
+            progress=shown.update,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(report.describe(), indent=2))

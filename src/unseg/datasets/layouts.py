@@ -25,6 +25,9 @@ LAYOUTS: Registry[Layout] = Registry(
 )
 """Every layout by its name. A new one is one file and one line here; users give module:Name."""
 
+#: Files and folders below one without a layout that are looked at, to name what may be meant.
+INNER = 50
+
 
 def open_layout(root: Path, name: str = "auto") -> Layout:
     """The layout of a data set.
@@ -51,6 +54,13 @@ def open_layout(root: Path, name: str = "auto") -> Layout:
     found = detect(root)
     if not found:
         kinds = "; ".join(f"{one}: {LAYOUTS.load(one).summary}" for one in LAYOUTS)
+        below = [path for depth in ("*", "*/*") for path in sorted(root.glob(depth))]
+        inner = next((one for one in below[:INNER] if one.is_dir() and detect(one)), None)
+        if inner is not None:
+            raise UnsegError(
+                f"{root} has none of the known layouts, but {inner} is {' or '.join(detect(inner))}"
+                ": give that folder"
+            )
         raise UnsegError(f"{root} has none of the known layouts: expected {kinds}")
     if len(found) > 1:
         raise UnsegError(f"{root} may have the layout {' or '.join(found)}: name it with --layout")

@@ -107,7 +107,8 @@ def protect_dataset(
 
     Args:
         root: folder of the data set, or a plan from
-            :func:`unseg.protect.dataset_plan.plan_dataset`; then the next five are the plan's.
+            :func:`unseg.protect.dataset_plan.plan_dataset`; then the layout, splits, classes,
+            limit and find are the plan's.
         out: folder to write to, outside ``root``.
         settings: all but ``target``, ``format``, ``find``, ``classes``, ``void`` and
             ``background``, which the data set and the arguments here decide.
@@ -135,19 +136,19 @@ def protect_dataset(
     """
     plan = root if isinstance(root, DatasetPlan) else plan_dataset(
         root, layout=layout, splits=splits, classes=classes, exclude=exclude, limit=limit,
-        progress=progress,
+        find=find, progress=progress,
     )  # fmt: skip
     folder = Path(out)
     settings = replace(
         settings or Settings(),
         target=plan.target if target == "auto" else target,
         format=plan.format if format == "auto" else format,
-        find=tuple(find), classes=None, void="auto", background=0,
+        find=plan.find, classes=None, void="auto", background=0,
     )  # fmt: skip
     if settings.strict and (said := texts(plan.remarks, warning=True)):
         raise UnsegError(f"{plan.root}: {said[0]} (--strict)")
     _check_apart(plan.root, folder)
-    jobs = jobs_of(plan, settings.format, settings.batch_size, found=bool(find))
+    jobs = jobs_of(plan, settings.format, settings.batch_size)
     if not jobs:
         raise UnsegError(
             f"no image of {', '.join(plan.splits)} is annotated: give --find to protect what is "
@@ -267,7 +268,8 @@ class _Copies:
         for name in self.names:
             if name not in self.carried:
                 self.carried[name] = copy_file(self.plan.root / name, self.out, name, None)
-        write_carried(self.out, {"status": "finished", **self.plan.describe()}, self.carried)
+        about = {"status": "finished", "dataset": self.plan.describe()}
+        write_carried(self.out, about, self.carried)
         clean = {r.source_sha256 for r in written if r.status == "protected"}
         doubled = sorted(name for name, one in self.carried.items() if one.sha256 in clean)
         copied = sum(one.how == "copied" for one in self.carried.values())

@@ -16,8 +16,8 @@ from unseg.images.formats import FORMATS, format_of
 from unseg.images.writer import output_suffix
 from unseg.masks.regions import Target
 from unseg.progress import Progress, Update, silent
-from unseg.protect.carried import DATASET, OWN, every_file, refuse_names
-from unseg.protect.manifest import MANIFEST, MASKS
+from unseg.protect.carried import OWN, every_file, refuse_names
+from unseg.protect.manifest import MASKS
 from unseg.protect.plan import Job
 from unseg.protect.settings import OutputFormat
 from unseg.remarks import Remark, texts
@@ -42,6 +42,7 @@ class DatasetPlan:
         beyond: images that a trial's limit leaves out: copied.
         objects: by the name of a class, how many images of the splits have it.
         files: names of all files of the data set.
+        find: names of the mask sources for images without an annotation.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class DatasetPlan:
     beyond: tuple[str, ...]
     objects: dict[str, int]
     files: tuple[str, ...]
+    find: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -67,18 +69,20 @@ class DatasetPlan:
     def format(self) -> OutputFormat:
         """How images are written so that their names stay valid, see :func:`protect_dataset`."""
         kinds = [format_of(PurePosixPath(name).suffix) for name in self.protected]
-        if self.layout.fixed_names:
-            return "same"
-        lossless = all(kind is not None and kind.lossless and kind.written for kind in kinds)
-        return "same" if lossless and {k.name for k in kinds if k} - {"PNG"} else "png"
+        written = all(kind is not None and kind.written for kind in kinds)
+        lossless = all(kind is not None and kind.lossless for kind in kinds)
+        plain = {kind.name for kind in kinds if kind} <= {"PNG"}
+        same = written and (self.layout.fixed_names or (lossless and not plain))
+        return "same" if same else "png"
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
         """What the owner should know before a run."""
         found = list(self.survey.remarks)
+        left = () if self.find else self.unannotated
         for names, text in (
-            (self.unannotated, "{} images of the splits have no annotation and are copied as they "
-             "are (--find protects what is found in them), the first is {}"),
+            (left, "{} images of the splits have no annotation and are copied as they are (--find "
+             "protects what is found in them), the first is {}"),
             (self.apart, "{} images are in no split and are copied as they are, the first is {}"),
             (self.beyond, "{} more images of the splits are left as they are (--limit), the first "
              "is {}"),
@@ -104,6 +108,8 @@ class DatasetPlan:
             "without_annotation": len(self.unannotated),
             "in_no_split": len(self.apart),
             "files": len(self.files),
+            "target": self.target,
+            "format": self.format,
             "notes": texts(self.remarks, warning=False),
             "warnings": texts(self.remarks, warning=True),
         }
@@ -117,6 +123,7 @@ def plan_dataset(
     classes: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     limit: int | None = None,
+    find: Sequence[str] = (),
     progress: Progress = silent,
 ) -> DatasetPlan:
     """Look at a data set and choose what is protected; nothing is written.
@@ -129,16 +136,19 @@ def plan_dataset(
         classes: names of the classes to protect; by default all but those called background.
         exclude: names of classes that are not protected.
         limit: protect the first so many images only, for a trial.
+        find: mask sources for images of the splits that have no annotation; without, such images
+            are copied.
         progress: told of every image whose annotation was looked at.
 
     Raises:
         UnsegError: when the folder has no known layout, or a split or class is unknown or empty.
     """
     place = Path(root)
-    for own in (DATASET, MANIFEST):
+    for own in OWN:
         if (place / own).exists():
             raise UnsegError(
-                f"{place} holds {own}: it is protected already, give the original data set"
+                f"{place} holds {own}, which unseg writes: if it is protected already, give the "
+                "original data set, else move it out"
             )
     found = open_layout(place, layout)
     survey = found.survey()
@@ -165,9 +175,7 @@ def plan_dataset(
         raise UnsegError(f"limit {limit}: expected at least 1")
     kept = good if limit is None else good[:limit]
     counts = Counter(number for one in held.values() for number in one or ())
-    everything = tuple(
-        name for name in every_file(place) if PurePosixPath(name).parts[0] not in OWN
-    )
+    everything = tuple(every_file(place))
     return DatasetPlan(
         root=place,
         layout=found,
@@ -182,6 +190,7 @@ def plan_dataset(
         beyond=tuple(good[len(kept) :]),
         objects={name: counts[i] for i, name in named.items() if counts[i]},
         files=everything,
+        find=tuple(find),
     )
 
 
@@ -236,19 +245,18 @@ def _synonyms(name: str) -> set[str]:
     return {whole, *(part.strip() for part in whole.split(","))}
 
 
-def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int, *, found: bool) -> list[Job]:
+def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Job]:
     """A job for every image to protect; names stay where the written kind is the file's own.
 
     Args:
         plan: of the data set.
         format: of the written images.
         batch_size: images of a group.
-        found: whether images without annotation are protected, too.
 
     Raises:
         UnsegError: when a new name is another file's, or no name for Windows.
     """
-    names = sorted((*plan.protected, *(plan.unannotated if found else ())))
+    names = sorted((*plan.protected, *(plan.unannotated if plan.find else ())))
     jobs = []
     for place, name in enumerate(names):
         output, refusal = name, None
