@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import layouts
-from dataset_layouts import coco, outline, pairs, yolo
+from dataset_layouts import SETS, coco, outline, pairs, yolo
 from layouts import HEIGHT, WIDTH, ellipse, photograph, save
 from unseg.datasets.layouts import open_layout
 from unseg.datasets.mentions import Names, rewrite_text
@@ -138,6 +138,34 @@ def test_odd_yolo_lines(line: str, message: str, cli: Cli, tmp_path: Path) -> No
     (root / "labels/train/0000.txt").write_text(line + "\n")
     code, _, err = cli("dataset", root, "--dry-run")
     assert code == 2 and message in err and "0000.txt line 1" in err
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "before", "after", "message"),
+    [
+        ("voc", "ImageSets/Segmentation/train.txt", b"2007", b"\xff07", "save it as UTF-8"),
+        ("voc", "Annotations/2007_000000.xml", b"<object>", b"<obj", ""),
+        ("coco", "annotations/instances_train2017.json", b'"id": 0,', b'"id": [0],', "no number"),
+        ("coco-panoptic", "annotations/panoptic_train2017.json", b'"annotations": [',
+         b'"annotations": [7, ', "cannot be read"),
+        ("yolo-seg", "data.yaml", b"names:", b"names: [", "cannot be read as YAML"),
+        ("yolo-seg", "data.yaml", b"  0: nucleus", b"  a: nucleus", "names is neither"),
+        ("labelme", "0000.json", b'"shapes": [', b'"shapes": 3, "other": [', "shapes is no list"),
+        ("labelme", "0001.json", b'{', b'', "cannot be read as JSON"),
+    ],
+)  # fmt: skip
+def test_damaged_annotations_are_named(
+    layout: str, file: str, before: bytes, after: bytes, message: str, cli: Cli, tmp_path: Path
+) -> None:
+    root = SETS[layout](tmp_path / "in")
+    data = (root / file).read_bytes()
+    assert before in data
+    (root / file).write_bytes(data.replace(before, after, 1))
+    code, text, err = cli("dataset", root, "--dry-run", "--layout", layout)
+    assert "Traceback" not in text + err
+    assert code == (2 if message else 0) and message in err
+    if message:
+        assert Path(file).name in err
 
 
 def test_one_name_in_two_splits_is_not_confused(cli: Cli, tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ class CocoPanoptic(Coco):
         if image not in self._segments:
             return None
         file, entry = self._segments[image]
-        name = self.map_of(file, entry)
+        with annotation_errors(file, f"the annotation of {image}"):
+            name = self.map_of(file, entry)
         ids = read_label_map(self.root / name, name).values
         labels, objects = (np.zeros(ids.shape, np.int32) for _ in range(2))
         remarks = []

@@ -89,8 +89,11 @@ def coco_body(path: Path) -> dict[str, Any] | None:
 
 def _coco_file(name: str, body: dict[str, Any], names: Names, wanted: Kind) -> CocoFile:
     split = split_of(name)
-    images, missing = {}, []
+    images: dict[Any, str] = {}
+    missing = []
     for one in body["images"]:
+        if not isinstance(one["id"], int | float | str):
+            raise UnsegError(f"{name}: the id {one['id']} of {one['file_name']} is no number")
         place = place_of(one["file_name"], name, split, names)
         if place is None:
             missing.append(one["file_name"])
@@ -175,7 +178,9 @@ def annotation_errors(file: CocoFile, what: str) -> Iterator[None]:
     """Turn what a wrong annotation leads to into an error that names it."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError
+    ) as error:  # fmt: skip
         raise UnsegError(
             f"{file.name}: {what} cannot be read ({type(error).__name__}: {error}): mend it or "
             "leave it out"

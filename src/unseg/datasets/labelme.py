@@ -77,7 +77,9 @@ class Labelme(Layout):
                 folder = str(PurePosixPath(name).parent)
                 images = names.find(str(body["imagePath"]), "" if folder == "." else folder)
                 image = images[0] if len(images) == 1 else None
-                found.append((image, (name, list(body["shapes"]))))
+                if not isinstance(body["shapes"], list):
+                    raise UnsegError(f"{name}: shapes is no list: mend it or leave it out")
+                found.append((image, (name, body["shapes"])))
         return found
 
     @cached_property
@@ -111,9 +113,9 @@ class Labelme(Layout):
         if image not in self.files:
             return None
         return frozenset(
-            self.numbers[str(shape["label"])]
+            self.numbers[str(shape.get("label"))]
             for shape in self.files[image][1]
-            if not is_background(str(shape.get("label")))
+            if isinstance(shape, dict) and not is_background(str(shape.get("label")))
         )
 
     def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
@@ -126,7 +128,15 @@ class Labelme(Layout):
             try:
                 label = str(shape["label"])
                 mask = mask_of_shape(shape, (size[1], size[0]))
-            except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                IndexError,
+                AttributeError,
+                OverflowError,
+                OSError,
+            ) as error:
                 raise UnsegError(
                     f"{file}: shape {place + 1} cannot be read ({type(error).__name__}: {error}): "
                     "mend it or leave it out"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.mentions import rewrite_mentions
+from unseg.errors import UnsegError
 from unseg.files import walk
 from unseg.images.formats import IMAGE_SUFFIXES
 from unseg.masks.boxes import Boxes
@@ -180,6 +181,23 @@ class Layout(ABC):
             for path, name in walk([start], ())
             if path.suffix.lower() in IMAGE_SUFFIXES
         )
+
+
+def text_of(path: Path) -> str:
+    """A text file, with or without a byte order mark.
+
+    Raises:
+        UnsegError: when it cannot be read as UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnsegError(f"{path} cannot be read ({error}): save it as UTF-8") from error
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a text file, without empty ones; see :func:`text_of`."""
+    return [line for line in text_of(path).splitlines() if line.strip()]
 
 
 def paint_objects(

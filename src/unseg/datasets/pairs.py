@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.base import MASKS, Reading, expect_files
-from unseg.datasets.layout import ALL, Survey
+from unseg.datasets.layout import ALL, Survey, lines_of, text_of
 from unseg.datasets.maps import MapLayout, named, numbered, plain_numbers
 from unseg.datasets.samples import LazySamples, Sample
 from unseg.errors import UnsegError
@@ -146,17 +146,19 @@ class Pairs(MapLayout):
         listed: dict[str, list[str]] = {}
         for name in ("split.json", "splits.json"):
             if (self.root / name).is_file():
-                body = json.loads((self.root / name).read_text(encoding="utf-8-sig"))
+                try:
+                    body = json.loads(text_of(self.root / name))
+                except (ValueError, RecursionError) as error:
+                    raise UnsegError(f"{self.root / name} is not JSON ({error})") from error
                 for split, stems in body.items() if isinstance(body, dict) else []:
                     for stem in stems if isinstance(stems, list) else []:
                         listed.setdefault(PurePosixPath(str(stem)).name, []).append(split)
         for split in SPLITS:
             path = self.root / f"{split}.txt"
-            for line in path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []:
-                if line.strip():
-                    said = PurePosixPath(line.split()[0].split(",")[0])
-                    stem = said.stem if said.suffix.lower() in IMAGE_SUFFIXES else said.name
-                    listed.setdefault(stem, []).append(split)
+            for line in lines_of(path) if path.is_file() else []:
+                said = PurePosixPath(line.split()[0].split(",")[0])
+                stem = said.stem if said.suffix.lower() in IMAGE_SUFFIXES else said.name
+                listed.setdefault(stem, []).append(split)
         return {
             PurePosixPath(stem).stem if PurePosixPath(stem).suffix.lower() in IMAGE_SUFFIXES
             else stem: tuple(splits)

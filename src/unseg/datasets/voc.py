@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, class_labels, expect_file, read_lines
-from unseg.datasets.layout import ALL, Annotation, Survey, boxes_of
+from unseg.datasets.layout import ALL, Annotation, Survey, boxes_of, lines_of
 from unseg.datasets.maps import MapLayout, named, numbered, plain_numbers
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
@@ -123,9 +123,8 @@ class Voc(MapLayout):
             # Main also has a list a class: the name, and whether the class is there.
             if own[0] == "Main" and "_" in path.stem:
                 continue
-            for line in path.read_text(encoding="utf-8-sig").splitlines():
-                if line.strip():
-                    splits.setdefault(PurePosixPath(line.split()[0]).name, []).append(path.stem)
+            for line in lines_of(path):
+                splits.setdefault(PurePosixPath(line.split()[0]).name, []).append(path.stem)
         images = {}
         for image in self.images_below("JPEGImages"):
             key = image.removeprefix("JPEGImages/")

@@ -13,7 +13,16 @@ from typing import Any, ClassVar
 import numpy as np
 import yaml
 
-from unseg.datasets.layout import ALL, Annotation, Layout, Survey, boxes_of, paint_objects
+from unseg.datasets.layout import (
+    ALL,
+    Annotation,
+    Layout,
+    Survey,
+    boxes_of,
+    lines_of,
+    paint_objects,
+    text_of,
+)
 from unseg.datasets.mentions import Names
 from unseg.datasets.outlines import mask_of_polygons
 from unseg.errors import UnsegError
@@ -73,11 +82,16 @@ class Yolo(Layout):
         """Classes by number, the file's class + 1."""
         if self.yaml is not None:
             names = _body(self.yaml)["names"]
-            listed = dict(enumerate(names)) if isinstance(names, list) else dict(names)
-            return {int(i) + 1: str(name) for i, name in listed.items()}
+            try:
+                listed = dict(enumerate(names)) if isinstance(names, list) else dict(names)
+                return {int(i) + 1: str(name) for i, name in listed.items()}
+            except (TypeError, ValueError) as error:
+                raise UnsegError(
+                    f"{self.yaml}: names is neither a list nor numbers with names ({error})"
+                ) from error
         for path in (self.root / "classes.txt", self.root / "labels" / "classes.txt"):
             if path.is_file():
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
+                lines = text_of(path).splitlines()
                 return {i: name.strip() for i, name in enumerate(lines, 1) if name.strip()}
         return {}
 
@@ -121,8 +135,7 @@ class Yolo(Layout):
                 folder = "" if name in ("", ".") else str(PurePosixPath(name))
                 return self.images_below(folder)
             if path.is_file() and path.suffix == ".txt":
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
-                found = [names.find(line, "") for line in lines if line.strip()]
+                found = [names.find(line, "") for line in lines_of(path)]
                 return [one[0] for one in found if len(one) == 1]
         return []
 
@@ -143,12 +156,8 @@ class Yolo(Layout):
         Raises:
             UnsegError: naming the line that is neither a box nor a polygon.
         """
-        try:
-            text = (self.root / name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnsegError(f"{name} cannot be read ({error}): save it as UTF-8") from error
         rows = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text_of(self.root / name).splitlines(), 1):
             if not line.strip():
                 continue
             try:
