@@ -48,6 +48,7 @@ class AnnotationMasks(MaskSource):
     ) -> None:
         self.layout, self.classes = layout, tuple(sorted(classes))
         self.target, self.base, self.dense = target, base, dense
+        self.exact = layout.exact or dense
         self._sums: dict[Path, str] = {}
         self._identities: dict[str, str] = {}
 

@@ -117,6 +117,8 @@ class Layout(ABC):
     fixed_names: ClassVar[bool] = False
     """Whether the layout's usual loaders put ``.jpg`` behind a listed name themselves, so that a
     JPEG file has to stay one."""
+    exact: ClassVar[bool] = True
+    """Whether annotations name their objects; masks that somebody drew may be upside down."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

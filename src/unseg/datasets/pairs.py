@@ -92,6 +92,7 @@ class Pairs(MapLayout):
 
     name = "pairs"
     summary = "images/ and masks/ with equal stems, also train/images/ or images/train/"
+    exact = False
 
     @classmethod
     def detect(cls, root: Path) -> int:
