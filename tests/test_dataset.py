@@ -295,6 +295,25 @@ def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> Non
     assert code == 2 and "protected already" in err and "unseg-manifest.jsonl" in err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--eps", 300], "--eps 300"),
+        (["--eps", 0.5, "--eps-bg", 0], "nothing would be protected"),
+        (["--resume", "--overwrite"], "exclude each other"),
+        (["--find", "nobody"], "nobody is not a mask source"),
+    ],
+)
+def test_wrong_options(options: list[object], message: str, cli: Cli, tmp_path: Path) -> None:
+    code, _, err = cli("dataset", pairs(tmp_path / "in"), "-o", tmp_path / "out", *options)
+    assert code == 2 and message in err and not (tmp_path / "out").exists()
+
+
+def test_an_output_is_asked_for(cli: Cli, tmp_path: Path) -> None:
+    code, _, err = cli("dataset", pairs(tmp_path / "in"))
+    assert code == 2 and "-o" in err
+
+
 def test_a_trial(cli: Cli, tmp_path: Path) -> None:
     code, text, _ = cli("dataset", coco(tmp_path / "in"), "-o", tmp_path / "out", "--limit", 1)
     assert code == 3 and "--limit" in text

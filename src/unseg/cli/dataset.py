@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unseg.protect.dataset import DatasetReport
     from unseg.protect.dataset_plan import DatasetPlan
     from unseg.protect.folder import Existing
+    from unseg.protect.settings import OutputFormat
 
 
 def dataset(
@@ -125,15 +126,18 @@ def dataset(
     if output is None and not dry_run:
         raise UnsegError("give a folder for the protected data set with -o, or --dry-run")
 
-    from unseg.cli.protect import _settings
+    from unseg.noise import Budget
     from unseg.protect.dataset import protect_dataset
     from unseg.protect.dataset_plan import plan_dataset
+    from unseg.protect.settings import Settings
 
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
-    settings = _settings(
-        eps=eps, eps_bg=eps_bg, classes=None, void="auto", background="0", silent="auto",
-        visibility=visibility, batch_size=batch_size, model=model, salience=salience,
-        device=device, strict=strict,
+    for name, value in (("--eps", eps), ("--eps-bg", eps_bg)):
+        if not 0 <= value <= 255:
+            raise UnsegError(f"{name} {value:g}: expected 8-bit steps in 0..255")
+    settings = Settings(
+        budget=Budget(eps, eps_bg), visibility=visibility, batch_size=batch_size, model=model,
+        salience=salience, device=device, strict=strict,
     )  # fmt: skip
     with _Shown(quiet=as_json) as shown:
         plan = plan_dataset(
@@ -172,7 +176,7 @@ def _names(text: str | None) -> list[str] | None:
 _SHOWN_CLASSES = 12
 
 
-def _print_plan(plan: DatasetPlan, format: str) -> None:
+def _print_plan(plan: DatasetPlan, format: OutputFormat) -> None:
     found = plan.describe()
     classes = list(found["protected_classes"])
     more = f" and {len(classes) - _SHOWN_CLASSES} more" if len(classes) > _SHOWN_CLASSES else ""
@@ -197,12 +201,12 @@ def _print_plan(plan: DatasetPlan, format: str) -> None:
         typer.echo(f"warning: {text}")
 
 
-def _written(plan: DatasetPlan, format: str) -> str:
+def _written(plan: DatasetPlan, format: OutputFormat) -> str:
     from unseg.protect.dataset import is_lossy
 
-    lossy = is_lossy(plan, "same" if format == "same" else "png")
+    lossy = is_lossy(plan, format)
     if format != "same":
-        return f"{format.upper()}, lossless; names follow"
+        return f"{format.upper()}, {'not ' if lossy else ''}lossless; names follow"
     if not lossy:
         return "the kinds they are, lossless"
     reason = ": this layout's loaders expect .jpg" if plan.layout.fixed_names else ""

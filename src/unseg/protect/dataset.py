@@ -12,7 +12,7 @@ from unseg import files
 from unseg.datasets.annotated import AnnotationMasks
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
-from unseg.images.formats import format_of
+from unseg.images.formats import FORMATS, format_of
 from unseg.images.reader import read_photo
 from unseg.masks.regions import Target
 from unseg.masks.sources import MaskSource, load_sources
@@ -278,6 +278,8 @@ class _Copies:
 
 def is_lossy(plan: DatasetPlan, format: DatasetFormat) -> bool:
     """Whether some image is written as JPEG."""
-    kept = (plan.format if format == "auto" else format) == "same"
+    chosen = plan.format if format == "auto" else format
+    if chosen != "same":
+        return not FORMATS[chosen.upper()].lossless
     kinds = (format_of(Path(name).suffix) for name in plan.protected)
-    return kept and any(kind is not None and not kind.lossless for kind in kinds)
+    return any(kind is not None and not kind.lossless for kind in kinds)
