@@ -9,6 +9,7 @@ from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
     from unseg.noise import Budget
+    from unseg.protect.dataset import protect_dataset
     from unseg.protect.draw import draw_masks
     from unseg.protect.folder import protect_folder
     from unseg.protect.protector import Protector
@@ -23,6 +24,7 @@ _LAZY = {
     "Protector": "unseg.protect.protector",
     "Settings": "unseg.protect.settings",
     "draw_masks": "unseg.protect.draw",
+    "protect_dataset": "unseg.protect.dataset",
     "protect_folder": "unseg.protect.folder",
     "verify_folder": "unseg.protect.verify",
 }
@@ -34,6 +36,7 @@ __all__ = [
     "Settings",
     "UnsegError",
     "draw_masks",
+    "protect_dataset",
     "protect_folder",
     "verify_folder",
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unseg.cli.card import card
+from unseg.cli.dataset import dataset
 from unseg.cli.demo import demo
 from unseg.cli.evaluate import evaluate
 from unseg.cli.masks import masks
@@ -48,6 +49,7 @@ def root(
 
 
 app.command("card")(card)
+app.command("dataset")(dataset)
 app.command("demo")(demo)
 app.command("evaluate")(evaluate)
 app.command("masks")(masks)

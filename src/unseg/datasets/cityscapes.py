@@ -6,15 +6,18 @@ label ids 19 are trained on; the others are void.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, expect_file
+from unseg.datasets.layout import Survey
+from unseg.datasets.maps import MapLayout
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
-from unseg.masks.labels import read_label_map
+from unseg.masks.labels import LabelMap, read_label_map
 
 IDS: dict[int, str] = {
     7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole",
@@ -29,6 +32,8 @@ LAYOUT = (
     "gtFine/{train,val}/CITY/*_gtFine_{labelIds,instanceIds}.png"
 )
 IMAGE = "_leftImg8bit"
+#: Folders of the truth: fine outlines, and the coarse ones of ``train_extra``.
+TRUTHS = ("gtFine", "gtCoarse")
 
 Kind = Literal["semantic", "instance", "panoptic"]
 
@@ -93,3 +98,46 @@ def read_cityscapes(root: Path, part: str, kind: Kind = "semantic") -> Reading:
         own = tuple(names[i] for i in sorted(THINGS))
         return Reading(samples, own, (*images, *truths), frozenset(range(len(own))))
     return Reading(samples, names, (*images, *truths), THINGS)
+
+
+class Cityscapes(MapLayout):
+    """Maps of label ids and of instance ids, a folder a city; 19 classes, all else is void."""
+
+    name = "cityscapes"
+    summary = "leftImg8bit/SPLIT/CITY/ and gtFine/SPLIT/CITY/ (or gtCoarse) (Cityscapes)"
+    fixed_names = True
+
+    @classmethod
+    def detect(cls, root: Path) -> int:
+        truths = any((root / name).is_dir() for name in TRUTHS)
+        return 3 if (root / "leftImg8bit").is_dir() and truths else 0
+
+    def survey(self) -> Survey:
+        images = {
+            name: (PurePosixPath(name).parts[1],)
+            for name in self.images_below("leftImg8bit")
+            if len(PurePosixPath(name).parts) > 2
+        }
+        return Survey(self.name, images, IDS, dense=True)
+
+    def map_of(self, image: str) -> str | None:
+        return self._map(image, "labelIds")
+
+    def _map(self, image: str, kind: str) -> str | None:
+        path = PurePosixPath(image)
+        stem = path.stem.removesuffix(IMAGE)
+        for truth in TRUTHS:
+            name = PurePosixPath(truth, *path.parts[1:-1], f"{stem}_{truth}_{kind}.png")
+            if (self.root / name).is_file():
+                return str(name)
+        return None
+
+    def numbers(self, labels: LabelMap) -> NDArray[np.int32]:
+        return np.where(np.isin(labels.values, list(IDS)), labels.values, 0).astype(np.int32)
+
+    def objects_of(self, image: str, labels: LabelMap) -> NDArray[np.int32] | None:
+        name = self._map(image, "instanceIds")
+        if name is None:
+            return None
+        ids = read_label_map(self.root / name, name).values
+        return np.where(ids >= 1000, ids, 0).astype(np.int32)

@@ -7,19 +7,33 @@ Segmentation*, CVPR 2019. ``images/`` or one folder a part (``train2017/``) both
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, expect_file
+from unseg.datasets.cocofile import (
+    CocoFile,
+    Kind,
+    annotation_errors,
+    categories_in,
+    find_coco_files,
+    kinds_below,
+    rewritten,
+)
+from unseg.datasets.layout import Annotation, Layout, Survey, boxes_of, paint_objects
+from unseg.datasets.mentions import rewrite_mentions
+from unseg.datasets.outlines import mask_of_segmentation, resized
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
 from unseg.extras import require
 from unseg.masks.labels import read_label_map
+from unseg.remarks import Remark
 
 LAYOUT = (
     "COCO's layout: images/ (or PART/) with the photographs and annotations/instances_PART.json or "
@@ -181,3 +195,172 @@ def paint(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray
     for i in sorted(range(len(masks)), key=lambda i: -areas[i]):
         instances[masks[i]] = i + 1
     return instances
+
+
+class Coco(Layout):
+    """Objects in ``instances_*.json``: polygons, run lengths, crowds, or boxes alone."""
+
+    name = "coco"
+    summary = "images and JSON files with images, annotations and categories (COCO instances)"
+    kind: ClassVar[Kind] = "instance"
+
+    @classmethod
+    def detect(cls, root: Path) -> int:
+        kinds = kinds_below(root)
+        if cls.kind not in kinds:
+            return 0
+        return 3 if cls.kind == "instance" or "instance" not in kinds else 2
+
+    @cached_property
+    def every_file(self) -> list[CocoFile]:
+        """All annotation files, of whatever kind."""
+        return find_coco_files(self.root, self.kind)
+
+    @cached_property
+    def files(self) -> list[CocoFile]:
+        """The annotation files of this kind."""
+        found = [file for file in self.every_file if file.kind == self.kind]
+        if not found:
+            raise UnsegError(f"{self.root} has no COCO {self.kind} file: expected {LAYOUT}")
+        # Beside them may lie the same images' keypoints or stuff, which are not meant.
+        usual = [file for file in found if PurePosixPath(file.name).name.startswith("instances")]
+        return usual or found
+
+    @cached_property
+    def categories(self) -> dict[str, int]:
+        """Numbers of classes by name, in the order of the files' ids."""
+        names: dict[str, int] = {}
+        for file in self.files:
+            with annotation_errors(file, "categories"):
+                for name in categories_in(file.body).values():
+                    names.setdefault(name, len(names) + 1)
+        return names
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[Any, int]]:
+        """By file and category id, the number of the class."""
+        return {
+            file.name: {i: self.categories[name] for i, name in categories_in(file.body).items()}
+            for file in self.files
+        }
+
+    @cached_property
+    def _records(self) -> dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]]:
+        """By name of an image: each file that lists it, its record, and its annotations."""
+        found: dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]] = {}
+        for file in self.files:
+            by_id: dict[Any, list[dict[str, Any]]] = {}
+            for one in file.body["annotations"]:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    by_id.setdefault(one["image_id"], []).append(one)
+            for record in file.body["images"]:
+                if (place := file.images.get(record["id"])) is not None:
+                    own = by_id.get(record["id"], [])
+                    found.setdefault(place, []).append((file, record, own))
+        return found
+
+    def survey(self) -> Survey:
+        images: dict[str, tuple[str, ...]] = dict.fromkeys(self.images_below(), ())
+        remarks = []
+        for file in self.files:
+            for place in file.images.values():
+                images[place] = tuple(dict.fromkeys((*images.get(place, ()), file.split)))
+            if file.missing:
+                text = f"{file.name} lists {len(file.missing)} images that are not there, the first"
+                remarks.append(Remark(f"{text} is {file.missing[0]}", warning=True))
+        for file in self.every_file:  # such as lists of test images without annotations
+            for place in file.images.values():
+                images[place] = images.get(place) or (file.split,)
+        remarks += self.strays()
+        classes = {number: name for name, number in self.categories.items()}
+        return Survey(self.name, self.without_maps(images), classes, self.dense, tuple(remarks))
+
+    @property
+    def dense(self) -> bool:
+        """Whether every pixel has a class."""
+        return False
+
+    def without_maps(self, images: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The images without those that are the panoptic files' maps."""
+        folders = {
+            str(PurePosixPath(file.name).with_suffix("")) + "/"
+            for file in self.every_file
+            if file.kind == "panoptic"
+        }
+        return {
+            name: of for name, of in images.items() if of or not name.startswith(tuple(folders))
+        }
+
+    def strays(self) -> list[Remark]:
+        """What to say of annotations that belong to no image of their file."""
+        remarks = []
+        for file in self.files:
+            known = {one["id"] for one in file.body["images"]}
+            with annotation_errors(file, "an annotation"):
+                lost = [one for one in file.body["annotations"] if one["image_id"] not in known]
+            if lost:
+                text = f"{file.name} has {len(lost)} annotations of images that it does not list"
+                remarks.append(Remark(f"{text}, the first is {_id(lost[0])}", warning=True))
+        return remarks
+
+    def classes_in(self, image: str) -> frozenset[int] | None:
+        if image not in self._records:
+            return None
+        found = set()
+        for file, _, own in self._records[image]:
+            for one in own:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    found.add(self._numbers[file.name][one["category_id"]])
+        return frozenset(found)
+
+    def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
+        if image not in self._records:
+            return None
+        remarks, masks, boxes = [], [], []
+        width, height = size
+        for file, record, own in self._records[image]:
+            with annotation_errors(file, f"the record of {image}"):
+                width, height = int(record.get("width", width)), int(record.get("height", height))
+            for one in own:
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    number = self._numbers[file.name][one["category_id"]]
+                    mask = mask_of_segmentation(one.get("segmentation"), (height, width))
+                    if mask is not None:
+                        masks.append((number, mask))
+                    elif one.get("bbox") and min(one["bbox"][2:4]) >= 1:
+                        left, top, w, h = (float(value) for value in one["bbox"][:4])
+                        box = np.clip([left, top, left + w, top + h], 0, [width, height] * 2)
+                        boxes.append((number, box.tolist()))
+                    else:
+                        text = f"annotation {_id(one)} has neither outline nor box and is left out"
+                        remarks.append(Remark(text, warning=True))
+        crowds = sum(bool(one.get("iscrowd")) for _, _, own in self._records[image] for one in own)
+        if crowds:
+            remarks.append(Remark(f"{crowds} of the annotations are crowds and protected, too"))
+        name = self._records[image][0][0].name
+        labels, objects = paint_objects((height, width), masks)
+        if (width, height) != size:
+            labels, objects = (
+                resized(one, size, f"{image} in {name}") for one in (labels, objects)
+            )
+            scale = size[0] / width
+            boxes = [(number, [value * scale for value in box]) for number, box in boxes]
+            text = f"{name} says {width}x{height}, the image is {size[0]}x{size[1]}: scaled"
+            remarks.append(Remark(text, warning=True))
+        found = boxes_of(boxes, relative=False, name=name)
+        return Annotation(labels, objects, found, name, tuple(remarks))
+
+    def rewrite(
+        self, renamed: Mapping[str, str], protected: Collection[str], out: Path
+    ) -> dict[str, bytes]:
+        changed = {}
+        for file in self.every_file:  # captions and keypoints mention the images, too
+            new = rewritten(file, (self.root / file.name).read_bytes(), renamed)
+            if new is not None:
+                changed[file.name] = new
+        own = [file.name for file in self.every_file]
+        return {**changed, **rewrite_mentions(self.root, renamed, own)}
+
+
+def _id(annotation: Any) -> Any:
+    return annotation.get("id", "without id") if isinstance(annotation, dict) else annotation

@@ -6,16 +6,28 @@ the same layout with class names of their own in ``labels.txt``, one a line.
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unseg.datasets.base import Reading, class_labels, expect_file, read_lines
+from unseg.datasets.layout import ALL, Annotation, Survey, boxes_of, lines_of
+from unseg.datasets.maps import MapLayout, named, numbered, plain_numbers
 from unseg.datasets.samples import VOID, LazySamples, Sample
+from unseg.errors import UnsegError
+from unseg.images.formats import IMAGE_SUFFIXES
+from unseg.masks.labels import LabelMap, read_label_map
+from unseg.remarks import Remark
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 LAYOUT = (
     "Pascal VOC's layout: JPEGImages/NAME.jpg, SegmentationClass/NAME.png and "
     "ImageSets/Segmentation/PART.txt with one NAME a line"
@@ -40,7 +52,7 @@ def read_voc(root: Path, part: str, *, background: int | None = 0) -> Reading:
     names = read_lines(index, LAYOUT)
     own = [path for path in (root / "labels.txt",) if path.is_file()]
     classes = tuple(read_lines(own[0], LAYOUT)) if own else CLASSES
-    images = [expect_file(root / "JPEGImages" / f"{name}.jpg", LAYOUT) for name in names]
+    images = [photograph(root, name) for name in names]
     maps = [expect_file(root / "SegmentationClass" / f"{name}.png", LAYOUT) for name in names]
 
     def read(i: int) -> Sample:
@@ -51,3 +63,132 @@ def read_voc(root: Path, part: str, *, background: int | None = 0) -> Reading:
         return Sample.read(names[i], images[i], mask, labels=labels)
 
     return Reading(LazySamples(names, read), classes, (index, *own, *images, *maps))
+
+
+def photograph(root: Path, name: str) -> Path:
+    """The image of a listed name: JPEG as in VOC itself, or of another kind.
+
+    Raises:
+        UnsegError: when there is none.
+    """
+    places = [root / "JPEGImages" / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES]
+    found = [path for path in places if path.is_file()]
+    return found[0] if found else expect_file(places[0], LAYOUT)
+
+
+class Voc(MapLayout):
+    """Label maps in ``SegmentationClass``; boxes of ``Annotations`` where there is no map."""
+
+    name = "voc"
+    summary = (
+        "JPEGImages/, SegmentationClass/ (or Annotations/ with boxes), ImageSets/ (Pascal VOC)"
+    )
+    fixed_names = True
+
+    @classmethod
+    def detect(cls, root: Path) -> int:
+        truths = any((root / name).is_dir() for name in ("SegmentationClass", "Annotations"))
+        return 3 if (root / "JPEGImages").is_dir() and truths else 0
+
+    @cached_property
+    def classes(self) -> tuple[dict[int, str], bool]:
+        """Classes by number, and whether every pixel has one."""
+        own = named(self.root, "labels.txt", "classes.txt", "class_names.txt", "labelmap.txt")
+        # CVAT's labelmap.txt: name, colour, parts and actions, after a line of comment.
+        plain = [name.split(":")[0] for name in own.values() if not name.startswith("#")]
+        found, dense = numbered(dict(enumerate(plain)) if plain else dict(enumerate(CLASSES)))
+        more = sorted({name for boxes in self._boxes.values() for name, _ in boxes})
+        for name in more:
+            if name not in found.values():
+                found[max(found, default=0) + 1] = name
+        return found, dense
+
+    @cached_property
+    def _boxes(self) -> dict[str, list[tuple[str, tuple[float, ...]]]]:
+        """By stem, the boxes of the images that have no map."""
+        found = {}
+        for path in sorted((self.root / "Annotations").glob("*.xml")):
+            if not self._map(path.stem).is_file():
+                found[path.stem] = read_boxes_xml(path)
+        return found
+
+    def _map(self, stem: str, folder: str = "SegmentationClass") -> Path:
+        return self.root / folder / f"{stem}.png"
+
+    def survey(self) -> Survey:
+        lists = self.root / "ImageSets"
+        own = [name for name in ("Segmentation", "Main") if any((lists / name).glob("*.txt"))]
+        splits: dict[str, list[str]] = {}
+        for path in sorted((lists / own[0]).glob("*.txt")) if own else []:
+            # Main also has a list a class: the name, and whether the class is there.
+            if own[0] == "Main" and "_" in path.stem:
+                continue
+            for line in lines_of(path):
+                splits.setdefault(PurePosixPath(line.split()[0]).name, []).append(path.stem)
+        images = {}
+        for image in self.images_below("JPEGImages"):
+            key = image.removeprefix("JPEGImages/")
+            stem = str(PurePosixPath(key).with_suffix(""))
+            of = splits.pop(stem, splits.pop(PurePosixPath(key).name, []))
+            images[image] = tuple(of) if own else (ALL,)
+        remarks = []
+        if splits:
+            text = f"ImageSets lists {len(splits)} images that are not there, the first is"
+            remarks.append(Remark(f"{text} {min(splits)}", warning=True))
+        classes, dense = self.classes
+        return Survey(self.name, images, classes, dense, tuple(remarks))
+
+    def map_of(self, image: str) -> str | None:
+        path = self._map(PurePosixPath(image).stem)
+        return str(path.relative_to(self.root).as_posix()) if path.is_file() else None
+
+    def numbers(self, labels: LabelMap) -> NDArray[np.int32]:
+        return plain_numbers(labels, dense=self.classes[1])
+
+    def objects_of(self, image: str, labels: LabelMap) -> NDArray[np.int32] | None:
+        path = self._map(PurePosixPath(image).stem, "SegmentationObject")
+        if not path.is_file():
+            return None
+        return plain_numbers(read_label_map(path), dense=False)
+
+    def classes_in(self, image: str) -> frozenset[int] | None:
+        boxes = self._boxes.get(PurePosixPath(image).stem)
+        if boxes is None:
+            return super().classes_in(image)
+        number = {name: i for i, name in self.classes[0].items()}
+        return frozenset(number[name] for name, _ in boxes)
+
+    def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
+        stem = PurePosixPath(image).stem
+        boxes = self._boxes.get(stem)
+        if boxes is None:
+            return super().annotation(image, size)
+        number = {name: i for i, name in self.classes[0].items()}
+        found = [(number[name], corners) for name, corners in boxes]
+        file = f"Annotations/{stem}.xml"
+        nothing = np.zeros((size[1], size[0]), np.int32)
+        return Annotation(nothing, nothing, boxes_of(found, relative=False, name=file), file)
+
+
+def read_boxes_xml(path: Path) -> list[tuple[str, tuple[float, ...]]]:
+    """Names and corners (left, top, right, bottom) of the objects of a VOC annotation.
+
+    Raises:
+        UnsegError: when it is no such file.
+    """
+    found = []
+    try:
+        data = path.read_bytes()
+        if b"<!ENTITY" in data:
+            raise ValueError("it defines entities")
+        for one in ElementTree.fromstring(data).iter("object"):
+            box = one.find("bndbox")
+            if box is not None:
+                corners = [float(box.findtext(side) or "") for side in SIDES]
+                found.append((one.findtext("name") or "object", tuple(corners)))
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        raise UnsegError(
+            f"{path} cannot be read ({error}): expected an annotation of Pascal VOC with objects "
+            "and their bndbox"
+        ) from error
+    return found

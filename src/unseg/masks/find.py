@@ -81,7 +81,8 @@ def find_regions(
             remarks.append(Remark(source.nothing))
             continue
         if source.given:
-            remarks += [*found.labels.remarks, *_remarks(found.labels, own, regions)]
+            doubts = [] if source.exact else _remarks(found.labels, own, regions)
+            remarks += [*found.labels.remarks, *doubts]
         return FoundRegions(
             regions, source.name, tuple(remarks), found.file, found.file_sha256, found.labels
         )

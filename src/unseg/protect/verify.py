@@ -24,6 +24,7 @@ from unseg.images.writer import alike
 from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
 from unseg.progress import Progress, Update, silent
+from unseg.protect.carried import DATASET, read_carried
 from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, read_run
 from unseg.protect.quality import compare
 from unseg.provenance import sha256_file
@@ -123,8 +124,9 @@ def verify_folder(
                 findings.unchanged.append(record)
             _check_image(folder, record, places, findings)
         progress(Update("verifying", number, len(records), record))
-    _check_listed(folder, records, findings)
-    known = {record.source for record in records}
+    carried = _check_carried(folder, findings)
+    _check_listed(folder, records, carried, findings)
+    known = {record.source for record in records} | carried
     folders = [place for place in places if place.is_dir()]
     for path, name in walk(folders, {folder.resolve()}, {MASKS}):
         if path.suffix.lower() in IMAGE_SUFFIXES and name not in known:
@@ -242,10 +244,27 @@ def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
     )
 
 
-def _check_listed(folder: Path, records: list[Record], findings: Findings) -> None:
+def _check_carried(folder: Path, findings: Findings) -> set[str]:
+    """Names of a data set's other files, each with the checksum that the run noted."""
+    try:
+        carried = read_carried(folder)
+    except UnsegError as error:
+        findings.report(DATASET, str(error))
+        return set()
+    for name, one in carried.items():
+        if not (folder / name).is_file():
+            findings.report(name, f"the {one.how} file is missing: run again with --resume")
+        elif sha256_file(folder / name) != one.sha256:
+            findings.report(name, f"the {one.how} file was changed: its sha256 is not the run's")
+    return set(carried)
+
+
+def _check_listed(
+    folder: Path, records: list[Record], carried: set[str], findings: Findings
+) -> None:
     """Report images that no record lists, and leftovers of a killed run."""
     good = [record for record in records if record.status != "error"]
-    listed = {r.output for r in good} | {r.mask for r in good}
+    listed = {r.output for r in good} | {r.mask for r in good} | carried
 
     def unreadable(error: OSError) -> None:
         findings.report(Path(error.filename).relative_to(folder).as_posix(), "cannot be read")

@@ -39,6 +39,9 @@ class MaskSource(ABC):
     given: ClassVar[bool] = False
     """Whether the owner said where the objects are: an image without any then has none to protect.
     What a model finds is only a guess, and the next source is asked."""
+    exact: bool = False
+    """Whether objects are named in annotations: then little or much foreground is no reason to ask
+    whether the mask was read right."""
 
     @classmethod
     def load(cls, models: Models) -> Self | None:

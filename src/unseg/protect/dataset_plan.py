@@ -1,0 +1,295 @@
+"""What a run over a data set will do: found out and told before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from unseg.datasets.layout import ALL, Layout, Survey, is_background
+from unseg.datasets.layouts import open_layout
+from unseg.errors import UnsegError
+from unseg.files import AnyPath
+from unseg.images.formats import FORMATS, format_of
+from unseg.images.writer import output_suffix
+from unseg.masks.regions import Target
+from unseg.progress import Progress, Update, silent
+from unseg.protect.carried import OWN, every_file, refuse_names
+from unseg.protect.manifest import MASKS
+from unseg.protect.plan import Job
+from unseg.protect.settings import OutputFormat
+from unseg.remarks import Remark, texts
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """A data set, and which of its images are protected.
+
+    Args:
+        root: of the data set.
+        layout: reads its annotations.
+        survey: what it holds.
+        splits: that are protected.
+        classes: numbers and names of the classes that are protected.
+        dense: whether these fill the images, so that there is no background.
+        protected: images of the splits with an object of these classes.
+        negative: images of the splits without one: copied.
+        unannotated: images of the splits without an annotation: copied unless something finds
+            objects in them.
+        apart: images that are in no split at all: copied.
+        beyond: images that a trial's limit leaves out: copied.
+        objects: by the name of a class, how many images of the splits have it.
+        files: names of all files of the data set.
+        find: names of the mask sources for images without an annotation.
+    """
+
+    root: Path
+    layout: Layout
+    survey: Survey
+    splits: tuple[str, ...]
+    classes: dict[int, str]
+    dense: bool
+    protected: tuple[str, ...]
+    negative: tuple[str, ...]
+    unannotated: tuple[str, ...]
+    apart: tuple[str, ...]
+    beyond: tuple[str, ...]
+    objects: dict[str, int]
+    files: tuple[str, ...]
+    find: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> Target:
+        """One prompt a class where the classes fill the images, else one for all objects."""
+        return "class" if self.dense else "union"
+
+    @property
+    def format(self) -> OutputFormat:
+        """How images are written so that their names stay valid, see :func:`protect_dataset`."""
+        kinds = [format_of(PurePosixPath(name).suffix) for name in self.protected]
+        written = all(kind is not None and kind.written for kind in kinds)
+        lossless = all(kind is not None and kind.lossless for kind in kinds)
+        plain = {kind.name for kind in kinds if kind} <= {"PNG"}
+        same = written and (self.layout.fixed_names or (lossless and not plain))
+        return "same" if same else "png"
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the owner should know before a run."""
+        found = list(self.survey.remarks)
+        left = () if self.find else self.unannotated
+        for names, text in (
+            (left, "{} images of the splits have no annotation and are copied as they are (--find "
+             "protects what is found in them), the first is {}"),
+            (self.apart, "{} images are in no split and are copied as they are, the first is {}"),
+            (self.beyond, "{} more images of the splits are left as they are (--limit), the first "
+             "is {}"),
+        ):  # fmt: skip
+            if names:
+                found.append(Remark(text.format(len(names), names[0]), warning=True))
+        return tuple(found)
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "input": str(self.root),
+            "layout": self.layout.name,
+            "images": len(self.survey.images),
+            "splits": {name: len(images) for name, images in self.survey.splits.items()},
+            "protected_splits": list(self.splits),
+            "classes": list(self.survey.classes.values()),
+            "protected_classes": list(self.classes.values()),
+            "images_with_class": self.objects,
+            "with_objects": len(self.protected) + len(self.beyond),
+            "to_protect": len(self.protected),
+            "without_objects": len(self.negative),
+            "without_annotation": len(self.unannotated),
+            "in_no_split": len(self.apart),
+            "files": len(self.files),
+            "target": self.target,
+            "format": self.format,
+            "notes": texts(self.remarks, warning=False),
+            "warnings": texts(self.remarks, warning=True),
+        }
+
+
+def plan_dataset(
+    root: AnyPath,
+    *,
+    layout: str = "auto",
+    splits: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    find: Sequence[str] = (),
+    progress: Progress = silent,
+) -> DatasetPlan:
+    """Look at a data set and choose what is protected; nothing is written.
+
+    Args:
+        root: folder of the data set.
+        layout: see :data:`unseg.datasets.layouts.LAYOUTS`; ``auto`` finds out.
+        splits: names of the splits to protect, ``all`` for all of them; by default those that are
+            trained on.
+        classes: names of the classes to protect; by default all but those called background.
+        exclude: names of classes that are not protected.
+        limit: protect the first so many images only, for a trial.
+        find: mask sources for images of the splits that have no annotation; without, such images
+            are copied.
+        progress: told of every image whose annotation was looked at.
+
+    Raises:
+        UnsegError: when the folder has no known layout, or a split or class is unknown or empty.
+    """
+    place = Path(root)
+    for own in OWN:
+        if (place / own).exists():
+            raise UnsegError(
+                f"{place} holds {own}, which unseg writes: if it is protected already, give the "
+                "original data set, else move it out"
+            )
+    found = open_layout(place, layout)
+    survey = found.survey()
+    wanted = _splits(survey, splits)
+    images = sorted({name for split in wanted for name in survey.splits[split]})
+    held: dict[str, frozenset[int] | None] = {}
+    for count, name in enumerate(images, 1):
+        held[name] = found.classes_in(name)
+        progress(Update("looking at annotations", count, len(images), None))
+    numbers = {number for one in held.values() for number in one or ()}
+    named = {**survey.classes, **{i: str(i) for i in numbers - survey.classes.keys()}}
+    if not named:
+        raise UnsegError(
+            f"no image of {', '.join(wanted)} has an annotated object: there is nothing to protect"
+        )
+    chosen = _classes(named, classes, exclude)
+    good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
+    if not good and not any(one is None for one in held.values()):
+        raise UnsegError(
+            f"no image of {', '.join(wanted)} has an object of the classes "
+            f"{', '.join(chosen.values())}: there is nothing to protect"
+        )
+    if limit is not None and limit < 1:
+        raise UnsegError(f"limit {limit}: expected at least 1")
+    kept = good if limit is None else good[:limit]
+    counts = Counter(number for one in held.values() for number in one or ())
+    everything = tuple(every_file(place))
+    return DatasetPlan(
+        root=place,
+        layout=found,
+        survey=survey,
+        splits=wanted,
+        classes=chosen,
+        dense=survey.dense and chosen.keys() >= named.keys(),
+        protected=tuple(kept),
+        negative=tuple(n for n, one in held.items() if one is not None and n not in set(good)),
+        unannotated=tuple(name for name, one in held.items() if one is None),
+        apart=tuple(sorted(name for name, of in survey.images.items() if not of)),
+        beyond=tuple(good[len(kept) :]),
+        objects={name: counts[i] for i, name in named.items() if counts[i]},
+        files=everything,
+        find=tuple(find),
+    )
+
+
+def _splits(survey: Survey, splits: Sequence[str] | None) -> tuple[str, ...]:
+    known = ", ".join(survey.splits) or "none"
+    if splits is not None and [*splits] == [ALL]:
+        chosen = tuple(survey.splits)
+    elif splits is not None:
+        for name in splits:
+            if name not in survey.splits:
+                raise UnsegError(
+                    f"split {name} is not in the data set or is empty: there are {known}"
+                )
+        chosen = tuple(dict.fromkeys(splits))
+    else:
+        chosen = survey.training
+    if not chosen:
+        raise UnsegError(
+            f"no split has an image that is trained on (there are {known}): name some with --splits"
+            + "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
+        )
+    return chosen
+
+
+def _classes(
+    named: dict[int, str], classes: Sequence[str] | None, exclude: Sequence[str]
+) -> dict[int, str]:
+    """Numbers and names of the chosen classes."""
+
+    def numbers(names: Sequence[str]) -> set[int]:
+        found: set[int] = set()
+        for said in names:
+            word = said.strip().lower()
+            # ADE20K names a class by its synonyms, such as "building, edifice".
+            fit = {i for i, name in named.items() if word in _synonyms(name)}
+            if not fit:
+                known = ", ".join(named.values())
+                raise UnsegError(f"class {said} is not in the data set: there are {known}")
+            found |= fit
+        return found
+
+    usual = {i for i, name in named.items() if not is_background(name)}
+    wanted = usual if classes is None else numbers(classes)
+    chosen = {i: named[i] for i in sorted(wanted - numbers(exclude))}
+    if not chosen:
+        raise UnsegError("no class is left to protect: name fewer with --exclude")
+    return chosen
+
+
+def _synonyms(name: str) -> set[str]:
+    whole = name.lower()
+    return {whole, *(part.strip() for part in whole.split(","))}
+
+
+def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Job]:
+    """A job for every image to protect; names stay where the written kind is the file's own.
+
+    Args:
+        plan: of the data set.
+        format: of the written images.
+        batch_size: images of a group.
+
+    Raises:
+        UnsegError: when a new name is another file's, or no name for Windows.
+    """
+    names = sorted((*plan.protected, *(plan.unannotated if plan.find else ())))
+    jobs = []
+    for place, name in enumerate(names):
+        output, refusal = name, None
+        try:
+            output = _output(name, format)
+        except UnsegError as error:
+            refusal = str(error)
+        mask = (
+            f"{PurePosixPath(output).with_suffix('')}.png" if format != "same" else f"{output}.png"
+        )
+        jobs.append(
+            Job(plan.root / name, name, output, f"{MASKS}/{mask}", refusal, place // batch_size)
+        )
+    mine = set(names)
+    taken = {name: name for name in plan.files if name not in mine}
+    for job in sorted(jobs, key=lambda job: job.output != job.source):
+        if job.output in taken:
+            raise UnsegError(
+                f"{job.source} would be written to {job.output}, which is taken by "
+                f"{taken[job.output]}: use --format same, which keeps names"
+            )
+        taken[job.output] = job.source
+    refuse_names(taken)
+    return jobs
+
+
+def _output(name: str, format: OutputFormat) -> str:
+    path = PurePosixPath(name)
+    kind = format_of(path.suffix)
+    if kind is not None and kind == FORMATS.get(format.upper()):
+        return name  # whatever its suffix, such as .PNG
+    return str(path.with_suffix(output_suffix(Path(name), format)))
+
+
+DatasetFormat = OutputFormat | Literal["auto"]
+"""How images are written: ``auto`` keeps names valid."""
