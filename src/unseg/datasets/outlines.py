@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
-
-#: Points a pixel's side is divided into, of which the middle one decides: as COCO's own code has
-#: it, and fewer for polygons whose boxes have more pixels than the number beside it.
-FINE = ((5, 4_000_000), (3, 16_000_000), (1, None))
+from unseg.masks.annotations.base import Rle
+from unseg.masks.annotations.coco import decode_counts
+from unseg.masks.outlines import decode_rle, fill_polygons
 
 
 def mask_of_polygons(
@@ -33,27 +32,14 @@ def mask_of_polygons(
     Raises:
         ValueError: when a polygon has an odd number of values or is no list of numbers.
     """
-    mask = np.zeros(shape, bool)
+    kept = []
     for polygon in polygons:
-        points = np.asarray(polygon, np.float64).reshape(-1, 2)
+        points = np.asarray(polygon, np.float32).reshape(-1, 2)
         if not np.isfinite(points).all():
             raise ValueError("a corner of its outline is no number")
-        if len(points) < 3:
-            continue
-        limits = np.array(shape[::-1])
-        low = np.floor(points.min(axis=0)).clip(0, limits).astype(int)
-        high = np.ceil(points.max(axis=0)).clip(0, limits).astype(int)
-        width, height = high - low
-        if width < 1 or height < 1:
-            continue
-        scale = next(s for s, most in FINE if most is None or width * height <= most)
-        drawn = np.zeros((height * scale, width * scale), np.uint8)
-        # Four bits of fraction; a drawn point's own coordinates are those of its middle.
-        fixed = np.round(((points - low) * scale - 0.5) * 16).clip(-(1 << 28), 1 << 28)
-        cv2.fillPoly(drawn, [fixed.astype(np.int32)], 1, shift=4)
-        middle = drawn[scale // 2 :: scale, scale // 2 :: scale] > 0
-        mask[low[1] : high[1], low[0] : high[0]] |= middle
-    return mask
+        if len(points) >= 3:
+            kept.append(points)
+    return fill_polygons(kept, shape[1], shape[0])
 
 
 def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
@@ -69,34 +55,11 @@ def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
     height, width = (int(side) for side in rle["size"])
     counts = rle["counts"]
     if isinstance(counts, str | bytes):
-        counts = _counts_of(counts.encode() if isinstance(counts, str) else counts)
+        counts = decode_counts(counts if isinstance(counts, str) else counts.decode("ascii"))
     runs = np.asarray(counts, np.int64)
     if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
         raise ValueError(f"its runs hold {runs.sum()} pixels, its size is {width}x{height}")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(width, height).T.copy()
-
-
-def _counts_of(text: bytes) -> list[int]:
-    """COCO's text form: 6 bits a letter, from 48 on; runs after the third are differences."""
-    counts: list[int] = []
-    place = 0
-    while place < len(text):
-        value = shift = 0
-        more = True
-        while more:
-            if place >= len(text):
-                raise ValueError("its text of runs ends within a number")
-            letter = text[place] - 48
-            value |= (letter & 31) << shift
-            more = bool(letter & 32)
-            place, shift = place + 1, shift + 5
-            if not more and letter & 16:
-                value |= -1 << shift
-        if len(counts) > 2:
-            value += counts[-2]
-        counts.append(value)
-    return counts
+    return decode_rle(Rle(runs.tolist(), height, width))
 
 
 def mask_of_segmentation(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
