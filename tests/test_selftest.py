@@ -13,6 +13,7 @@ from noise_stub import photo
 from unseg.cli import selftest as command
 from unseg.cli.selftest import check_selftest
 from unseg.errors import UnsegError
+from unseg.protect.noises import TINTED_NOISES
 from unseg.protect.settings import Settings
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -36,6 +37,7 @@ def test_the_condition_is_the_one_that_the_settings_describe(folders: tuple[Path
         (Settings(), "unseg"),
         (Settings(visibility="low"), "unseg-low"),
         (Settings(target="instance"), "unseg-instance"),
+        (Settings(noises=TINTED_NOISES), "unseg-tint"),
         (Settings(target="class"), "unseg-class"),
         (Settings(target="class", visibility="strong"), "unseg-class-strong"),
     ):
@@ -45,7 +47,7 @@ def test_the_condition_is_the_one_that_the_settings_describe(folders: tuple[Path
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(target="instance", visibility="low"), "cannot measure --target instance"),
+        (Settings(target="instance", visibility="low"), "cannot measure unseg-instance-low"),
         (Settings(classes=(1,)), "--selftest has no --classes"),
         (Settings(void=None), "--selftest has no --void"),
     ],

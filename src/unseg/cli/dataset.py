@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, _Shown
+from unseg.cli.protect import FIND_HELP, SALIENCE_HELP
+from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def dataset(
         budget=Budget(eps, eps_bg), visibility=visibility, batch_size=batch_size, model=model,
         salience=salience, device=device, strict=strict,
     )  # fmt: skip
-    with _Shown(quiet=as_json) as shown:
+    with FolderProgress(quiet=as_json) as shown:
         plan = plan_dataset(
             root, layout=layout, splits=_names(splits), classes=_names(classes),
             exclude=_names(exclude) or (), limit=limit, find=_names(find) or (),
@@ -151,7 +152,7 @@ def dataset(
         if as_json:
             typer.echo(json.dumps(plan.describe(), indent=2))
         return
-    with _Shown(quiet=as_json) as shown:
+    with FolderProgress(quiet=as_json) as shown:
         report = protect_dataset(
             plan, output, settings, target=target, format=format, existing=existing,
             progress=shown.update,

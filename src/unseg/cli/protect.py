@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from unseg.cli.protect_summary import print_summary
-from unseg.cli.shown import say
+from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
     from unseg.images.ranges import RangeChoice
-    from unseg.progress import Update
     from unseg.protect.folder import Existing
     from unseg.protect.settings import Settings
 
@@ -204,7 +203,7 @@ def protect(
     from unseg.protect.folder import protect_folder
 
     condition = check_selftest(inputs, masks, settings) if selftest else ""
-    with _Shown(quiet=as_json) as shown:
+    with FolderProgress(quiet=as_json) as shown:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, existing=existing, again=again,
             progress=shown.update,
@@ -290,50 +289,3 @@ def _label(option: str, text: str) -> int:
     if not text.strip().isdecimal():
         raise UnsegError(f"{option} {text}: expected label numbers such as 6,15")
     return int(text)
-
-
-class _Shown:
-    """A bar on standard error with a rate and an ETA; errors are printed as they come."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(),
-            console=Console(stderr=True), disable=quiet,
-        )  # fmt: skip
-        self._tasks: dict[str, Any] = {}
-        self._first: dict[str, int] = {}
-
-    def __enter__(self) -> _Shown:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, update: Update) -> None:
-        """Show what was done."""
-        if update.stage not in self._tasks:
-            self._tasks[update.stage] = self._bar.add_task(
-                update.stage, total=update.total, completed=update.done, rate="-- images/s"
-            )
-            self._first[update.stage] = update.done
-            if update.item is None:
-                return
-        task = self._tasks[update.stage]
-        elapsed = self._bar.tasks[task].elapsed or 0.0
-        fresh = update.done - self._first[update.stage]
-        rate = f"{fresh / elapsed:.2f} images/s" if elapsed else "-- images/s"
-        self._bar.update(task, completed=update.done, total=update.total, rate=rate)
-        error = getattr(update.item, "error", None)
-        if error is not None:
-            say(f"unseg: {error}", error=True, colour="red")

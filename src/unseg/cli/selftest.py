@@ -21,6 +21,7 @@ def check_selftest(inputs: Sequence[Path], masks: Path | None, settings: Setting
     """
     require("eval", "--selftest")
     from unseg.evaluate.conditions import CONDITIONS
+    from unseg.protect.noises import TINTED_NOISES
     from unseg.protect.settings import Settings as Defaults
 
     if masks is None or len(inputs) != 1 or not inputs[0].is_dir():
@@ -37,11 +38,11 @@ def check_selftest(inputs: Sequence[Path], masks: Path | None, settings: Setting
     words = ["unseg"]
     words += [settings.target] if settings.target != "union" else []
     words += [settings.visibility] if settings.visibility != usual.visibility else []
+    words += ["tint"] if settings.noises == TINTED_NOISES else []
     condition = "-".join(words)
     if condition not in CONDITIONS:
         raise UnsegError(
-            f"--selftest cannot measure --target {settings.target} with --visibility "
-            f"{settings.visibility}: change one of them"
+            f"--selftest cannot measure {condition}: of --target, --visibility and --tint give one"
         )
     return condition
 

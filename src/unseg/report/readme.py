@@ -12,7 +12,7 @@ COMMAND = "unseg report docs/results/cpu --readme README.md"
 START = f"<!-- table: {COMMAND} -->"
 END = "<!-- /table -->"
 
-OURS = ("unseg", "unseg-class", "unseg-instance")
+OURS = ("unseg", "unseg-tint", "unseg-class", "unseg-instance")
 """Ours from the owner's masks: the first of them that ran is shown."""
 HEAD = ("task (figure)", "victim", "clean", "random", "best hand-made", "ours", "ours keeps")
 

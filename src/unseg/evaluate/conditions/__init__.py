@@ -26,6 +26,7 @@ CONDITIONS: Registry[Condition] = Registry(
         "unseg": f"{_HERE}.unseg:Unseg",
         "unseg-class": Spec(f"{_HERE}.unseg:Unseg", {"target": "class"}),
         "unseg-instance": Spec(f"{_HERE}.unseg:Unseg", {"target": "instance"}),
+        "unseg-tint": Spec(f"{_HERE}.unseg:Unseg", {"noises": ("tint", "generator")}),
         "unseg-low": Spec(f"{_HERE}.unseg:Unseg", {"visibility": "low"}),
         "unseg-strong": Spec(f"{_HERE}.unseg:Unseg", {"visibility": "strong"}),
         "unseg-class-strong": Spec(

@@ -25,8 +25,8 @@ from unseg.models.generator import NoiseGenerator
 from unseg.models.weights.io import halved, module_sha256, state_sha256
 from unseg.noise import Budget
 from unseg.protect.core import protect_photo
-from unseg.protect.noises.generator import GeneratorNoise, NoiseModel
-from unseg.protect.noises.tint import Tint
+from unseg.protect.noises import DEFAULT_NOISES, NOISES, TINTED_NOISES
+from unseg.protect.noises.generator import NoiseModel
 from unseg.protect.silence import Embedder, cells_of_photo, choose_silent, spread
 from unseg.protect.visibility import DEFAULT, Visibility
 
@@ -75,6 +75,8 @@ class Unseg(Condition):
         visibility: as ``unseg protect --visibility``.
         silent: with one prompt a class, ``auto`` chooses the classes that carry no noise from the
             training set, ``first`` gives every class a texture of its own and none to class 0.
+        noises: what makes the noise, the first that suits an image, as ``Settings.noises``: the
+            default is what ``unseg protect`` does, :data:`TINTED_NOISES` is ``--tint``.
         budget: the bound, in 8-bit steps.
     """
 
@@ -91,12 +93,14 @@ class Unseg(Condition):
         target: Target = "union",
         visibility: Visibility = DEFAULT,
         silent: Literal["auto", "first"] = "auto",
+        noises: Sequence[str] = DEFAULT_NOISES,
         budget: Budget = Budget(),
     ) -> None:
         super().__init__(budget=budget)
         self._source = source
         self.generator_id = identity or fingerprint(source)
-        self._noises = [Tint(), GeneratorNoise(source)]
+        self.noises = list(noises)
+        self._noises = [NOISES.load(name).of(source) for name in noises]
         self.target: Target = target
         self.visibility: Visibility = visibility
         self.silent: Literal["auto", "first"] | None = silent if target == "class" else None
@@ -107,6 +111,7 @@ class Unseg(Condition):
         words = [self.name]
         words += [self.target] if self.target != "union" else []
         words += [self.visibility] if self.visibility != DEFAULT else []
+        words += ["tint"] if tuple(self.noises) == TINTED_NOISES else []
         return "-".join(words)
 
     def prepare(self, samples: Sequence[Sample], problem: Problem, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -116,6 +117,8 @@ class Suite:
         minutes: what one run may take, for estimates before any was timed.
         data: writes the data below an empty folder, where the suite makes its own.
         defaults: settings by victim that a grid's own recipes add to.
+        conditions: by task, which condition takes another's place there, such as ours with a tint
+            where an owner would ask for one; shares and classes behind a name stay.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Suite:
     minutes: float = 6.0
     data: Callable[[Path], None] | None = None
     defaults: Mapping[str, Recipe] = field(default_factory=dict)
+    conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """All runs in order; what several grids ask for comes once, where it comes first.
@@ -140,7 +144,12 @@ class Suite:
         known = self.defaults.get(cell.victim.name)
         merged = dict(known.settings if known else ()) | dict(cell.victim.settings)
         budget = Budget() if cell.condition == "clean" else cell.budget
+        name = re.match(r"[\w-]*", cell.condition)
+        assert name is not None
+        usual = name[0]
+        condition = self.conditions.get(cell.task, {}).get(usual, usual)
         return Cell(
-            cell.task, Recipe.of(cell.victim.name, **merged), cell.condition, cell.defence,
-            cell.seed, budget, cell.part,
+            cell.task, Recipe.of(cell.victim.name, **merged),
+            condition + cell.condition.removeprefix(usual), cell.defence, cell.seed, budget,
+            cell.part,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -30,6 +30,11 @@ class NoiseSource(ABC):
     @classmethod
     def load(cls, models: Models) -> Self:
         """The source with the models of a run; by default it needs none."""
+        return cls()
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        """The source around a generator that is in memory; by default it needs none."""
         return cls()
 
     def suits(self, view: View) -> bool:

@@ -68,6 +68,10 @@ class GeneratorNoise(NoiseSource):
     def load(cls, models: Models) -> Self:
         return cls(models.generator)
 
+    @classmethod
+    def of(cls, model: NoiseModel) -> Self:
+        return cls(model)
+
     @torch.no_grad()
     def fields(self, views: Sequence[View]) -> list[Tensor]:
         model = self.model
