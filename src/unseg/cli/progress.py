@@ -13,7 +13,7 @@ Report = Callable[[str, int, int, Mapping[str, float]], None]
 """Told the phase, how many of how many steps are done, and figures."""
 
 PLAIN_EVERY = 50
-"""Where the output is no terminal (a log file), a line is printed every so many steps."""
+"""Where the output is not a terminal (a log file), a line is printed every so many steps."""
 
 SHOWN = ("loss", "iou")
 """Figures of a step that the bar has room for; the log holds all."""
