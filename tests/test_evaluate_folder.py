@@ -139,7 +139,7 @@ def test_two_values_with_void_are_one_foreground(tmp_path: Path) -> None:
         (lambda root: [(root / "masks" / f"p{i}.png").unlink() for i in range(5)],
          "has 3 images with a mask in .*: expected at least 4"),
         (lambda root: Image.new("L", (5, 5)).save(root / "masks" / "p3.png"),
-         r"p3\.jpg is 96x64 but its mask .*p3\.png is 5x5: both must have one size"),
+         r"p3\.jpg is 96x64 but its mask .*p3\.png is 5x5: both must have the same size"),
         (lambda root: [Image.new("L", (96, 64)).save(path) for path in (root / "masks").iterdir()],
          "all masks hold only the value 0"),
         (lambda root: Image.fromarray(np.arange(96 * 64).reshape(64, 96).astype(np.uint16)).save(

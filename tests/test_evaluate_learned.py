@@ -150,7 +150,9 @@ def test_clean_photographs_are_read_with_masks_and_regions(folder: Path) -> None
 
 def test_the_clean_folder_is_an_argument(folder: Path, tmp_path: Path) -> None:
     for name in ("purifier", "remover"):
-        with pytest.raises(UnsegError, match=r"give a folder with im/.* as --clean-images"):
+        with pytest.raises(
+            UnsegError, match=r"give --clean-images a folder with im/.* does not train on"
+        ):
             build_defence(name).settings()
         with pytest.raises(UnsegError, match=r"has no im/ folder: a corpus holds"):
             build_defence(name, tmp_path).settings()

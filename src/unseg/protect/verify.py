@@ -214,7 +214,7 @@ def _check_original(
     if record.lossless and not found.change.within(budget):
         findings.report(
             record.output,
-            f"changed by {_text(found.change)}, which exceeds the budget of {budget.foreground:g} "
+            f"changed by {_text(found.change)}, over the budget of {budget.foreground:g} "
             f"and {budget.background:g}",
         )
     noted = record.change
