@@ -78,7 +78,7 @@ def test_a_selftest_trains_twice_and_says_when_it_means_nothing(tmp_path: Path) 
         on_step=lambda step: told.append(step.cell.condition),
     )  # fmt: skip
     assert told == ["clean", "pattern"] and len(found.results) == 2
-    assert found.sentence.startswith("A U-Net trained on your clean images reaches IoU 0.")
+    assert found.sentence.startswith("A U-Net trained on your clean images reaches only IoU 0.")
     assert "learns too little" in found.sentence and "Give more images" in found.sentence
 
 
