@@ -261,7 +261,7 @@ def test_wrong_unknown_and_ambiguous_layouts(cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a:b.txt", "Windows"), ("con.txt", "Windows"), ("PAIRS.LST", "differ by case")],
+    [("a:b.txt", "Windows"), ("con.txt", "Windows"), ("PAIRS.LST", "differ only in case")],
 )
 def test_names_that_other_systems_cannot_hold(
     name: str, message: str, cli: Cli, tmp_path: Path

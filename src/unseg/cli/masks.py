@@ -25,8 +25,8 @@ def masks(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder. Without it, masks "
-            "show whatever stands out."
+            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder. Without it, "
+            "masks show whatever stands out."
         ),
     ] = None,
     target: Annotated[

@@ -1,4 +1,4 @@
-"""What a training shows on the terminal: a bar, or lines where the output is a file."""
+"""What a training run shows on the terminal: a bar, or lines where the output is a file."""
 
 from __future__ import annotations
 

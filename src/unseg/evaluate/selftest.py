@@ -87,7 +87,7 @@ def selftest(
 def plain(results: Sequence[Result], task: Task, condition: str = "unseg") -> str:
     """What protection does on the owner's data, in a sentence; empty where it did not run.
 
-    Of several victims or seeds the first is told.
+    Of several victims or seeds, only the first is reported.
 
     Args:
         results: of one task, clean and protected.

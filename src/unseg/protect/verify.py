@@ -258,7 +258,9 @@ def _check_carried(folder: Path, findings: Findings) -> set[str]:
         if not (folder / name).is_file():
             findings.report(name, f"the {one.how} file is missing: run again with --resume")
         elif sha256_file(folder / name) != one.sha256:
-            findings.report(name, f"the {one.how} file was changed: its sha256 is not the run's")
+            findings.report(
+                name, f"the {one.how} file was changed: its sha256 differs from the run's"
+            )
     return set(carried)
 
 
