@@ -300,7 +300,7 @@ def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> Non
     [
         (["--eps", 300], "--eps 300"),
         (["--eps", 0.5, "--eps-bg", 0], "nothing would be protected"),
-        (["--resume", "--overwrite"], "exclude each other"),
+        (["--resume", "--overwrite"], "cannot be combined"),
         (["--find", "nobody"], "nobody is not a mask source"),
     ],
 )
