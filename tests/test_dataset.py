@@ -285,7 +285,7 @@ def test_folders_inside_each_other(cli: Cli, tmp_path: Path) -> None:
     root = pairs(tmp_path / "in")
     for out in (root / "out", tmp_path):
         code, _, err = cli("dataset", root, "-o", out)
-        assert code == 2 and "inside each other" in err
+        assert code == 2 and " overlap: choose a folder outside the data set" in err
 
 
 def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> None:
