@@ -179,7 +179,7 @@ def test_partial_results_make_a_partial_report(tmp_path: Path, cli) -> None:
     assert (tmp_path / "page" / "index.html").is_file()
     assert list((tmp_path / "page").glob("*.png")) == []
     assert "| unseg | 0.300 |" in markdown.read_text()
-    assert "clean training did not run yet" in markdown.read_text()
+    assert "clean training has not run yet" in markdown.read_text()
 
 
 def test_every_class_is_shown_where_there_are_several(tmp_path: Path, cli) -> None:
