@@ -137,10 +137,10 @@ def test_classes_that_eight_bits_cannot_hold_are_written_in_sixteen(
 
 def test_a_run_without_masks_says_what_would_help(cli: Cli, photos: Path, tmp_path: Path) -> None:
     code, text, _ = cli("protect", photos, "-o", tmp_path / "out")
-    assert code == 0 and "3 images have no mask of yours" in text and "unseg masks" in text
+    assert code == 0 and "3 images had no mask from you" in text and "unseg masks" in text
     cli("masks", photos, "-o", tmp_path / "masks")
     code, text, _ = cli("protect", photos, "-o", tmp_path / "again", "--masks", tmp_path / "masks")
-    assert code == 0 and "no mask of yours" not in text
+    assert code == 0 and "no mask from you" not in text
 
 
 def test_without_boxes_masks_are_proposed(cli: Cli, photos: Path, tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_wrong_unknown_and_ambiguous_layouts(cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a:b.txt", "Windows"), ("con.txt", "Windows"), ("PAIRS.LST", "differ by case")],
+    [("a:b.txt", "Windows"), ("con.txt", "Windows"), ("PAIRS.LST", "differ only in case")],
 )
 def test_names_that_other_systems_cannot_hold(
     name: str, message: str, cli: Cli, tmp_path: Path
@@ -285,7 +285,7 @@ def test_folders_inside_each_other(cli: Cli, tmp_path: Path) -> None:
     root = pairs(tmp_path / "in")
     for out in (root / "out", tmp_path):
         code, _, err = cli("dataset", root, "-o", out)
-        assert code == 2 and "inside each other" in err
+        assert code == 2 and " overlap: choose a folder outside the data set" in err
 
 
 def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_protected_set_is_not_protected_again(cli: Cli, tmp_path: Path) -> Non
     [
         (["--eps", 300], "--eps 300"),
         (["--eps", 0.5, "--eps-bg", 0], "nothing would be protected"),
-        (["--resume", "--overwrite"], "exclude each other"),
+        (["--resume", "--overwrite"], "cannot be combined"),
         (["--find", "nobody"], "nobody is not a mask source"),
     ],
 )

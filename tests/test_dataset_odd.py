@@ -229,7 +229,7 @@ def test_a_link_that_leads_nowhere_is_named(cli: Cli, tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this system makes no links")
     code, _, err = cli("dataset", root, "-o", tmp_path / "out")
-    assert code == 2 and "link.txt is no file" in err
+    assert code == 2 and "link.txt is not a file" in err
 
 
 def test_hidden_and_empty_files_are_copied(cli: Cli, tmp_path: Path) -> None:

@@ -200,8 +200,8 @@ def test_grey_has_no_colour_and_the_median_no_specks() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BitDepth(bits=0), "bits: 0 does not work: give 1 to 8"),
-        (lambda: Median(side=4), "median: side 4 does not work: give an odd number"),
+        (lambda: BitDepth(bits=0), "bits is 0: give 1 to 8"),
+        (lambda: Median(side=4), "median's side is 4: give an odd number"),
     ],
 )
 def test_settings_that_do_not_work_are_refused(make: Callable[[], Defence], message: str) -> None:

@@ -78,7 +78,7 @@ def test_a_selftest_trains_twice_and_says_when_it_means_nothing(tmp_path: Path) 
         on_step=lambda step: told.append(step.cell.condition),
     )  # fmt: skip
     assert told == ["clean", "pattern"] and len(found.results) == 2
-    assert found.sentence.startswith("A U-Net trained on your clean images reaches IoU 0.")
+    assert found.sentence.startswith("A U-Net trained on your clean images reaches only IoU 0.")
     assert "learns too little" in found.sentence and "Give more images" in found.sentence
 
 
@@ -139,9 +139,9 @@ def test_two_values_with_void_are_one_foreground(tmp_path: Path) -> None:
         (lambda root: [(root / "masks" / f"p{i}.png").unlink() for i in range(5)],
          "has 3 images with a mask in .*: expected at least 4"),
         (lambda root: Image.new("L", (5, 5)).save(root / "masks" / "p3.png"),
-         r"p3\.jpg is 96x64 but its mask .*p3\.png is 5x5: both must have one size"),
+         r"p3\.jpg is 96x64 but its mask .*p3\.png is 5x5: both must have the same size"),
         (lambda root: [Image.new("L", (96, 64)).save(path) for path in (root / "masks").iterdir()],
-         "all masks hold the value 0 alone"),
+         "all masks hold only the value 0"),
         (lambda root: Image.fromarray(np.arange(96 * 64).reshape(64, 96).astype(np.uint16)).save(
             root / "masks" / "p1.png"), "more than 64 values"),
     ],
@@ -157,8 +157,8 @@ def test_what_cannot_be_measured_is_said(spoil, message: str, tmp_path: Path) ->
     ("arguments", "message"),
     [
         (["--images", "images"], "--images and --masks belong together"),
-        (["--images", "images", "--masks", "nowhere"], "--masks nowhere is no folder"),
-        (["person", "--images", "images", "--masks", "masks"], "--images is a task of its own"),
+        (["--images", "images", "--masks", "nowhere"], "--masks nowhere is not a folder"),
+        (["person", "--images", "images", "--masks", "masks"], "--images is itself the task"),
         (["--images", "images", "--masks", "masks", "--test-share", "1"], "--test-share 1: "),
         (["--images", "images", "--masks", "masks", "--class-names", "a"], "names 1 classes but"),
         (["--images", "images", "--masks", "masks", "--clean-images", "no"], "--clean-images no"),

@@ -92,7 +92,7 @@ def test_sets_on_disk_stay_there() -> None:
 def test_a_rest_of_nothing_is_refused() -> None:
     with pytest.raises(UnsegError, match="clean-only@1% leaves none of 20 training images"):
         Subset(0.01).publish(TRAIN, STREET, 0)
-    with pytest.raises(UnsegError, match="mixed: a share of 80 does not work: give 0 to 1"):
+    with pytest.raises(UnsegError, match="mixed's share is 80: give 0 to 1"):
         Mixed(Uniform(), 80)
 
 

@@ -308,18 +308,18 @@ class Blur(Defence):
 @pytest.mark.usefixtures("tiny")
 def test_a_defence_that_never_runs_is_refused() -> None:
     training = Training(seed=0, defence=Blur())
-    with pytest.raises(UnsegError, match="the defence blur needs batches of pixels"):
+    with pytest.raises(UnsegError, match="the defence blur changes batches of pixels"):
         SamVictim(size=64, steps=1, batch_size=2).fit([regions()], CLICKS, training)
     plain, dark = small_ritm(), small_ritm()
     assert plain.fit([regions()], CLICKS, CPU) != dark.fit([regions()], CLICKS, training)
 
 
 def test_other_problems_and_samples_are_refused() -> None:
-    with pytest.raises(UnsegError, match="cannot be asked a semantic problem"):
+    with pytest.raises(UnsegError, match="does not do semantic problems"):
         small_ritm().fit([regions()], Problem("semantic", ("a", "b")), CPU)
     with pytest.raises(UnsegError, match="expected pretrained or scratch"):
         SamVictim(decoder="half")  # type: ignore[arg-type]
-    with pytest.raises(UnsegError, match="semantic problems of one foreground"):
+    with pytest.raises(UnsegError, match="semantic problems with one foreground class"):
         RSPrompterVictim().fit([regions()], Problem("semantic", ("a", "b", "c")), CPU)
 
 

@@ -139,7 +139,7 @@ def test_list_says_what_there_is(cli) -> None:
         (["person", "--data", "{}", "-o", "r", "--conditions", "clen"], "clen is not a condition"),
         (["person", "--data", "{}", "-o", "r", "--seeds", "a"], "--seeds a: expected numbers"),
         (["person", "--data", "{}", "-o", "r", "--part", "all"], "--part all: expected test or"),
-        (["person", "--data", "{}", "-o", "r", "--size", "20"], "size 20 does not work: give at"),
+        (["person", "--data", "{}", "-o", "r", "--size", "20"], "size is 20: give at"),
         (["person", "--data", "{}", "-o", "r", "--eps", "-1"], "budget foreground is -1"),
         (["person", "--data", "nowhere", "-o", "r", "--conditions", "clean"],
          "instances_train.json is missing: expected --data to be a folder with images/"),
@@ -273,7 +273,7 @@ def test_damaged_results_are_named(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsegError, match="was edited: its key does not match"):
         store.all()
     path.write_text("{")
-    with pytest.raises(UnsegError, match="is no result file"):
+    with pytest.raises(UnsegError, match="is not a result file"):
         store.find(result.key)
 
 
@@ -390,7 +390,7 @@ def test_a_users_own_victim_is_told_from_others(
     found = build_victim(Recipe.of("own_victims:Named"))
     assert found.origin["origin"] == "own_victims:Named" and len(found.origin["sha256"]) == 64
     for name, message in (
-        ("own_victims:Nameless", "give Nameless a `name` of its own"),
+        ("own_victims:Nameless", "give Nameless its own `name`"),
         ("broken_victims:Any", "cannot be imported \\(SyntaxError"),
         (":Any", "expected module:Name"),
     ):
@@ -417,4 +417,4 @@ def test_what_fails_costs_the_other_conditions_nothing(coco: Path, tmp_path: Pat
     assert code == 2 and "no class Car" in err and "pattern" in out
     (tmp_path / "file").write_text("")
     code, _, err = cli(*line[:5], tmp_path / "file", *line[6:])
-    assert code == 2 and "is no folder that can be written" in err
+    assert code == 2 and "cannot be written: " in err

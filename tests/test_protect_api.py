@@ -136,7 +136,7 @@ def test_boxes_become_a_mask_of_the_images_size(monkeypatch: pytest.MonkeyPatch)
     for boxes in ([], [(1, 2, 3)], [(0, 0, float("nan"), 4)], [(70, 0, 90, 9)]):
         with pytest.raises(UnsegError, match="boxes"):
             protector.mask_of_boxes(photo(), boxes)  # type: ignore[arg-type]
-    with pytest.raises(UnsegError, match="reads boxes"):
+    with pytest.raises(UnsegError, match="no SAM that can read boxes"):
         Protector(noises(WaveSource())).mask_of_boxes(photo(), [(0, 0, 9, 9)])
 
 

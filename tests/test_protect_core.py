@@ -210,7 +210,7 @@ def test_the_first_source_that_suits_an_image_makes_its_noise() -> None:
     ones = FixedNoise(torch.ones(3, 40, 60))
     made = protect_photo(FULL, disc_regions("union"), [Never(), ones], Budget(), "strong")
     assert isinstance(made, Protection) and made.noise == "fixed"
-    with pytest.raises(UnsegError, match=r"no noise source suits the image \(asked: never\)"):
+    with pytest.raises(UnsegError, match=r"no noise source suits the image \(tried: never\)"):
         protect_photo(FULL, disc_regions("union"), [Never()], Budget(), "strong")
 
 

@@ -179,7 +179,7 @@ def test_partial_results_make_a_partial_report(tmp_path: Path, cli) -> None:
     assert (tmp_path / "page" / "index.html").is_file()
     assert list((tmp_path / "page").glob("*.png")) == []
     assert "| unseg | 0.300 |" in markdown.read_text()
-    assert "clean training did not run yet" in markdown.read_text()
+    assert "clean training has not run yet" in markdown.read_text()
 
 
 def test_every_class_is_shown_where_there_are_several(tmp_path: Path, cli) -> None:
@@ -260,7 +260,7 @@ def test_answers_are_shown_where_their_pictures_lie(tmp_path: Path, cli) -> None
     ("arguments", "message"),
     [
         (["nowhere", "-o", "r"], "nowhere does not exist: give result files or folders of them"),
-        (["{}", "-o", "r"], "there is no result file here; make some with unseg evaluate"),
+        (["{}", "-o", "r"], "no result files here; make some with unseg evaluate"),
         (["{}"], "report needs -o FOLDER for the page, --markdown FILE, or --readme FILE"),
     ],
 )
@@ -275,7 +275,7 @@ def test_wrong_use_gets_one_clear_line(
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     made.put(tmp_path, "person", "unet", "clean", 0.6)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(UnsegError, match=r"broken\.json is no result file"):
+    with pytest.raises(UnsegError, match=r"broken\.json is not a result file"):
         find_results([tmp_path])
 
 

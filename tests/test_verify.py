@@ -61,7 +61,7 @@ def test_a_fresh_folder_is_fine(cli: Cli, photos: Path, tmp_path: Path, kind: st
     code, text, _ = cli("verify", folder, "--originals", photos)
     assert code == 0 and "3 images checked, 3 compared with their originals; 0 problems" in text
     code, text, _ = cli("verify", folder)
-    assert code == 0 and "the bound was not measured, give --originals" in text
+    assert code == 0 and "the bound was not measured: give --originals" in text
 
 
 def test_originals_may_be_in_several_places(cli: Cli, photos: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda o: Image.new("1", (60, 40)).save(o / "unseg-masks/c.png"),
         "c.png: the stored mask unseg-masks/c.png was changed",
     ),
-    "replaced mask": (fake_mask, "c.png: the stored mask covers 1, the manifest says"),
+    "replaced mask": (fake_mask, "c.png: the stored mask covers 1, but the manifest says"),
     "edited record": (
         lambda o: (o / "unseg-manifest.jsonl").write_text(
             (o / "unseg-manifest.jsonl").read_text().replace('"psnr": ', '"psnr": 1')
@@ -144,7 +144,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda o: write_manifest(o, (o / "unseg-manifest.jsonl").read_text() * 2),
         "c.png: has 2 records in the manifest: expected one",
     ),
-    "size": (lambda o: edit(o, "c.png", width=61), "c.png: is 60x40, the manifest says 61x40"),
+    "size": (lambda o: edit(o, "c.png", width=61), "c.png: is 60x40, but the manifest says 61x40"),
     "no mask": (lambda o: edit(o, "c.png", mask=None), "the manifest names no stored mask"),
     "leading out": (lambda o: edit(o, "c.png", output="../c.png"), "line 2 is damaged (output: "),
     "unfinished": (
@@ -172,7 +172,7 @@ WITH_ORIGINALS: dict[str, tuple[Damage, str]] = {
     "no psnr": (lambda o: edit(o, "c.png", psnr=None), "the manifest says None"),
     "change": (
         lambda o: edit(o, "c.png", change={"inside": 7.0, "outside": 2.0}),
-        "changed by 8 inside and 2 outside the mask, the manifest says 7 inside",
+        "changed by 8 inside and 2 outside the mask, but the manifest says 7 inside",
     ),
     "original changed": (
         lambda o: flip_pixel(o.parent / "photos" / "c.png"),

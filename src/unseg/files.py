@@ -32,7 +32,8 @@ def read_bytes(path: Path, name: str) -> bytes:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UnsegError(
-                f"{name} has {size} bytes: expected at most {MAX_BYTES}, split it or shrink it"
+                f"{name} has {size} bytes: expected at most {MAX_BYTES}; split it or make it "
+                "smaller"
             )
         data = path.read_bytes()
     except OSError as error:
@@ -40,7 +41,7 @@ def read_bytes(path: Path, name: str) -> bytes:
             f"{name} cannot be read ({error.strerror or error}): check its permissions"
         ) from error
     if not data:
-        raise UnsegError(f"{name} is empty (0 bytes): expected an image, copy the file again")
+        raise UnsegError(f"{name} is empty (0 bytes): expected an image; copy the file again")
     return data
 
 
@@ -171,8 +172,8 @@ def refuse_taken(out: Path, name: str, *, overwrite: bool) -> None:
     target = out / name
     if not target.parent.resolve().is_relative_to(out.resolve()):
         raise UnsegError(
-            f"{target} would lie outside {out}, as a folder in it is a link: remove the link, or "
-            "choose another -o"
+            f"{target} would be written outside {out}, because a folder on the way is a link: "
+            "remove the link, or choose another -o"
         )
     if target.exists() and not overwrite:
         raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
@@ -182,7 +183,7 @@ def cannot_write(target: Path, error: OSError) -> UnsegError:
     """The error of a target that cannot be written."""
     return UnsegError(
         f"{target} cannot be written ({error.strerror or error}): check the folder's permissions "
-        "and free space, or choose another with -o"
+        "and free space, or choose another folder with -o"
     )
 
 

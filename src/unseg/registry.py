@@ -103,7 +103,7 @@ class Registry(Mapping[str, Spec], Generic[T]):
             reason = f"{type(error).__name__}: {error}"
             raise UnsegError(
                 f"{self.kind} {name} cannot be imported ({reason}): {module} must be installed or "
-                f"lie in the current folder, and define {attribute}"
+                f"be in the current folder, and define {attribute}"
             ) from error
 
     def build(self, name: str, **settings: Any) -> T:

@@ -14,7 +14,7 @@ def card(
     run: Annotated[Path, typer.Argument(help="Folder written by unseg train.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the card.")],
     weights: Annotated[
-        Path | None, typer.Option(help="The checkpoint; by default RUN/best.safetensors.")
+        Path | None, typer.Option(help="The checkpoint. Default: RUN/best.safetensors.")
     ] = None,
 ) -> None:
     """Write a training run's model card: curves, log and facts.

@@ -36,22 +36,22 @@ def dataset(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Splits to protect, or all. Those that are trained on if not given.",
+            help="Splits to protect, or all. Default: those that are trained on.",
         ),
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="NAME,...", help="Classes to protect. All if not given."),
+        typer.Option(metavar="NAME,...", help="Classes to protect. Default: all."),
     ] = None,
     exclude: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Classes that are not protected.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what is found, and write nothing.")
+        bool, typer.Option("--dry-run", help="Print what is found, and write nothing.")
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Protect the first so many images only, for a trial."),
+        typer.Option(min=1, help="Protect only this many images, the first ones, for a trial."),
     ] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the masks, in 8-bit steps.")
@@ -62,26 +62,27 @@ def dataset(
     target: Annotated[
         Literal["auto", "union", "class", "instance"],
         typer.Option(
-            help="One mask prompt for all objects, one for each class, or one for each; auto is "
+            help="One mask prompt for all objects, one for each class, or one for each object; "
+            "auto is "
             "class where the classes fill the images, else union."
         ),
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(help="How much of the bound is used where the noise would be seen most."),
+        typer.Option(help="How much of the bound is used where the noise would be most visible."),
     ] = "normal",
     format: Annotated[
         Literal["auto", "png", "webp", "same"],
         typer.Option(
             help="auto keeps names valid: PNG, but JPEG where the layout's loaders expect .jpg; "
-            "png and webp are lossless; same keeps every name, and JPEG, which is not lossless."
+            "png and webp are lossless; same keeps every name, and JPEG is lossy."
         ),
     ] = "auto",
     find: Annotated[
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Protect images without annotation, too. " + FIND_HELP,
+            help="Also protect images without annotation. " + FIND_HELP,
         ),
     ] = "",
     model: Annotated[
@@ -92,14 +93,17 @@ def dataset(
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=256, help="Images in one pass of the model.")
+        int,
+        typer.Option(
+            "--batch-size", min=1, max=256, help="Images that go through the model together."
+        ),
     ] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of an earlier run.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an earlier run; keep what is done.")
+        bool, typer.Option("--resume", help="Continue an earlier run and keep what it has done.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -123,7 +127,7 @@ def dataset(
       unseg dataset yolo -o trial --limit 5
     """
     if overwrite and resume:
-        raise UnsegError("--overwrite and --resume exclude each other: give one of them")
+        raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
     if output is None and not dry_run:
         raise UnsegError("give a folder for the protected data set with -o, or --dry-run")
 
@@ -244,7 +248,7 @@ def _print_report(report: DatasetReport) -> None:
     if len(report.rewritten) > 20:
         typer.echo(f"rewritten: {len(report.rewritten) - 20} more, see unseg-dataset.json")
     for text, names in report.warnings.items():
-        more = f": {len(names)}, the first is {names[0]}" if names else ""
+        more = f": {len(names)} (first: {names[0]})" if names else ""
         typer.echo(f"warning: {text}{more}")
 
 

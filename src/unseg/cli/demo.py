@@ -105,7 +105,12 @@ def draw_panels(out: Path) -> Path:
 
 def demo(
     out: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for photographs and pictures.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for the photographs, the protected images and the panels.",
+        ),
     ] = Path("demo-output"),
 ) -> None:
     """Protect eight public-domain photographs, verify them, and draw what changed.
@@ -127,7 +132,9 @@ def demo(
     try:
         copy_photographs(originals)
     except OSError as error:
-        raise UnsegError(f"{out} cannot be written ({error}): give another folder as -o") from error
+        raise UnsegError(
+            f"{out} cannot be written ({error}): choose another folder with -o"
+        ) from error
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("protecting")
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 EXAMPLES = """
 Train victims on clean, baseline and protected images and test them on clean ones.
 
-Every run is one JSON file in RESULTS, found again by its content: an interrupted suite continues,
-and nothing runs twice. The tables go to standard output; unseg report makes pages of the files.
+Each run is stored as one JSON file in RESULTS and recognised by its settings, so an interrupted
+suite continues and nothing runs twice. The tables are printed; unseg report makes pages from the
+files.
 
 Examples:
 
@@ -46,16 +47,16 @@ Words = list[str] | None
 
 
 def evaluate(
-    first: Annotated[str | None, typer.Argument(metavar="[TASK]", help="As --task.")] = None,
+    first: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Same as --task.")] = None,
     task: Annotated[
-        Words, typer.Option("--task", "--tasks", help="What to measure, comma-separated.")
+        Words, typer.Option("--task", "--tasks", help="Tasks to measure, separated by commas.")
     ] = None,
     victim: Annotated[
         Words,
         typer.Option(
             "--victim",
             "--victims",
-            help="What is trained, comma-separated; module:Name is your own. "
+            help="Models to train, separated by commas; module:Name is one of your own. "
             "Default: the first that fits the task.",
         ),
     ] = None,
@@ -68,7 +69,7 @@ def evaluate(
         typer.Option(
             "--condition",
             "--conditions",
-            help="What the training images become, comma-separated. "
+            help="What is done to the training images, separated by commas. "
             "Default: clean,random,pattern,unseg.",
         ),
     ] = None,
@@ -77,98 +78,133 @@ def evaluate(
         typer.Option(
             "--defence",
             "--defences",
-            help="What the trainer does against it, comma-separated. Default: none.",
+            help="What the trainer does against the noise, separated by commas. Default: none.",
         ),
     ] = None,
     seed: Annotated[
-        Words, typer.Option("--seed", "--seeds", help="Seeds, comma-separated. Default: 0,1,2.")
+        Words, typer.Option("--seed", "--seeds", help="Seeds, separated by commas. Default: 0,1,2.")
     ] = None,
     suite: Annotated[
         str | None,
-        typer.Option(help="A table's runs, see --list; other options keep only what they name."),
+        typer.Option(
+            help="All runs of a table (see --list); other options keep only the runs that they "
+            "name."
+        ),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Your own images as the task; needs --masks.")
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Masks or label maps of --images, with the same names."),
+        typer.Option(help="Masks or label maps for --images, with the same names."),
     ] = None,
     split_seed: Annotated[
-        int, typer.Option(help="Of --images: decides, with the names, which images test.")
+        int,
+        typer.Option(
+            help="With --images: decides, together with the names, which images are tested on."
+        ),
     ] = 0,
     test_share: Annotated[
-        float, typer.Option(help="Of --images: the share that is tested on.")
+        float, typer.Option(help="With --images: the share of images that is tested on.")
     ] = 0.25,
     class_names: Annotated[
         Words,
-        typer.Option(help="Of --masks: names of the values, lowest first, comma-separated."),
+        typer.Option(
+            help="With --images: names of the values in the masks, lowest first, separated by "
+            "commas."
+        ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            envvar="UNSEG_DATA", help="A data set's folder, or the root that holds several."
+            envvar="UNSEG_DATA", help="A data set's folder, or the folder that holds several."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Folder of results. Of --images: unseg-results."),
+        typer.Option(
+            "-o", "--out", help="Folder for the results. Default with --images: unseg-results."
+        ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Generator of the condition unseg: a name or a .safetensors file.")
+        str,
+        typer.Option(
+            help="Generator that the condition unseg uses: a name or a .safetensors file."
+        ),
     ] = "default",
     eps: Annotated[
         float | None,
-        typer.Option(help="Largest change inside the mask, 8-bit steps. Default: 8."),
+        typer.Option(help="Largest change inside the mask, in 8-bit steps. Default: 8."),
     ] = None,
     eps_bg: Annotated[
-        float | None, typer.Option(help="Largest change outside it, 8-bit steps. Default: 2.")
+        float | None,
+        typer.Option(help="Largest change outside the mask, in 8-bit steps. Default: 2."),
     ] = None,
     part: Annotated[
         str,
         typer.Option(help="test: the test images. val: every fifth training image, for tuning."),
     ] = "test",
     steps: Annotated[
-        int | None, typer.Option(help="Victim's training steps, if not its own.")
+        int | None, typer.Option(help="Training steps of the victim. Default: the victim's own.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Victim's short side in pixels, if not its own.")
+        int | None,
+        typer.Option(
+            help="Short side, in pixels, at which the victim sees images. Default: the victim's "
+            "own."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Keep off any GPU.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False,
     clean_images: Annotated[
         Path | None,
         typer.Option(
-            help="Clean photographs, im/ and gt/, for defences that learn from some. "
+            help="Clean photographs (im/ and gt/) for defences that learn from them. "
             "Default: corpus/ccp below --data, where it exists."
         ),
     ] = None,
-    mixed_precision: Annotated[str, typer.Option(help="no, fp16 or bf16.")] = "no",
+    mixed_precision: Annotated[str, typer.Option(help="Mixed precision: no, fp16 or bf16.")] = "no",
     cache: Annotated[
-        Path, typer.Option(help="Folder for protected images of sets too large for memory.")
+        Path,
+        typer.Option(help="Folder for protected images of data sets that do not fit in memory."),
     ] = Path("unseg-cache"),
     panels: Annotated[
         str,
-        typer.Option(help="Store pictures of answers: where the data's licence allows, all, none."),
+        typer.Option(
+            help="Store pictures of answers: allowed (where the data's licence permits it), all "
+            "or none."
+        ),
     ] = "allowed",
     limit_minutes: Annotated[
-        float | None, typer.Option(help="Start no new run after so many minutes.")
+        float | None, typer.Option(help="Start no new run after this many minutes.")
     ] = None,
     part_of: Annotated[
         str | None,
-        typer.Option("--shard", help="1/2 runs the first half, for two processes on one folder."),
+        typer.Option(
+            "--shard",
+            help="Part of the runs: 1/2 is the first half, so that two processes can share a "
+            "folder.",
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run and how long, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="List what would run and how long it would take, then stop."
+        ),
     ] = False,
     table: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
     stored: Annotated[
-        bool, typer.Option("--stored", help="Run nothing: only the runs that RESULTS holds.")
+        bool, typer.Option("--stored", help="Run nothing; use the results that are already stored.")
     ] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Say what there is and stop.")] = False,
+    list_: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="List tasks, victims, conditions, defences and suites, then stop."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    # It warns of every backbone that is not its own.
+    # Otherwise transformers warns about every backbone that is not its own.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     require("eval", "unseg evaluate")
     if list_:
@@ -199,7 +235,7 @@ def evaluate(
     )  # fmt: skip
     with opened(study) as runner:
         if not runner.surveyed:
-            typer.echo(f"--shard {part_of}: nothing falls to it")
+            typer.echo(f"--shard {part_of} has no runs")
         elif dry_run:
             for line in preview(runner):
                 typer.echo(line)
@@ -232,7 +268,7 @@ def _show(outcome: Outcome, table: Path | None, as_json: bool, own: bool) -> Non
     from unseg.evaluate.selftest import plain
     from unseg.provenance import provenance
 
-    # Under accelerate launch the first process alone writes and speaks.
+    # Under accelerate launch only the first process writes and prints.
     if not outcome.results or not outcome.first:
         return
     text = _tables(outcome.results, outcome.tasks)
@@ -246,8 +282,8 @@ def _show(outcome: Outcome, table: Path | None, as_json: bool, own: bool) -> Non
     typer.echo(json.dumps([asdict(r) for r in outcome.results]) if as_json else text)
     if outcome.failed:
         raise UnsegError(
-            f"{outcome.failed} runs ended with a fault, told above; all others are complete, and "
-            "the same command tries those again"
+            f"{outcome.failed} runs failed, as reported above; all others are complete, and the "
+            "same command tries the failed ones again"
         )
 
 

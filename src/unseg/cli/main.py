@@ -1,4 +1,4 @@
-"""The ``unseg`` command: one file a command, registered here."""
+"""The ``unseg`` command: one file for each command, registered here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``unseg masks``: draw masks from boxes, or of what stands out, to look at and correct."""
+"""``unseg masks``: draw masks from boxes, or of whatever stands out, to look at and correct."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ def masks(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder for the masks; mirrors each input folder."),
+        typer.Option(
+            "--output", "-o", help="Folder for the masks; it mirrors the tree of each input folder."
+        ),
     ],
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder. Without: what "
-            "stands out."
+            help="COCO, YOLO, labelme or Pascal VOC annotations, a file or a folder. Without it, "
+            "masks show whatever stands out."
         ),
     ] = None,
     target: Annotated[
         Literal["union", "class", "instance"],
-        typer.Option(help="One mask for all, the boxes' classes, or a number a box (16 bits)."),
+        typer.Option(
+            help="One mask for all boxes, the numbers of their classes, or a number for each box "
+            "(16 bits)."
+        ),
     ] = "union",
     find: Annotated[
         str, typer.Option(metavar="NAME,...", help=FIND_HELP)
     ] = "salient,proposed,whole-image",
     model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="The generator whose base SAM is asked.")
+        str,
+        typer.Option(metavar="NAME|FILE", help="The generator whose base SAM draws the outlines."),
     ] = "default",
     salience: Annotated[
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
 ) -> None:
-    """Draw masks for unseg protect: from boxes, or of what stands out.
+    """Draw masks for unseg protect: from boxes, or of whatever stands out.
 
     One box around each person (or car, or nucleus) is enough: the base SAM finds the outline in it.
     Correct what is wrong in any drawing program, and give the folder to unseg protect --masks.
@@ -59,7 +65,7 @@ def masks(
       unseg masks photos -o masks
     """
     if boxes is None and target != "union":
-        raise UnsegError(f"--target {target} needs --boxes: proposals have no classes")
+        raise UnsegError(f"--target {target} needs --boxes: what stands out has no classes")
     from rich.console import Console
     from rich.progress import Progress
 
@@ -84,9 +90,9 @@ def masks(
         )
     say(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
     if drawn.without:
-        say(f"{len(drawn.without)} images have no box and got no mask")
+        say(f"{len(drawn.without)} images have no box and therefore no mask")
     for text, names in drawn.warnings.items():
-        say(f"warning: {text}: {len(names)}, the first is {names[0]}")
+        say(f"warning: {text}: {len(names)} (first: {names[0]})")
     if drawn.errors:
         raise typer.Exit(1)
     if drawn.warnings:

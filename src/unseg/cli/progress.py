@@ -1,4 +1,4 @@
-"""What a training shows on the terminal: a bar, or lines where the output is a file."""
+"""What a training run shows on the terminal: a bar, or lines where the output is a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Report = Callable[[str, int, int, Mapping[str, float]], None]
 """Told the phase, how many of how many steps are done, and figures."""
 
 PLAIN_EVERY = 50
-"""Where the output is no terminal (a log file), a line is printed every so many steps."""
+"""Where the output is not a terminal (a log file), a line is printed every so many steps."""
 
 SHOWN = ("loss", "iou")
 """Figures of a step that the bar has room for; the log holds all."""

@@ -30,9 +30,9 @@ def print_summary(report: FolderReport) -> None:
         "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
         "errors": str(totals["errors"] or ""),
         "masks from": sources,
-        "without a file in --masks": str(totals["without_mask_file"] or ""),
+        "not in --masks": str(totals["without_mask_file"] or ""),
         "with warnings": str(totals["with_warnings"] or ""),
-        "files that are no images": str(totals["ignored_files"] or ""),
+        "files that are not images": str(totals["ignored_files"] or ""),
         "classes without noise": "" if isinstance(silent, str) else ", ".join(map(str, silent)),
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
@@ -61,9 +61,9 @@ def _advice(report: FolderReport) -> list[str]:
     )
     if guessed:
         lines.append(
-            f"{guessed} images have no mask of yours: what was found was protected, which is less "
-            f"than masks do. Look at {report.out}/unseg-masks; unseg masks draws them from boxes, "
-            "or writes what was found for you to correct, and --masks takes them"
+            f"{guessed} images had no mask from you, so whatever was found was protected, which "
+            f"protects less. Look at {report.out}/unseg-masks; unseg masks draws masks from boxes, "
+            "or writes what was found for you to correct, and --masks uses them"
         )
     if totals["lossy"]:
         lines.append(
@@ -78,10 +78,10 @@ def _advice(report: FolderReport) -> list[str]:
             "--strip gps leaves that out"
         )
     for text, names in report.warnings.items():
-        lines.append(f"warning: {text}: {len(names)}, the first is {names[0]}")
+        lines.append(f"warning: {text}: {len(names)} (first: {names[0]})")
     if totals["unchanged"] and not totals["protected"]:
         lines.append(
-            "no image was protected: no mask has any foreground; check --classes, --void and "
+            "no image was protected: no mask has a foreground; check --classes, --void and "
             "--background"
         )
     return lines

@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[
-        list[Path], typer.Argument(help="Result files, or folders of them (folders below, too).")
+        list[Path], typer.Argument(help="Result files, or folders of them, searched recursively.")
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for index.html and the figures.")
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Also, or only, write the tables to this Markdown file.")
+        Path | None,
+        typer.Option(help="Write the tables to this Markdown file (with or without -o)."),
     ] = None,
     readme: Annotated[
         Path | None,
-        typer.Option(help="Also, or only, put a short table between its markers; - prints it."),
+        typer.Option(
+            help="Put a short table between the markers of this file (with or without -o); - "
+            "prints it."
+        ),
     ] = None,
 ) -> None:
     """Make a self-contained page, figures and Markdown from the result files of unseg evaluate.
 
-    Nothing else goes in, and results may be partial.
+    Nothing else is read, and the results may be incomplete.
 
     Examples:
 
@@ -72,7 +76,7 @@ def report(
                 typer.echo(f"wrote {readme}")
     except OSError as error:
         raise UnsegError(
-            f"the report cannot be written ({error}): give a writable place"
+            f"the report cannot be written ({error}): choose a writable place"
         ) from error
 
 

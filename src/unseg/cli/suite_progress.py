@@ -59,8 +59,8 @@ def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
         outcome = run_all(runner, on_step=on_step, progress=progress, limit=limit)
     if not outcome.complete:
         console.print(
-            f"stopped after {limit_minutes:g} min as asked: about {duration(outcome.left)} left; "
-            "the same command continues",
+            f"stopped after {limit_minutes:g} min as asked, with about {duration(outcome.left)} "
+            "left; the same command continues",
             highlight=False,
         )
     return outcome

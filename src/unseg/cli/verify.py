@@ -19,7 +19,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that unseg protect wrote.")],
     originals: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder or file that was protected; repeat it for several."),
+        typer.Option(help="Folder or file that was protected; repeat the option for several."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -75,18 +75,18 @@ def _print_findings(findings: Findings, with_originals: bool) -> None:
         say(f"not protected: {record.error}", colour="yellow")
     if findings.unchanged:
         say(
-            f"{len(findings.unchanged)} images were left as they are, as their masks have no "
+            f"{len(findings.unchanged)} images were left as they are because their masks have no "
             "foreground"
         )
     if findings.unlisted:
         say(
-            f"{len(findings.unlisted)} images in --originals are not in the manifest, the first is "
-            f"{findings.unlisted[0]}: they came later or were left out, and are not protected",
+            f"{len(findings.unlisted)} images in --originals are not in the manifest (first: "
+            f"{findings.unlisted[0]}). They were added later or left out, and are not protected",
             colour="yellow",
         )
     compared = (
         f", {findings.compared} compared with their originals"
         if with_originals
-        else "; the bound was not measured, give --originals for that"
+        else "; the bound was not measured: give --originals for that"
     )
     say(f"{findings.checked} images checked{compared}; {len(findings.problems)} problems")

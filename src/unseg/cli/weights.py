@@ -27,7 +27,8 @@ def import_command(
     half: Annotated[
         bool,
         typer.Option(
-            "--half", help="Store nearly all of it in float16, like the base that ships with unseg."
+            "--half",
+            help="Store nearly all of the weights in float16, like the base that ships with unseg.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace OUTPUT if it exists.")] = False,

@@ -52,7 +52,7 @@ class Bench:
         if not (train and test):
             raise UnsegError(
                 f"{data}: {task.name} has {train} images to train on and {test} "
-                "to test on: give at least one of each (two where a part is held out of them)"
+                "to test on: give at least one of each (two to train on with --part val)"
             )
 
     @property

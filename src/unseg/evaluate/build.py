@@ -48,8 +48,8 @@ def require_kind(task: Task, victim: Victim) -> None:
     """
     if task.problem.kind not in victim.kinds:
         raise UnsegError(
-            f"{victim.name} cannot be asked {task.name}, whose kind is {task.problem.kind}: it "
-            f"answers {', '.join(sorted(victim.kinds))}"
+            f"{victim.name} cannot do the task {task.name}, whose kind is {task.problem.kind}: it "
+            f"does {', '.join(sorted(victim.kinds))}"
         )
 
 

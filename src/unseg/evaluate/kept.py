@@ -1,4 +1,4 @@
-"""Published images of sets that do not fit in memory: made once, then read from files."""
+"""Published images of data sets that do not fit in memory: made once, then read from files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _load(path: Path, name: str) -> Sample:
             return Sample(name, **{key: arrays[key] for key in arrays.files})
     except Exception as error:  # numpy and zipfile raise whatever a damaged file leads to
         raise UnsegError(
-            f"{path} cannot be read ({type(error).__name__}): delete it, and it is made again"
+            f"{path} cannot be read ({type(error).__name__}): delete it and it will be made again"
         ) from error
 
 
@@ -57,6 +57,7 @@ def _save(sample: Sample, path: Path) -> None:
         write_atomically(path, write)
     except UnsegError as error:
         raise UnsegError(
-            f"{path} cannot be written ({error.__cause__}): protected images of sets that do not "
-            "fit in memory are kept there; give a writable folder with room as --cache"
+            f"{path} cannot be written ({error.__cause__}): protected images of data sets that do "
+            "not fit in memory are kept there; choose a writable folder with enough space with "
+            "--cache"
         ) from error

@@ -67,8 +67,8 @@ class Processes:
         except ValueError as error:
             # accelerate keeps a state of its own for the whole program.
             raise UnsegError(
-                f"mixed precision {mixed_precision}: this program has begun with another; choose "
-                "one for all of it"
+                f"mixed precision {mixed_precision}: this program has already begun with another: "
+                "use one for the whole program"
             ) from error
         self.rank: int = self._accelerator.process_index
         self.num_processes: int = self._accelerator.num_processes

@@ -122,10 +122,10 @@ def read_result(path: Path) -> Result:
             result.config[part][name]
         result.config["seed"]
         if not isinstance(result.value, int | float):
-            raise TypeError("its value is no number")
+            raise TypeError("its value is not a number")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UnsegError(
-            f"{path} is no result file ({type(error).__name__}): move it out of the folder of "
+            f"{path} is not a result file ({type(error).__name__}): move it out of the folder of "
             "results"
         ) from error
     if not matches:

@@ -71,7 +71,8 @@ class Selection:
         ]
         if not kept:
             raise UnsegError(
-                f"--suite {suite.name} has no run with what the other options name: leave some out"
+                f"--suite {suite.name} has no run that matches the other options: leave some of "
+                "them out"
             )
         return kept
 

@@ -87,7 +87,7 @@ def selftest(
 def plain(results: Sequence[Result], task: Task, condition: str = "unseg") -> str:
     """What protection does on the owner's data, in a sentence; empty where it did not run.
 
-    Of several victims or seeds the first is told.
+    Of several victims or seeds, only the first is reported.
 
     Args:
         results: of one task, clean and protected.
@@ -102,9 +102,9 @@ def plain(results: Sequence[Result], task: Task, condition: str = "unseg") -> st
     figure = _figure(task)
     if clean.value < task.floor:
         return (
-            f"{victim} trained on your clean images reaches {figure} {clean.value:.2f} only, below "
-            f"{task.floor:.2f}: it learns too little from them for this to say anything about "
-            "protection. Give more images, or train longer (unseg evaluate --steps)."
+            f"{victim} trained on your clean images reaches only {figure} {clean.value:.2f}, which "
+            f"is below {task.floor:.2f}: it learns too little from them to say anything about "
+            "protection. Give more images or train longer (unseg evaluate --steps)."
         )
     return (
         f"{victim} trained on your clean images reaches {figure} {clean.value:.2f}; trained on the "

@@ -64,8 +64,8 @@ def build(registry: Registry[T], name: str, **settings: Any) -> T:
     if origin := registry.origin(name):
         if getattr(made, "name", "") in ("", *registry):
             raise UnsegError(
-                f"{registry.kind} {name}: give {type(made).__name__} a `name` of its own, by "
-                "which its results are found again"
+                f"{registry.kind} {name}: give {type(made).__name__} its own `name`, which "
+                "identifies its results"
             )
         made._origin = origin
     return made

@@ -197,7 +197,7 @@ def opened(study: Study) -> Iterator[Runner]:
                 "unseg evaluate --task person --data data/pennfudan -o results"
             )
         if study.clean_images is not None and not study.clean_images.is_dir():
-            raise UnsegError(f"--clean-images {study.clean_images} is no folder")
+            raise UnsegError(f"--clean-images {study.clean_images} is not a folder")
         torch.set_num_threads(study.threads)
         alone = suite is None and len({(cell.task, cell.victim) for cell in cells}) == 1
         options = Options(
@@ -220,11 +220,11 @@ def require_writable(out: Path, cache: Path, table: Path | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
-        raise UnsegError(f"-o {out} is no folder that can be written: {error}") from error
+        raise UnsegError(f"-o {out} cannot be written: {error}") from error
     for option, folder in (("--cache", cache), ("--table", table.parent if table else out)):
         there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
         if not there.is_dir():
-            raise UnsegError(f"{option}: {there} is no folder")
+            raise UnsegError(f"{option}: {there} is not a folder")
     if table is not None and table.is_dir():
         raise UnsegError(f"--table {table} is a folder: give a file")
 
@@ -233,7 +233,7 @@ def _suite(name: str | None) -> Suite | None:
     if name is None:
         return None
     if name not in SUITES:
-        raise UnsegError(f"--suite: {name} is not known here; choose from {', '.join(SUITES)}")
+        raise UnsegError(f"--suite {name} is not known: choose from {', '.join(SUITES)}")
     return SUITES[name]
 
 
@@ -241,7 +241,7 @@ def _cells(study: Study, suite: Suite | None) -> list[Cell]:
     selection, settings = study.selection, dict(study.victim_settings)
     if study.own is not None:
         if suite is not None or selection.tasks:
-            raise UnsegError("--images is a task of its own: leave out --task and --suite")
+            raise UnsegError("--images is itself the task: leave out --task and --suite")
         # Four trainings are what an owner waits for; more seeds are asked for.
         selection = replace(selection, tasks=[FolderTask.name], seeds=selection.seeds or [0])
         settings = {**(QUICK if not selection.victims else {}), **settings}
@@ -249,7 +249,10 @@ def _cells(study: Study, suite: Suite | None) -> list[Cell]:
         cells = selection.grid(settings, study.part)
     else:
         if study.victim_settings:
-            raise UnsegError(f"--suite {suite.name} has victim settings of its own: give none")
+            raise UnsegError(
+                f"--suite {suite.name} sets its victims itself: leave out --victim-set, --steps "
+                "and --size"
+            )
         if study.part != "test":
             raise UnsegError(f"--suite {suite.name} reports on the test part: leave out --part")
         cells = selection.of(suite)

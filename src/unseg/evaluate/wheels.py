@@ -78,8 +78,8 @@ def find_wheel(package: str, beside: Path | None = None) -> Path:
             break
     else:
         raise UnsegError(
-            f"{folder} holds no wheel of {_requirement(package)}: run {_command(package)}, or let "
-            f"{VARIABLE} name the folder that holds it"
+            f"{folder} has no wheel of {_requirement(package)}: run {_command(package)}, or set "
+            f"{VARIABLE} to the folder that holds it"
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)

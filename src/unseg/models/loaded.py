@@ -62,8 +62,8 @@ class Models:
         if self.salience == "default":
             return None
         raise UnsegError(
-            f"{self.salience} was trained on another base than {self.model} has: train one with "
-            "unseg train-salience --base, or give --salience none"
+            f"{self.salience} was trained on another base than that of {self.model}: train one "
+            "with unseg train-salience --base, or give --salience none"
         )
 
 

@@ -137,7 +137,7 @@ def every_file(root: Path) -> Iterator[str]:
         for name in sorted(names):
             if not (here / name).is_file():
                 raise UnsegError(
-                    f"{here / name} is no file (a broken link, a pipe or a device): remove it"
+                    f"{here / name} is not a file (a broken link, a pipe or a device): remove it"
                 )
             yield (here / name).relative_to(root).as_posix()
 
@@ -154,7 +154,7 @@ def refuse_names(names: Collection[str]) -> None:
             name.encode("utf-8")
         except UnicodeEncodeError:
             printable = name.encode("utf-8", "backslashreplace").decode()
-            raise UnsegError(f"{printable}: the name is not UTF-8, rename the file") from None
+            raise UnsegError(f"{printable}: the name is not UTF-8: rename the file") from None
         for part in PurePosixPath(name).parts:
             wrong = _UNSAFE & set(part) or {one for one in part if ord(one) < 32}
             if wrong or part[-1] in ". " or part.split(".")[0].lower() in _RESERVED:
@@ -165,7 +165,7 @@ def refuse_names(names: Collection[str]) -> None:
         key = unicodedata.normalize("NFC", name).casefold()
         if key in seen:
             raise UnsegError(
-                f"{seen[key]} and {name} differ by case or by the form of their accents alone, "
-                "and are one file on Windows and macOS: rename one of them"
+                f"{seen[key]} and {name} differ only in case or in the form of their accents, and "
+                "are one file on Windows and macOS: rename one of them"
             )
         seen[key] = name

@@ -132,7 +132,7 @@ def _suiting(noises: Sequence[NoiseSource], shown: View) -> NoiseSource:
         if source.suits(shown):
             return source
     names = ", ".join(source.name for source in noises) or "none"
-    raise UnsegError(f"no noise source suits the image (asked: {names}): add the generator")
+    raise UnsegError(f"no noise source suits the image (tried: {names}): add the generator")
 
 
 def _finished(

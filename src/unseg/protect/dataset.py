@@ -224,8 +224,8 @@ def _check_apart(root: Path, out: Path) -> None:
     here, target = root.resolve(), out.resolve()
     if target.is_relative_to(here) or here.is_relative_to(target):
         raise UnsegError(
-            f"the output folder {out} and the data set {root} lie inside each other: choose a "
-            "folder outside it, originals are never touched"
+            f"the output folder {out} and the data set {root} overlap: choose a folder outside the "
+            "data set, as originals are never touched"
         )
 
 

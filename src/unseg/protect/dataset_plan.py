@@ -82,10 +82,9 @@ class DatasetPlan:
         left = () if self.find else self.unannotated
         for names, text in (
             (left, "{} images of the splits have no annotation and are copied as they are (--find "
-             "protects what is found in them), the first is {}"),
-            (self.apart, "{} images are in no split and are copied as they are, the first is {}"),
-            (self.beyond, "{} more images of the splits are left as they are (--limit), the first "
-             "is {}"),
+             "protects what is found in them; first: {})"),
+            (self.apart, "{} images are in no split and are copied as they are (first: {})"),
+            (self.beyond, "{} more images of the splits are left as they are (--limit; first: {})"),
         ):  # fmt: skip
             if names:
                 found.append(Remark(text.format(len(names), names[0]), warning=True))

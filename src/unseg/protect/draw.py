@@ -77,7 +77,9 @@ def draw_masks(
     """
     settings = settings or Settings()
     if boxes is None and settings.target != "union":
-        raise UnsegError(f"--target {settings.target} needs --boxes: proposals have no classes")
+        raise UnsegError(
+            f"--target {settings.target} needs --boxes: what stands out has no classes"
+        )
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     plan = make_plan([Path(one) for one in given], Path(out))
     models = Models(settings.model, settings.salience, settings.device)

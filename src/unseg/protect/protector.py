@@ -215,7 +215,10 @@ class Protector:
             UnsegError: when a box covers no pixel, or this protector has no base to ask.
         """
         if self.base is None:
-            raise UnsegError("there is no SAM that reads boxes: use Protector.from_pretrained")
+            raise UnsegError(
+                "this protector has no SAM that can read boxes: make it with "
+                "Protector.from_pretrained"
+            )
         corners = np.asarray(boxes, np.float32)
         if corners.ndim != 2 or corners.shape[1] != 4 or not np.isfinite(corners).all():
             raise UnsegError(

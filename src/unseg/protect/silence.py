@@ -3,9 +3,9 @@
 What carries no noise in training is what every clean image looks like to a victim. Where a class
 without noise resembles one with noise (pavement and road), the victim tells them apart by the noise
 alone, and on a clean image takes the one for the other. So one texture on some classes and silence
-on the rest say more than a texture for each (docs/experiments.md). Which classes depends on what is
-easily told apart without noise. That is tried out here on a linear model of the frozen encoder's
-embedding, which also sees whether there is noise, as a victim would.
+on the rest say more than a texture for each (docs/experiments/label-maps.md). Which classes depends
+on what is easily told apart without noise. That is tried out here on a linear model of the frozen
+encoder's embedding, which also sees whether there is noise, as a victim would.
 """
 
 from __future__ import annotations

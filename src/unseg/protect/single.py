@@ -51,7 +51,8 @@ def protect_single(
     kind = format_of(target.suffix)
     if kind is None or kind.name not in _FORMATS:
         raise UnsegError(
-            f"{target}: such files are not written; end the name in .png, .webp, .tif or .jpg"
+            f"{target}: files of this kind are not written: end the name in .png, .webp, .tif or "
+            ".jpg"
         )
     if target.resolve() == source.resolve():
         raise UnsegError(f"{target} is the original, which is never touched: choose another -o")
@@ -71,7 +72,9 @@ def protect_single(
             written = folder / "out" / report.records[0].output
             record = record.model_copy(update={"mask": None, "mask_sha256": None})
             if format_of(written.suffix) is not kind:
-                raise UnsegError(f"{target}: a {written.suffix} file comes out: name it so")
+                raise UnsegError(
+                    f"{target}: a {written.suffix} file is written: give it that suffix"
+                )
             content = {**report.description, "manifest_sha256": None, "record": record.model_dump()}
             files.write_atomically(record_file, (json.dumps(content, indent=2) + "\n").encode())
             files.move(written, target)

@@ -105,7 +105,9 @@ def verify_folder(
     places = [Path(one) for one in given]
     for place in places:
         if not place.exists():
-            raise UnsegError(f"--originals {place} does not exist: expected the folder protected")
+            raise UnsegError(
+                f"--originals {place} does not exist: expected the folder that was protected"
+            )
     manifest = Manifest(folder)
     records, damaged = manifest.read()
     findings = Findings()
@@ -165,7 +167,8 @@ def _check_file(folder: Path, record: Record) -> Photo:
     photo = decode(data, record.output, record.range or "full")
     if photo.size != (record.width, record.height):
         raise UnsegError(
-            f"is {photo.size[0]}x{photo.size[1]}, the manifest says {record.width}x{record.height}"
+            f"is {photo.size[0]}x{photo.size[1]}, but the manifest says "
+            f"{record.width}x{record.height}"
         )
     return photo
 
@@ -180,7 +183,7 @@ def _check_mask(folder: Path, record: Record) -> NDArray[np.bool_]:
     share = round(float(foreground.mean()), 6)
     if record.foreground_share != share:
         raise UnsegError(
-            f"the stored mask covers {share:g}, the manifest says {record.foreground_share}"
+            f"the stored mask covers {share:g}, but the manifest says {record.foreground_share}"
         )
     return foreground
 
@@ -194,7 +197,7 @@ def _read_listed(folder: Path, name: str, checksum: str | None, what: str) -> by
         raise UnsegError(f"the {what} is missing: protect the image again with --resume")
     data = read_bytes(folder / name, name)
     if hashlib.sha256(data).hexdigest() != checksum:
-        raise UnsegError(f"the {what} was changed: its sha256 is not the manifest's")
+        raise UnsegError(f"the {what} was changed: its sha256 differs from the manifest's")
     return data
 
 
@@ -211,21 +214,21 @@ def _check_original(
     if record.lossless and not found.change.within(budget):
         findings.report(
             record.output,
-            f"changed by {_text(found.change)}, over the budget of {budget.foreground:g} and "
-            f"{budget.background:g}",
+            f"changed by {_text(found.change)}, over the budget of {budget.foreground:g} "
+            f"and {budget.background:g}",
         )
     noted = record.change
     if noted is None or not _close_change(found.change, Change(noted.inside, noted.outside)):
         said = "nothing" if noted is None else _text(Change(noted.inside, noted.outside))
         findings.report(
-            record.output, f"changed by {_text(found.change)}, the manifest says {said}"
+            record.output, f"changed by {_text(found.change)}, but the manifest says {said}"
         )
     for name, value, stated, tolerance in (
         ("PSNR", found.psnr, record.psnr, PSNR_TOLERANCE),
         ("SSIM", found.ssim, record.ssim, SSIM_TOLERANCE),
     ):
         if not _close(value, stated, tolerance):
-            findings.report(record.output, f"{name} is {value}, the manifest says {stated}")
+            findings.report(record.output, f"{name} is {value}, but the manifest says {stated}")
 
 
 def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
@@ -239,8 +242,8 @@ def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
         if hashlib.sha256(data).hexdigest() == record.source_sha256:
             return data
     raise UnsegError(
-        f"the original {record.source} is not the file that was protected: its sha256 is not the "
-        "manifest's"
+        f"the original {record.source} is not the file that was protected: its sha256 differs from "
+        "the manifest's"
     )
 
 
@@ -255,7 +258,9 @@ def _check_carried(folder: Path, findings: Findings) -> set[str]:
         if not (folder / name).is_file():
             findings.report(name, f"the {one.how} file is missing: run again with --resume")
         elif sha256_file(folder / name) != one.sha256:
-            findings.report(name, f"the {one.how} file was changed: its sha256 is not the run's")
+            findings.report(
+                name, f"the {one.how} file was changed: its sha256 differs from the run's"
+            )
     return set(carried)
 
 

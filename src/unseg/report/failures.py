@@ -42,7 +42,7 @@ def not_measurable(entries: Sequence[Series]) -> list[str]:
     return [
         floor_note(group[0])
         if group[0].clean is not None
-        else f"{heading}, {victim}: clean training did not run yet, so there is no retention."
+        else f"{heading}, {victim}: clean training has not run yet, so there is no retention."
         for (heading, victim), group in groups.items()
     ]
 

@@ -52,7 +52,7 @@ def inserted(text: str, table: str) -> str:
     _, end, after = rest.partition(END)
     if not (start and end) or text.count(START) != 1:
         raise UnsegError(
-            f"the table has no place: expected a line {START} and, below it, a line {END}"
+            f"no place for the table: expected a line {START} and, below it, a line {END}"
         )
     return f"{before}{START}\n{table}{END}{after}"
 

@@ -178,8 +178,7 @@ def find_results(paths: Sequence[Path]) -> dict[Path, Result]:
         files.update(dict.fromkeys(found))
     if not files:
         raise UnsegError(
-            f"{', '.join(map(str, paths))}: there is no result file here; make some with "
-            "unseg evaluate"
+            f"{', '.join(map(str, paths))}: no result files here; make some with unseg evaluate"
         )
     unique: dict[str, tuple[Path, Result]] = {}
     for path in files:

@@ -82,7 +82,9 @@ def find_process(seed: int, side: int) -> NDArray[np.float64]:
         early, late = made[:, :half, :half].std(), made[:, half:, half:].std()
         if np.isfinite(late) and 0.5 < late / early < 2 and made.std((1, 2)).min() > 0.1:
             return coefficients
-    raise UnsegError(f"ar: no stable process for windows of {side} in {TRIES} draws: shrink them")
+    raise UnsegError(
+        f"ar: found no stable process for windows of {side} in {TRIES} draws: use smaller ones"
+    )
 
 
 class Autoregressive(ClassWise):
@@ -104,7 +106,7 @@ class Autoregressive(ClassWise):
 
     def __init__(self, *, side: int = 256, window: int = 32, budget: Budget = Budget()) -> None:
         if window < 4:
-            raise UnsegError(f"ar: window {window} does not work: give at least 4")
+            raise UnsegError(f"ar's window is {window}: give at least 4")
         super().__init__(budget=budget)
         self.side, self.window = side, window
 

@@ -76,9 +76,9 @@ def _parsed(text: str) -> tuple[str, str | None, float | None]:
     name = found["name"] if found else text
     if found is None or (name not in (*CONDITIONS, CLEAN_ONLY) and ":" not in name):
         raise UnsegError(
-            f"{text} is not a condition: choose from {', '.join(CONDITIONS)}, each also as "
-            f"NAME@80 (a share, per cent) or NAME[CLASS] (one class), {CLEAN_ONLY}@20, or give "
-            "one of your own as module:Name"
+            f"{text} is not a condition: choose from {', '.join(CONDITIONS)}, also as NAME@80 (a "
+            f"share in per cent) or NAME[CLASS] (one class); {CLEAN_ONLY}@20; or your own as "
+            "module:Name"
         )
     klass, share = found["klass"], found["share"]
     if share is not None and float(share) > 100:

@@ -120,7 +120,7 @@ class ErrorMinimising(HandMade):
         budget: Budget = Budget(),
     ) -> None:
         if side % 8 or side < 16:
-            raise UnsegError(f"em: side {side} does not work: give a multiple of 8, at least 16")
+            raise UnsegError(f"em's side is {side}: give a multiple of 8, at least 16")
         super().__init__(budget=budget)
         self.side, self.rounds, self.fit, self.moves = side, rounds, fit, moves
         self.step, self.batch_size, self.learning_rate, self.width = (

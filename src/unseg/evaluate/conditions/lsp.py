@@ -30,7 +30,7 @@ class LinearlySeparable(ClassWise):
 
     def __init__(self, *, blocks: int = 16, spread: float = 0.1, budget: Budget = Budget()) -> None:
         if blocks < 1:
-            raise UnsegError(f"lsp: blocks {blocks} does not work: give at least 1")
+            raise UnsegError(f"lsp's blocks are {blocks}: give at least 1")
         super().__init__(budget=budget)
         self.blocks, self.spread = blocks, spread
 

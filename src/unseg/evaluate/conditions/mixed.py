@@ -37,7 +37,7 @@ def chosen(names: Sequence[str], share: float, draw: int) -> list[int]:
 
 def _check(kind: str, share: float) -> float:
     if not 0 <= share <= 1:
-        raise UnsegError(f"{kind}: a share of {share:g} does not work: give 0 to 1")
+        raise UnsegError(f"{kind}'s share is {share:g}: give 0 to 1")
     return share
 
 

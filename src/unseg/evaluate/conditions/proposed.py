@@ -31,7 +31,7 @@ class Proposed(Wrapper):
     """
 
     name = "proposed"
-    summary = "NAME-proposed: masks proposed by the base SAM, as with --salience none"
+    summary = "NAME-proposed: noise in masks proposed by the base SAM, as with --salience none"
 
     def __init__(self, condition: Condition, sources: Sequence[MaskSource]) -> None:
         super().__init__(condition)
@@ -60,7 +60,9 @@ class Salient(Proposed):
     """
 
     name = "salient"
-    summary = "NAME-salient: masks of what stands out, as unseg protect does without --masks"
+    summary = (
+        "NAME-salient: noise in masks of whatever stands out, as unseg protect does without --masks"
+    )
 
     def __init__(self, condition: Condition, sources: Sequence[MaskSource]) -> None:
         super().__init__(condition, sources)
@@ -80,7 +82,7 @@ class Boxed(Proposed):
     """
 
     name = "boxes"
-    summary = "NAME-boxes: masks drawn by the base SAM from boxes, as unseg masks does"
+    summary = "NAME-boxes: noise in masks drawn by the base SAM from boxes, as unseg masks does"
 
     def __init__(self, condition: Condition, base: SamBase) -> None:
         super().__init__(condition, [])

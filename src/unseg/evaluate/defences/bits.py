@@ -17,11 +17,11 @@ class BitDepth(Defence):
     """
 
     name = "bits"
-    summary = "fewer bits a channel before training"
+    summary = "fewer bits per channel before training"
 
     def __init__(self, *, bits: int = 4) -> None:
         if not 1 <= bits <= 8:
-            raise UnsegError(f"bits: {bits} does not work: give 1 to 8")
+            raise UnsegError(f"bits is {bits}: give 1 to 8")
         self.bits = bits
 
     def stored(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -45,8 +45,8 @@ class CleanImages:
         shared = sum(name in stems for name in names)
         if names and shared > len(names) / 2:
             raise UnsegError(
-                f"{shared} of {len(names)} training images are in {self.folder}, too, by name: "
-                "give a folder of other photographs as --clean-images"
+                f"{shared} of {len(names)} training images are also in {self.folder} (by name): "
+                "give a folder of other photographs with --clean-images"
             )
 
     def samples(self) -> list[Sample]:

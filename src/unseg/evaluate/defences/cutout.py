@@ -18,7 +18,7 @@ class Cutout(Defence):
     """
 
     name = "cutout"
-    summary = "cutout: a rectangle of every crop erased"
+    summary = "cutout: one rectangle of each crop is erased"
 
     def __init__(self, *, smallest: float = 0.05, largest: float = 0.25) -> None:
         self.smallest, self.largest = smallest, largest

@@ -56,7 +56,7 @@ class Restoring(Defence):
         clean: Path | None = None,
     ) -> None:
         if crop < STRIDE or crop % STRIDE:
-            raise UnsegError(f"{self.name}: crop {crop} does not work: give a multiple of {STRIDE}")
+            raise UnsegError(f"{self.name}'s crop is {crop}: give a multiple of {STRIDE}")
         self.images, self.steps, self.batch_size = images, steps, batch_size
         self.crop, self.learning_rate, self.width = crop, learning_rate, width
         self._clean = clean
@@ -70,8 +70,8 @@ class Restoring(Defence):
         """
         if self._clean is None:
             raise UnsegError(
-                f"the defence {self.name} learns from clean photographs: give a folder with "
-                "im/*.jpg and gt/*.png that are not the victim's as --clean-images"
+                f"the defence {self.name} learns from clean photographs: give --clean-images a "
+                "folder with im/*.jpg and gt/*.png that the victim does not train on"
             )
         return CleanImages(self._clean, self.images)
 
@@ -159,7 +159,7 @@ class Restoring(Defence):
         if min(height, width) < side:
             raise UnsegError(
                 f"{self.name}: a clean photograph is {width}x{height}, smaller than the crop of "
-                f"{side}: give larger ones as --clean-images"
+                f"{side}: give larger ones with --clean-images"
             )
         top = int(torch.randint(height - side + 1, (), generator=rng))
         left = int(torch.randint(width - side + 1, (), generator=rng))

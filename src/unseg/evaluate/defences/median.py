@@ -22,7 +22,7 @@ class Median(Defence):
 
     def __init__(self, *, side: int = 5) -> None:
         if side < 3 or side % 2 == 0:
-            raise UnsegError(f"median: side {side} does not work: give an odd number from 3 up")
+            raise UnsegError(f"median's side is {side}: give an odd number from 3 up")
         self.side = side
 
     def stored(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

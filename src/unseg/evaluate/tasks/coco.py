@@ -52,7 +52,7 @@ def average_precision(
     if not truths:
         raise UnsegError(
             f"average precision of {', '.join(classes)}: none of the {len(images)} test images "
-            "holds an object; give test images with objects"
+            "contains an object; give test images with objects"
         )
     for records in (truths, found):
         for index, record in enumerate(records, start=1):

@@ -52,7 +52,7 @@ class FolderTask(Task):
     problem = Problem("semantic", ("background", "foreground"))
     metric = "iou"
     floor = 0.30
-    summary = "your own images/ and masks/ (or --images, --masks), split by name and a seed"
+    summary = "your own images and masks, split by name and a seed"
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class FolderTask(Task):
     def _find(self, images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
         for option, folder in (("--images", images), ("--masks", masks)):
             if not folder.is_dir():
-                raise UnsegError(f"{option} {folder} is no folder: give one with {LAYOUT}")
+                raise UnsegError(f"{option} {folder} is not a folder: give one with {LAYOUT}")
         index = MaskIndex(masks)
         # Where the masks lie among the images, what is no mask's own name is an image.
         inside = {masks.resolve()} if masks.resolve() != images.resolve() else set()
@@ -171,7 +171,7 @@ def _values(masks: Iterable[Path]) -> tuple[int, ...]:
         found.discard(VOID)
     if len(found) < 2:
         raise UnsegError(
-            f"all masks hold the value {min(found)} alone: expected a foreground and a "
+            f"all masks hold only the value {min(found)}: expected a foreground and a "
             "background, or several classes"
         )
     return tuple(sorted(found))
@@ -192,7 +192,7 @@ def _check_sizes(image: Path, mask: Path) -> None:
         (width, height), (other_width, other_height) = sizes
         raise UnsegError(
             f"{image} is {width}x{height} but its mask {mask} is {other_width}x{other_height}: "
-            "both must have one size"
+            "both must have the same size"
         )
 
 

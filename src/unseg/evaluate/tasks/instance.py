@@ -20,7 +20,7 @@ class InstanceTask(PedestriansTask):
     problem = Problem("instance", ("person",), frozenset({0}))
     metric = "ap50"
     floor = 0.40
-    summary = "masks of people one by one, COCO layout (Penn-Fudan)"
+    summary = "each person's mask, COCO layout (Penn-Fudan)"
 
     def read(self, root: Path, part: str) -> Reading:
         return read_instances(root / "annotations" / f"instances_{part}.json", root / "images")

@@ -91,7 +91,7 @@ class InteractiveTask(Task):
         )
 
     def score(self, pairs: Iterable[tuple[Prediction, Sample]]) -> dict[str, float]:
-        raise TypeError("clicks are scored in a conversation with the victim: call test")
+        raise TypeError("clicks are scored while the victim answers them: call test")
 
 
 def targets_of(
@@ -116,7 +116,7 @@ def _conversations(
 ) -> Iterator[tuple[Mask, list[Mask]]]:
     """Every target with the victim's mask after every click; a perfect mask stays."""
     if not isinstance(victim, InteractiveVictim):
-        raise UnsegError(f"{victim.name} cannot be clicked: choose an interactive victim")
+        raise UnsegError(f"{victim.name} does not take clicks: choose an interactive victim")
     for target in targets:
         click: tuple[int, int, int] | None = (*centre(target), 1)
         clicks: list[tuple[int, int, int]] = []

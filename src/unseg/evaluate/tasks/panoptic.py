@@ -84,7 +84,7 @@ def panoptic_quality(
     counts = quality.true_positives + quality.false_positives + quality.false_negatives
     kept = [i for i, category in enumerate(order) if category != nothing and counts[i]]
     if not kept:
-        raise UnsegError("panoptic quality: the test images hold no segment; give some that do")
+        raise UnsegError("panoptic quality: the test images contain no segment; give some that do")
     figures = quality.compute().reshape(-1, 3)
     pq, sq, rq = figures[kept].mean(0).tolist()
     classes = {f"pq/{problem.classes[order[i]]}": float(figures[i, 0]) for i in kept}

@@ -84,10 +84,10 @@ def read_boxes(content: bytes, name: str) -> NDArray[np.float32]:
         ]
     except (ElementTree.ParseError, ValueError) as error:
         raise UnsegError(
-            f"{name}.xml is no annotation in Pascal VOC's form ({error}): get the wheel again"
+            f"{name}.xml is not a Pascal VOC annotation ({error}): get the wheel again"
         ) from error
     if not found:
-        raise UnsegError(f"{name}.xml holds no box: get the wheel of {PACKAGE} again")
+        raise UnsegError(f"{name}.xml has no box: get the wheel of {PACKAGE} again")
     return np.array(found, dtype=np.float32)
 
 

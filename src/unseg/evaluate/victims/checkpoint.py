@@ -41,7 +41,7 @@ def find_checkpoint(name: str) -> Path:
         found = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
         raise UnsegError(
             f"{folder} has no {' and no '.join(missing)} but {found}: expected a Hugging Face "
-            f"folder with {FILES}; weights in other formats are not read, save them again with "
+            f"folder with {FILES}; weights in other formats are not read: save them again with "
             "save_pretrained"
         )
     return folder

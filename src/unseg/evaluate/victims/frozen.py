@@ -98,6 +98,6 @@ def refuse(name: str, training: Training, *hooks: str) -> None:
     for hook in hooks:
         if getattr(type(training.defence), hook) is not getattr(Defence, hook):
             raise UnsegError(
-                f"the defence {training.defence.name} needs batches of pixels in a form that "
-                f"{name} does not train on: choose another victim for it"
+                f"the defence {training.defence.name} changes batches of pixels, which {name} does "
+                "not train on: choose another victim for it"
             )

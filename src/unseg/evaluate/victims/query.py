@@ -68,9 +68,7 @@ class QueryVictim(TrainedVictim):
         from unseg.evaluate.victims.backbones import check_backbone
 
         if size < 64 or size % 32:
-            raise UnsegError(
-                f"{self.name}: size {size} does not work: give a multiple of 32, at least 64"
-            )
+            raise UnsegError(f"{self.name}'s size is {size}: give a multiple of 32, at least 64")
         check_backbone(self.name, backbone)
         self.size, self.steps, self.batch_size, self.queries = size, steps, batch_size, queries
         self.learning_rate, self.slow, self.weight_decay = learning_rate, slow, weight_decay

@@ -84,7 +84,7 @@ class RSPrompterVictim(TrainedVictim):
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
         if problem.kind == "semantic" and not problem.binary:
             raise UnsegError(
-                f"{self.name} answers semantic problems of one foreground, not of "
+                f"{self.name} does semantic problems with one foreground class, not "
                 f"{len(problem.classes)} classes: choose a semantic victim"
             )
         return super().fit(samples, problem, training)

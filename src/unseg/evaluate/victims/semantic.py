@@ -78,13 +78,12 @@ class SemanticVictim(TrainedVictim):
     ) -> None:
         if crop < 32 or crop % self.stride:
             raise UnsegError(
-                f"{self.name}: crop {crop} does not work: give a multiple of {self.stride}, "
-                "at least 32"
+                f"{self.name}'s crop is {crop}: give a multiple of {self.stride}, at least 32"
             )
         if size < 32:
-            raise UnsegError(f"{self.name}: size {size} does not work: give at least 32")
+            raise UnsegError(f"{self.name}'s size is {size}: give at least 32")
         if steps < 1:
-            raise UnsegError(f"{self.name}: steps {steps} does not work: give at least 1")
+            raise UnsegError(f"{self.name}'s steps are {steps}: give at least 1")
         self.size, self.crop, self.steps, self.batch_size = size, crop, steps, batch_size
         self.learning_rate, self.weight_decay, self.mirror = learning_rate, weight_decay, mirror
         self.augmentation = augmentation

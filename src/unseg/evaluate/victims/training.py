@@ -66,11 +66,11 @@ class TrainedVictim(Victim):
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
         if problem.kind not in self.kinds:
             raise UnsegError(
-                f"{self.name} cannot be asked a {problem.kind} problem, only "
+                f"{self.name} does not do {problem.kind} problems, only "
                 f"{', '.join(sorted(self.kinds))}: choose another victim"
             )
         if self.steps < 1:
-            raise UnsegError(f"{self.name}: steps {self.steps} does not work: give at least 1")
+            raise UnsegError(f"{self.name}'s steps are {self.steps}: give at least 1")
         seed_everything(training.seed)
         self._problem = problem
         processes = training.processes
@@ -98,7 +98,7 @@ class TrainedVictim(Victim):
             if not math.isfinite(losses[-1]):
                 raise UnsegError(
                     f"{self.name}: the loss is {losses[-1]} at step {step + 1} of {self.steps}, so "
-                    "the training says nothing: give a lower learning_rate"
+                    "the result would mean nothing: give a lower learning_rate"
                 )
             training.progress((step + 1) / self.steps)
         self._network = processes.unwrap(network).eval()
@@ -112,7 +112,7 @@ class TrainedVictim(Victim):
             RuntimeError: before :meth:`fit`.
         """
         if self._network is None:
-            raise RuntimeError("predict before fit: call fit first")
+            raise RuntimeError("predict was called before fit: call fit first")
         return self._network
 
     @staticmethod

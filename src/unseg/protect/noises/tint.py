@@ -2,7 +2,7 @@
 
 Microscopes, X-rays and scanned film are often published as colour files of grey pixels. Their own
 contrast drowns a texture, and small objects have no room for one; but one colour, which nothing in
-them ever had, can be read from a single pixel (docs/experiments.md).
+them ever had, can be read from a single pixel (docs/experiments/nuclei.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Tint(NoiseSource):
     """
 
     name = "tint"
-    summary = "one colour a class, for colour files of grey pixels"
+    summary = "one colour for each class, for colour files of grey pixels"
 
     def suits(self, view: View) -> bool:
         return not view.grey and is_colourless(view.image)

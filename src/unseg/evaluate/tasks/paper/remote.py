@@ -19,7 +19,7 @@ class WhuTask(InstanceScores):
     folder = "WHU"
     problem = Problem("instance", ("building",))
     floor = 0.40
-    summary = "WHU buildings one by one (full size)"
+    summary = "WHU, each building's mask (full size)"
 
     LAYOUT: ClassVar[str] = (
         "the WHU set's layout: {train,test}/{image,label}/NAME.tif, or below imgs/"

