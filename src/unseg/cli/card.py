@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unseg.extras import require
+from unseg.files import write_atomically
 
 
 def card(
@@ -31,6 +32,6 @@ def card(
     text = model_card(weights or run / "best.safetensors", run, "curves.png")
     output.mkdir(parents=True, exist_ok=True)
     curves(log, output / "curves.png")
-    (output / "README.md").write_text(text)
-    (output / "log.jsonl").write_text((run / "log.jsonl").read_text())
+    write_atomically(output / "README.md", text.encode())
+    write_atomically(output / "log.jsonl", (run / "log.jsonl").read_bytes())
     typer.echo(f"wrote {output}/README.md, curves.png and log.jsonl")

@@ -14,6 +14,7 @@ from unseg.cli.registries import echo_registries
 from unseg.cli.selection import seed_numbers, victim_settings, words
 from unseg.errors import UnsegError
 from unseg.extras import require
+from unseg.files import write_atomically
 
 if TYPE_CHECKING:
     from unseg.evaluate.results import Result
@@ -276,9 +277,8 @@ def _show(outcome: Outcome, table: Path | None, as_json: bool, own: bool) -> Non
         sentence = plain(outcome.results, outcome.tasks[outcome.results[0].named("task")])
         text = f"{text}\n{sentence}\n" if sentence else text
     if table is not None:
-        table.parent.mkdir(parents=True, exist_ok=True)
         command = provenance(0)["command"]
-        table.write_text(f"{text}\nCommand: `{command}`\n", encoding="utf-8")
+        write_atomically(table, f"{text}\nCommand: `{command}`\n".encode())
     typer.echo(json.dumps([asdict(r) for r in outcome.results]) if as_json else text)
     if outcome.failed:
         raise UnsegError(

@@ -9,6 +9,7 @@ import typer
 
 from unseg.errors import UnsegError
 from unseg.extras import require
+from unseg.files import write_atomically
 
 if TYPE_CHECKING:
     from unseg.report.summary import Series
@@ -48,7 +49,6 @@ def report(
     if out is None and markdown is None and readme is None:
         raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or --readme FILE")
     require("eval", "unseg report", packages=("matplotlib",))
-    from unseg.files import write_atomically
     from unseg.provenance import provenance
     from unseg.report.markdown import markdown_report
     from unseg.report.readme import inserted, readme_table
@@ -63,8 +63,7 @@ def report(
             page = _page(entries, command, out)
             typer.echo(f"wrote {page}")
         if markdown is not None:
-            markdown.parent.mkdir(parents=True, exist_ok=True)
-            markdown.write_text(markdown_report(entries, command), encoding="utf-8")
+            write_atomically(markdown, markdown_report(entries, command).encode())
             typer.echo(f"wrote {markdown}")
         if readme is not None:
             table = readme_table(entries)
@@ -96,5 +95,5 @@ def _page(entries: list[Series], command: str, out: Path) -> Path:
         sheet.picture.save(path, optimize=True)
         answers.append((sheet.caption, path))
     page = out / "index.html"
-    page.write_text(html_report(entries, command, figures, answers), encoding="utf-8")
+    write_atomically(page, html_report(entries, command, figures, answers).encode())
     return page

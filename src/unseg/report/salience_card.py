@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unseg.files import write_atomically
 from unseg.models.weights.io import read_tensors
 from unseg.provenance import sha256_file
 from unseg.report.card import item, origin, read_log, read_record, settings_table
@@ -20,7 +21,7 @@ def write_card(run: Path) -> Path:
     log = read_log(run)
     _curves(log, run / "curves.png")
     card = run / "README.md"
-    card.write_text(_text(run / WEIGHTS, log))
+    write_atomically(card, _text(run / WEIGHTS, log).encode())
     return card
 
 
