@@ -65,9 +65,9 @@ def test_coco_and_yolo_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no COCO file of boxes"),
-        ('{"images": [], "annotations": []}', "holds no box or outline"),
+        ("{", "is not JSON"),
+        ("[]", "is not a COCO file of boxes"),
+        ('{"images": [], "annotations": []}', "has no box or outline"),
         ('{"images": [{"id": 1}], "annotations": []}', "image 1 has no id or no file_name"),
         ('{"images": [], "annotations": [{"bbox": [1, 1, 2, 2]}]}', "annotation 1 has no image_id"),
         ('[{"image_id": 1, "bbox": [1, 1, 2, 2], "score": 1}]', "is a list of detections"),

@@ -313,9 +313,9 @@ def test_a_mask_for_two_images_is_told(cli: Cli, tmp_path: Path) -> None:
     Image.fromarray(blob()).save(tmp_path / "masks" / "1.png")
     line = ("protect", images, "-o", tmp_path / "out", "--masks", tmp_path / "masks")
     code, text, _ = cli(*line)
-    assert code == 3 and "one mask, 1.png, serves 2 images" in text
+    assert code == 3 and "one mask, 1.png, fits 2 images" in text
     code, _, err = cli(*line, "--overwrite", "--strict")
-    assert code == 1 and "serves 2 images" in err
+    assert code == 1 and "fits 2 images" in err
 
 
 def test_unused_masks_are_named_with_what_was_expected(cli: Cli, tmp_path: Path) -> None:

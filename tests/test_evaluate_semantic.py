@@ -359,7 +359,9 @@ def test_damaged_nuclei_are_named(tmp_path: Path) -> None:
         MedicalTask().load(tmp_path)
     root = write_nuclei(tmp_path, {"train": 2, "test": 1})
     (root / "test" / "masks" / "00.png").unlink()
-    with pytest.raises(UnsegError, match=r"masks/00\.png is missing, .*images/00\.png needs it"):
+    with pytest.raises(
+        UnsegError, match=r"masks/00\.png, the mask of .*images/00\.png, is missing"
+    ):
         MedicalTask().load(root)
     Image.new("L", (5, 5)).save(root / "test" / "masks" / "00.png")
     with pytest.raises(UnsegError, match="00: the image is 30x20 but its mask is 5x5"):

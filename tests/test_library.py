@@ -127,7 +127,7 @@ def test_budgets_are_numbers_pairs_or_budgets(
     [
         ({"budget": "8"}, "budget='8': expected a Budget, a number"),
         ({"budget": 300}, "budget foreground is 300"),
-        ({"budget": 0.5}, "holds no whole 8-bit step"),
+        ({"budget": 0.5}, "is below one 8-bit step"),
         ({"budget": True}, "not bool"),
         ({"target": "klass"}, "target='klass': expected one of union, class, instance"),
         ({"visibility": "none"}, "visibility='none': expected one of low"),

@@ -159,7 +159,11 @@ def test_boxes_become_a_mask_of_the_images_size(monkeypatch: pytest.MonkeyPatch)
             np.dstack([MASK, MASK]),
             "the mask has shape .* expected .H, W. of bool, integers or floats",
         ),
-        (photo(), MASK * 1.5, "floats run from 0 to 1.5 and are not whole: expected a soft mask"),
+        (
+            photo(),
+            MASK * 1.5,
+            "floats run from 0 to 1.5 and are not whole numbers: expected a soft mask",
+        ),
         (photo(), MASK * np.nan, "not finite"),
         (photo(), MASK.astype(complex), "dtype complex128: expected .H, W. of bool"),
         (photo(), -MASK.astype(int), "negative labels"),
@@ -175,7 +179,9 @@ def test_wrong_inputs_say_what_would_work(
 def test_without_proposer_a_mask_is_needed() -> None:
     protector = Protector(noises(WaveSource()))
     assert repr(protector) == "Protector(model='waves')"
-    with pytest.raises(UnsegError, match="no mask was given and there is nothing to find one"):
+    with pytest.raises(
+        UnsegError, match="no mask was given and there is no source that could find one"
+    ):
         protector.protect(photo())
 
 

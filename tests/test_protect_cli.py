@@ -259,7 +259,7 @@ def test_bad_images_are_named_and_the_others_go_on(cli: Cli, photos: Path, tmp_p
         "empty.png is empty (0 bytes): expected an image",
         "text.png is not an image that can be read",
         "phone.cr3 is of a kind that is not read",
-        "cut.jpg is damaged or cut off",
+        "cut.jpg is damaged or truncated",
         "twin.jpg and ",
         "masked.png is 40x60 but masked.png is 60x40: masks must have the image's size",
         "badmask.png cannot be read as a mask (not an image)",
@@ -305,24 +305,26 @@ def test_a_defect_is_reported_for_its_image(
 
     monkeypatch.setattr(core, "add_noise", broken)
     code, _, err = cli("protect", photos / "a.jpg", "-o", tmp_path / "out")
-    assert code == 1 and "a.jpg failed in protect (ZeroDivisionError: oh): report this" in err
+    assert (
+        code == 1 and "a.jpg failed in protect (ZeroDivisionError: oh): please report this" in err
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{photos}", "-o", "{photos}/out"], "lies inside the input"),
-        (["{photos}", "-o", "{photos}"], "lies inside the input"),
-        (["{photos}/sub", "-o", "{photos}"], "lies inside the output folder"),
+        (["{photos}", "-o", "{photos}/out"], "is inside the input"),
+        (["{photos}", "-o", "{photos}"], "is inside the input"),
+        (["{photos}/sub", "-o", "{photos}"], "is inside the output folder"),
         (["{photos}/a.jpg", "-o", "{photos}"], "originals are never touched"),
         (["{photos}/nosuch", "-o", "{tmp}/out"], "nosuch does not exist"),
-        (["{tmp}/empty", "-o", "{tmp}/out"], "no image in"),
-        (["{photos}", "-o", "{photos}/a.jpg"], "lies inside the input"),
+        (["{tmp}/empty", "-o", "{tmp}/out"], "found no image in"),
+        (["{photos}", "-o", "{photos}/a.jpg"], "is inside the input"),
         (["{photos}", "-o", "{tmp}/file"], "cannot be written"),
         (["{photos}", "-o", "{tmp}/file/out"], "cannot be written"),
         (["{photos}", "-o", "{tmp}/o", "--masks", "{tmp}/nosuch"], "is not a folder"),
         (["{photos}", "-o", "{tmp}/o", "--masks", "{photos}"], "is the input folder itself"),
-        (["{photos}", "-o", "{tmp}", "--masks", "{tmp}/masks"], "lies inside the output folder"),
+        (["{photos}", "-o", "{tmp}", "--masks", "{tmp}/masks"], "is inside the output folder"),
         (
             ["{photos}", "-o", "{tmp}/o", "--eps", "256"],
             "--eps 256: expected 8-bit steps in 0..255",
@@ -332,7 +334,7 @@ def test_a_defect_is_reported_for_its_image(
         (["{photos}", "-o", "{tmp}/o", "--classes", "a"], "--classes a: expected label numbers"),
         (["{photos}", "-o", "{tmp}/o", "--void", "-1"], "--void -1: expected label numbers"),
         (["{photos}", "-o", "{tmp}/o", "--background", "3"], "--background 3: expected 0 or none"),
-        (["{photos}", "-o", "{tmp}/o", "--overwrite", "--resume"], "exclude each other"),
+        (["{photos}", "-o", "{tmp}/o", "--overwrite", "--resume"], "cannot be combined"),
         (["{photos}", "-o", "{tmp}/o", "--device", "tpu9"], "--device tpu9 is not known"),
         (["{photos}", "-o", "{tmp}/o", "--batch", "0"], "--batch"),
         (["{photos}", "-o", "{tmp}/o", "--format", "gif"], "gif"),
@@ -474,7 +476,7 @@ def test_linked_folders_are_followed_once_and_pipes_refused(
     (photos / "loop").symlink_to(photos)
     os.mkfifo(photos / "pipe.png")
     code, _, err = cli("protect", photos, "-o", tmp_path / "out")
-    assert code == 1 and "pipe.png is no file" in err
+    assert code == 1 and "pipe.png is a pipe or a device, not a file" in err
     found = records(tmp_path / "out")
     assert found["link/o.png"]["status"] == "protected"
     assert not any(name.startswith("loop") for name in found)

@@ -176,13 +176,13 @@ def bomb() -> bytes:
     ("data", "message"),
     [
         (b"just text", r"a.png is not an image that can be read .*remove it or convert it"),
-        (stored(Image.fromarray(COLOUR), "JPEG")[:900], r"a.png is damaged or cut off"),
-        (stored(Image.fromarray(COLOUR))[:900], r"a.png is damaged or cut off"),
-        (wide_png(COLOUR.astype(np.uint16) * 99)[:900], r"a.png is damaged or cut off"),
+        (stored(Image.fromarray(COLOUR), "JPEG")[:900], r"a.png is damaged or truncated"),
+        (stored(Image.fromarray(COLOUR))[:900], r"a.png is damaged or truncated"),
+        (wide_png(COLOUR.astype(np.uint16) * 99)[:900], r"a.png is damaged or truncated"),
         (animated(), "a.png holds 3 frames: expected a still image"),
         (stored(Image.new("LAB", (9, 9)), "TIFF"), "a.png has CIE Lab colours"),
         (stored(Image.new("F", (9, 9)), "TIFF"), "a.png holds floating-point samples of 32 bits"),
-        (bomb(), "a.png claims more than 64 megapixels"),
+        (bomb(), "a.png claims to have more than 64 megapixels"),
         (stored(Image.new("1", (9000, 9000))), "a.png is 9000x9000, 81 megapixels: expected at"),
         (colour_key_png(16), "16-bit PNG with a transparent colour: give it an alpha"),
     ],
@@ -207,11 +207,11 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_what_webp_cannot_hold_is_refused() -> None:
     wide = Photo(COLOUR.astype(np.uint16))
-    with pytest.raises(UnsegError, match="16 bits a channel, WEBP holds 8: use --format png"):
+    with pytest.raises(UnsegError, match="16 bits per channel, but WEBP holds 8: use --format png"):
         encode(wide, "WEBP", "a")
-    with pytest.raises(UnsegError, match=r"WebP holds 16383 pixels a side"):
+    with pytest.raises(UnsegError, match=r"but WebP holds at most 16383 pixels a side"):
         encode(Photo(np.zeros((1, 16384), np.uint8)), "WEBP", "a")
-    with pytest.raises(UnsegError, match="grey colour profile, WebP holds colour only"):
+    with pytest.raises(UnsegError, match="grey colour profile, but WebP has no grey"):
         encode(Photo(GREY, icc=b"grey"), "WEBP", "a")
 
 
@@ -232,14 +232,14 @@ def test_a_damaged_exif_block_is_dropped() -> None:
         (Photo(COLOUR[:-1]), "reads as RGB8 60x39, expected RGB8 60x40"),
         (Photo(COLOUR.astype(np.uint16)), "reads as RGB16"),
         (Photo(GREY), "reads as L8"),
-        (Photo(COLOUR, ALPHA), "alpha differs"),
-        (Photo(COLOUR, icc=b"x"), "colour profile differs"),
+        (Photo(COLOUR, ALPHA), "its alpha differs"),
+        (Photo(COLOUR, icc=b"x"), "its colour profile differs"),
     ],
 )
 def test_a_file_of_another_kind_is_noticed(written: Photo, message: str) -> None:
     with pytest.raises(UnsegError, match=message):
         alike(Photo(COLOUR), written, "a")
-    with pytest.raises(UnsegError, match="alpha differs"):
+    with pytest.raises(UnsegError, match="its alpha differs"):
         alike(Photo(COLOUR, ALPHA), Photo(COLOUR, ALPHA[::-1]), "a")
 
 

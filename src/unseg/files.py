@@ -173,10 +173,12 @@ def refuse_taken(out: Path, name: str, *, overwrite: bool) -> None:
     if not target.parent.resolve().is_relative_to(out.resolve()):
         raise UnsegError(
             f"{target} would be written outside {out}, because a folder on the way is a link: "
-            "remove the link, or choose another -o"
+            "remove the link, or choose another folder with -o"
         )
     if target.exists() and not overwrite:
-        raise UnsegError(f"{target} exists already: use --overwrite, or choose another -o")
+        raise UnsegError(
+            f"{target} exists already: use --overwrite, or choose another folder with -o"
+        )
 
 
 def cannot_write(target: Path, error: OSError) -> UnsegError:

@@ -29,7 +29,7 @@ def dataset(
         str,
         typer.Option(
             help="coco, coco-panoptic, voc, ade20k, cityscapes, yolo, yolo-seg, labelme, pairs or "
-            "your own module:Name; auto finds out."
+            "your own module:Name; auto detects it."
         ),
     ] = "auto",
     splits: Annotated[

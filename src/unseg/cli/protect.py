@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SALIENCE_HELP = (
     "The head that finds what stands out: the shipped one, none (the base SAM's own proposals "
-    "instead), or a file from unseg train-salience."
+    "are used), or a file written by unseg train-salience."
 )
 FIND_HELP = (
     "What finds the objects where you give no mask, in this order: salient (what stands out), "
@@ -36,13 +36,14 @@ def protect(
         typer.Option(
             "--output",
             "-o",
-            help="Folder to write to; mirrors each input folder. For one image also a file's name.",
+            help="Folder to write to; it mirrors the tree of each input folder. For a single "
+            "image, this may be a file name.",
         ),
     ],
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of masks with the images' names (unseg masks makes some). Images without "
+            help="Folder of masks named like the images (unseg masks draws them). Images without "
             "one are protected where --find says, which protects less."
         ),
     ] = None,
@@ -61,20 +62,23 @@ def protect(
     ] = 2.0,
     target: Annotated[
         Literal["union", "class", "instance"],
-        typer.Option(help="One mask prompt for all objects, one for each class, or one for each."),
+        typer.Option(
+            help="One mask prompt for all objects, one for each class, or one for each object."
+        ),
     ] = "union",
     classes: Annotated[
         str | None,
-        typer.Option(help="Labels to protect, for example 6,15. All of them if not given."),
+        typer.Option(help="Labels to protect, for example 6,15. Default: all."),
     ] = None,
     void: Annotated[
         str,
         typer.Option(
-            help="Label to ignore, or none; auto is 255 in 8-bit maps and none in wider ones."
+            help="Label to ignore, or none. auto ignores 255 in 8-bit maps and nothing in wider "
+            "ones."
         ),
     ] = "auto",
     background: Annotated[
-        str, typer.Option(help="Background label: 0, or none when 0 is a class.")
+        str, typer.Option(help="Label of the background: 0, or none if 0 is a class.")
     ] = "0",
     silent: Annotated[
         str,
@@ -88,7 +92,7 @@ def protect(
     visibility: Annotated[
         Literal["low", "normal", "strong"],
         typer.Option(
-            help="How much of the bound is used where the noise would be seen most; strong uses "
+            help="How much of the bound is used where the noise would be most visible; strong uses "
             "all of it everywhere."
         ),
     ] = "normal",
@@ -99,22 +103,25 @@ def protect(
         ),
     ] = "png",
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Of JPEG files; colours are kept in full (4:4:4).")
+        int,
+        typer.Option(
+            min=1, max=100, help="Quality of JPEG files; colours are kept in full (4:4:4)."
+        ),
     ] = 98,
     range: Annotated[
         str,
         typer.Option(
             metavar="auto|data|full|LOW:HIGH",
             help="Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of "
-            "the range. auto takes what the file says or the data show.",
+            "the range. auto takes it from the file, or from its data.",
         ),
     ] = "auto",
     tint: Annotated[
         bool,
         typer.Option(
             "--tint",
-            help="Give colour files without colour one, which protects microscopy and X-rays best. "
-            "Without, grey stays grey.",
+            help="Tint colour files that show only grey, which protects microscopy and X-rays "
+            "best. Without it, grey stays grey.",
         ),
     ] = False,
     strip: Annotated[
@@ -134,7 +141,11 @@ def protect(
     batch_size: Annotated[
         int,
         typer.Option(
-            "--batch-size", "--batch", min=1, max=256, help="Images in one pass of the model."
+            "--batch-size",
+            "--batch",
+            min=1,
+            max=256,
+            help="Images that go through the model together.",
         ),
     ] = 1,
     selftest: Annotated[
@@ -150,7 +161,7 @@ def protect(
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an earlier run; keep what is done.")
+        bool, typer.Option("--resume", help="Continue an earlier run and keep what it has done.")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
@@ -189,7 +200,7 @@ def protect(
       unseg protect slides -o protected --tint
     """
     if overwrite and resume:
-        raise UnsegError("--overwrite and --resume exclude each other: give one of them")
+        raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
     settings = _settings(
         eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
@@ -245,8 +256,8 @@ def _settings(
             raise UnsegError(f"{name} {value:g}: expected 8-bit steps in 0..255")
     if max(eps, eps_bg) < 1:
         raise UnsegError(
-            f"--eps {eps:g} and --eps-bg {eps_bg:g} hold no whole 8-bit step, so nothing would "
-            "be protected: give --eps at least 1"
+            f"--eps {eps:g} and --eps-bg {eps_bg:g} are both below one 8-bit step, so nothing "
+            "would be protected: give --eps 1 or more"
         )
     if background not in {"0", "none"}:
         raise UnsegError(f"--background {background}: expected 0 or none")

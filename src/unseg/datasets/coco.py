@@ -266,8 +266,8 @@ class Coco(Layout):
             for place in file.images.values():
                 images[place] = tuple(dict.fromkeys((*images.get(place, ()), file.split)))
             if file.missing:
-                text = f"{file.name} lists {len(file.missing)} images that are not there, the first"
-                remarks.append(Remark(f"{text} is {file.missing[0]}", warning=True))
+                text = f"{file.name} lists {len(file.missing)} images that are not there"
+                remarks.append(Remark(f"{text} (first: {file.missing[0]})", warning=True))
         for file in self.every_file:  # such as lists of test images without annotations
             for place in file.images.values():
                 images[place] = images.get(place) or (file.split,)
@@ -300,7 +300,7 @@ class Coco(Layout):
                 lost = [one for one in file.body["annotations"] if one["image_id"] not in known]
             if lost:
                 text = f"{file.name} has {len(lost)} annotations of images that it does not list"
-                remarks.append(Remark(f"{text}, the first is {_id(lost[0])}", warning=True))
+                remarks.append(Remark(f"{text} (first: {_id(lost[0])})", warning=True))
         return remarks
 
     def classes_in(self, image: str) -> frozenset[int] | None:
@@ -336,7 +336,9 @@ class Coco(Layout):
                         remarks.append(Remark(text, warning=True))
         crowds = sum(bool(one.get("iscrowd")) for _, _, own in self._records[image] for one in own)
         if crowds:
-            remarks.append(Remark(f"{crowds} of the annotations are crowds and protected, too"))
+            remarks.append(
+                Remark(f"{crowds} of the annotations are crowds, which are protected, too")
+            )
         name = self._records[image][0][0].name
         labels, objects = paint_objects((height, width), masks)
         if (width, height) != size:
@@ -345,7 +347,7 @@ class Coco(Layout):
             )
             scale = size[0] / width
             boxes = [(number, [value * scale for value in box]) for number, box in boxes]
-            text = f"{name} says {width}x{height}, the image is {size[0]}x{size[1]}: scaled"
+            text = f"{name} says {width}x{height} but the image is {size[0]}x{size[1]}: scaled"
             remarks.append(Remark(text, warning=True))
         found = boxes_of(boxes, relative=False, name=name)
         return Annotation(labels, objects, found, name, tuple(remarks))

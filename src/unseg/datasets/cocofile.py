@@ -93,7 +93,7 @@ def _coco_file(name: str, body: dict[str, Any], names: Names, wanted: Kind) -> C
     missing = []
     for one in body["images"]:
         if not isinstance(one["id"], int | float | str):
-            raise UnsegError(f"{name}: the id {one['id']} of {one['file_name']} is no number")
+            raise UnsegError(f"{name}: the id {one['id']} of {one['file_name']} is not a number")
         place = place_of(one["file_name"], name, split, names)
         if place is None:
             missing.append(one["file_name"])

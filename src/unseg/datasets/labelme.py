@@ -78,7 +78,7 @@ class Labelme(Layout):
                 images = names.find(str(body["imagePath"]), "" if folder == "." else folder)
                 image = images[0] if len(images) == 1 else None
                 if not isinstance(body["shapes"], list):
-                    raise UnsegError(f"{name}: shapes is no list: mend it or leave it out")
+                    raise UnsegError(f"{name}: shapes is not a list: mend it or leave it out")
                 found.append((image, (name, body["shapes"])))
         return found
 
@@ -100,7 +100,7 @@ class Labelme(Layout):
             images[image] = (parts[0],) if parts else (ALL,)
         remarks = []
         if lost := [name for image, (name, _) in self._entries if image is None]:
-            text = f"{len(lost)} files name an image that is not there, the first is {lost[0]}"
+            text = f"{len(lost)} files name an image that is not there (first: {lost[0]})"
             remarks.append(Remark(text, warning=True))
         embedded = sum(_embeds(self.read(name)) for name, _ in self.files.values())
         if embedded:

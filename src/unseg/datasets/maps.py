@@ -55,7 +55,7 @@ def named(root: Path, *files: str) -> dict[int, str]:
     """Names by label of the first of the files that is there; line k, from 0, names label k."""
     for file in files:
         if (root / file).is_file():
-            return dict(enumerate(read_lines(root / file, f"a name a line in {file}")))
+            return dict(enumerate(read_lines(root / file, f"one name per line in {file}")))
     return {}
 
 

@@ -140,7 +140,7 @@ def rewrite_text(text: str, file: str, names: Names, renamed: Mapping[str, str])
             others = next(name for name in found if name not in renamed)
             raise UnsegError(
                 f"{file} mentions {said}, which may be {changed[0]}, whose name changes, or "
-                f"{others}, whose name does not: use --format same, or say the folder in the file"
+                f"{others}, whose name does not: use --format same, or name the folder in the file"
             )
         old, fresh = PurePosixPath(changed[0]).suffix, PurePosixPath(renamed[changed[0]]).suffix
         return said[: -len(old)] + fresh

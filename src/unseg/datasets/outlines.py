@@ -36,7 +36,7 @@ def mask_of_polygons(
     for polygon in polygons:
         points = np.asarray(polygon, np.float32).reshape(-1, 2)
         if not np.isfinite(points).all():
-            raise ValueError("a corner of its outline is no number")
+            raise ValueError("a corner of its outline is not a number")
         if len(points) >= 3:
             kept.append(points)
     return fill_polygons(kept, shape[1], shape[0])
@@ -58,7 +58,7 @@ def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
         counts = decode_counts(counts if isinstance(counts, str) else counts.decode("ascii"))
     runs = np.asarray(counts, np.int64)
     if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise ValueError(f"its runs hold {runs.sum()} pixels, its size is {width}x{height}")
+        raise ValueError(f"its runs hold {runs.sum()} pixels, but its size is {width}x{height}")
     return decode_rle(Rle(runs.tolist(), height, width))
 
 
@@ -72,7 +72,9 @@ def mask_of_segmentation(segmentation: Any, shape: tuple[int, int]) -> NDArray[n
         return None
     if isinstance(segmentation, dict):
         if tuple(segmentation["size"]) != shape:
-            raise ValueError(f"its size is {segmentation['size']}, the image's {list(shape)}")
+            raise ValueError(
+                f"its size is {segmentation['size']}, but the image's is {list(shape)}"
+            )
         mask = mask_of_rle(segmentation)
     else:
         mask = mask_of_polygons(segmentation, shape)
@@ -88,7 +90,8 @@ def resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray
     (height, width), (wide, high) = map.shape, size
     if abs(width * high - height * wide) > max(wide, high, width, height):
         turned = (
-            ", which is the size before its EXIF orientation is applied: store the image turned"
+            ", which is the size before its EXIF orientation is applied: store the image "
+            "the way up it is shown"
             if (width, height) == (high, wide)
             else ": correct width and height"
         )

@@ -1,4 +1,4 @@
-"""Photographs and masks of one foreground, in two folders with equal stems.
+"""Photographs and masks of one foreground, in two folders with the same stems.
 
 HQSeg-44K (Ke et al., *Segment Anything in High Quality*, NeurIPS 2023) with DIS5K, ThinObject5K,
 COIFT and HRSOD in its folders; Kvasir-SEG (Jha et al., MMM 2020); the WHU building set (Ji et al.,
@@ -88,10 +88,10 @@ SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", 
 
 
 class Pairs(MapLayout):
-    """Two folders with equal stems, for the set or for each split, whichever folder is outside."""
+    """Two folders with the same stems, for the set or each split, whichever folder is outside."""
 
     name = "pairs"
-    summary = "images/ and masks/ with equal stems, also train/images/ or images/train/"
+    summary = "images/ and masks/ with the same stems, also train/images/ or images/train/"
     exact = False
 
     @classmethod
@@ -137,7 +137,7 @@ class Pairs(MapLayout):
             index = self._index[folder]
             unused = index.unused(str(PurePosixPath(name).relative_to(folder)) for name in names)
             if unused:
-                text = f"{len(unused)} masks in {masks} fit no image, the first is {unused[0]}"
+                text = f"{len(unused)} masks in {masks} fit no image (first: {unused[0]})"
                 remarks.append(Remark(text, warning=True))
         classes, dense = self.classes
         return Survey(self.name, images, classes, dense, tuple(remarks))

@@ -69,7 +69,7 @@ class Sample:
             if found is not None and self.image.shape != (*found.shape, 3):
                 raise UnsegError(
                     f"{self.name}: the image is {self.image.shape[1]}x{self.image.shape[0]} but "
-                    f"its {kind} is {found.shape[1]}x{found.shape[0]}: both must have one size"
+                    f"its {kind} is {found.shape[1]}x{found.shape[0]}: both must have the same size"
                 )
 
     @property

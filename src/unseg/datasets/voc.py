@@ -30,7 +30,7 @@ CLASSES = (
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 LAYOUT = (
     "Pascal VOC's layout: JPEGImages/NAME.jpg, SegmentationClass/NAME.png and "
-    "ImageSets/Segmentation/PART.txt with one NAME a line"
+    "ImageSets/Segmentation/PART.txt with one NAME per line"
 )
 
 
@@ -133,8 +133,8 @@ class Voc(MapLayout):
             images[image] = tuple(of) if own else (ALL,)
         remarks = []
         if splits:
-            text = f"ImageSets lists {len(splits)} images that are not there, the first is"
-            remarks.append(Remark(f"{text} {min(splits)}", warning=True))
+            text = f"ImageSets lists {len(splits)} images that are not there"
+            remarks.append(Remark(f"{text} (first: {min(splits)})", warning=True))
         classes, dense = self.classes
         return Survey(self.name, images, classes, dense, tuple(remarks))
 

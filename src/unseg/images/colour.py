@@ -49,7 +49,7 @@ def _found(mode: str) -> str:
     return {
         "LAB": "has CIE Lab colours; convert it to RGB",
         "HSV": "has HSV colours; convert it to RGB",
-        "I": "has integers of 32 bits; convert it to 16 bits",
+        "I": "has 32-bit integers; convert it to 16 bits",
         "F": "has floating-point samples; scale them to 16-bit integers",
     }.get(mode, f"is an image of mode {mode}; convert it to RGB")
 
@@ -67,4 +67,4 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
         if made is not None:
             return made, "CMYK was converted to sRGB through the file's own colour profile"
     why = "its colour profile cannot be used" if profile else "it has no colour profile"
-    return image.convert("RGB"), f"CMYK was converted to RGB without a profile, as {why}"
+    return image.convert("RGB"), f"CMYK was converted to RGB without a profile because {why}"

@@ -62,7 +62,7 @@ def read_dicom(data: bytes, name: str) -> Photo:
     try:
         stored = np.asarray(found.pixel_array)
     except Exception as error:
-        raise UnsegError(f"{name} is damaged or cut off ({error}): copy it again") from error
+        raise UnsegError(f"{name} is damaged or truncated ({error}): copy it again") from error
     bits, signed = int(found.BitsStored), int(found.PixelRepresentation) == 1
     offset = 1 << (bits - 1) if signed else 0
     top = (1 << bits) - 1
@@ -102,17 +102,19 @@ def _check(found: Any, name: str) -> None:
         )
     frames = int(found.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise UnsegError(f"{name} holds {frames} frames: expected one, save each as its own file")
+        raise UnsegError(f"{name} holds {frames} frames: expected one; save each as its own file")
     kind = str(found.get("PhotometricInterpretation", ""))
     if kind not in {"MONOCHROME1", "MONOCHROME2"}:
         raise UnsegError(f"{name} has {kind} pixels: expected MONOCHROME1 or MONOCHROME2")
     bits, allocated = int(found.get("BitsStored", 0)), int(found.get("BitsAllocated", 0))
     if allocated not in {8, 16} or not 8 <= bits <= allocated:
-        raise UnsegError(f"{name} has {bits} of {allocated} bits: expected 8 to 16 bits in 8 or 16")
+        raise UnsegError(
+            f"{name} has {bits} of {allocated} bits: expected 8 to 16 bits, stored in 8 or 16"
+        )
     if int(found.get("HighBit", bits - 1)) != bits - 1:
         raise UnsegError(f"{name} has its samples in the high bits: save them in the low ones")
     if int(found.Rows) * int(found.Columns) > _MAX_PIXELS:
-        raise UnsegError(f"{name} is above 64 megapixels: shrink it")
+        raise UnsegError(f"{name} has more than 64 megapixels: make it smaller")
 
 
 def _whole(found: Any, element: str) -> int | None:
@@ -150,7 +152,7 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
     """
     kept = photo.container
     if not isinstance(kept, DicomFile):
-        raise UnsegError(f"{name} is no DICOM file, so none can be written: use --format png")
+        raise UnsegError(f"{name} is not a DICOM file, so none can be written: use --format png")
     from pydicom.uid import generate_uid
 
     found = _loaded(kept.data, name)

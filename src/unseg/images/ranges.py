@@ -76,7 +76,7 @@ def _used(photo: Photo) -> Remark:
     used = photo.stated_range
     return Remark(
         f"the samples use {used[0]} to {used[1]} of {low} to {high}: a step is {photo.step}; "
-        "--range names another range"
+        "use --range for another range"
     )
 
 
@@ -91,8 +91,8 @@ def _named(photo: Photo, choice: tuple[int, int]) -> Photo:
     lowest, highest = (int(f()) - photo.offset for f in (photo.pixels.min, photo.pixels.max))
     if highest < low or lowest > high:
         raise UnsegError(
-            f"no sample is in the range {low}:{high}, they are {lowest} to {highest}: give --range "
-            "the range in use"
+            f"no sample is in the range {low}:{high}; they run from {lowest} to {highest}: give "
+            "--range the range in use"
         )
     return replace(photo, range=(low + photo.offset, high + photo.offset))
 

@@ -110,7 +110,7 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
         raise
     except Image.DecompressionBombError as error:
         raise UnsegError(
-            f"{name} claims more than {MAX_PIXELS // 1_000_000} megapixels: shrink it"
+            f"{name} claims to have more than {MAX_PIXELS // 1_000_000} megapixels: make it smaller"
         ) from error
     except Image.UnidentifiedImageError as error:
         raise UnsegError(_unidentified(data, name)) from error
@@ -118,8 +118,8 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         found = png.damage(data) if data.startswith(png.SIGNATURE) else None
         raise UnsegError(
-            f"{name} is damaged or cut off ({found or reason}): expected a complete image, copy it "
-            "again"
+            f"{name} is damaged or truncated ({found or reason}): expected a complete image; copy "
+            "it again"
         ) from error
 
 
@@ -167,14 +167,14 @@ def _unidentified(data: bytes, name: str) -> str:
     """Why bytes are not taken for an image."""
     found = png.damage(data) if data.startswith(png.SIGNATURE) else None
     if found is not None:
-        return f"{name} is damaged: {found}; expected a complete image, copy it again"
+        return f"{name} is damaged: {found}; expected a complete image; copy it again"
     kind = format_within(data[:HEAD])
     if kind is not None and kind.name == "AVIF":
         return f"{name} is an AVIF file, which this Pillow does not read: pip install -U pillow"
     if kind is not None:
         return (
             f"{name} begins as a {kind.name} file but cannot be read: it is damaged or of a rare "
-            "kind; expected a complete image, copy it again or convert it to PNG"
+            "kind; expected a complete image; copy it again or convert it to PNG"
         )
     return (
         f"{name} is not an image that can be read (it begins with {data[:8]!r}): expected "
@@ -310,12 +310,12 @@ def check_image(image: Image.Image, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise UnsegError(
             f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels: expected at most "
-            f"{MAX_PIXELS // 1_000_000}, shrink it"
+            f"{MAX_PIXELS // 1_000_000}; make it smaller"
         )
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in {"MPO", "TIFF", "HEIF"}:
         raise UnsegError(
-            f"{name} holds {frames} frames: expected a still image, save each frame as its own file"
+            f"{name} holds {frames} frames: expected a still image; save each frame as its own file"
         )
     if image.format == "PPM" and (image.mode == "I" or _ppm_maximum(image) > 255):
         raise UnsegError(f"{name} is a PPM with more than 8 bits: convert it to a 16-bit PNG")
@@ -339,7 +339,7 @@ def _decode_16_bit(data: bytes, image: Image.Image, name: str) -> tuple[Pixels, 
     problem = png.damage(data)
     if problem is not None:
         raise UnsegError(
-            f"{name} is damaged or cut off ({problem}): expected a complete image, copy it again"
+            f"{name} is damaged or truncated ({problem}): expected a complete image; copy it again"
         )
     if "transparency" in image.info:
         raise UnsegError(

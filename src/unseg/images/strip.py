@@ -30,7 +30,7 @@ def stripped(photo: Photo, what: Literal["none", "gps", "all"], name: str) -> Ph
         return photo
     if photo.format == "DICOM":
         raise UnsegError(
-            f"{name}: --strip does not know DICOM, where many elements tell of a person: use "
+            f"{name}: --strip does not know DICOM, in which many elements identify a person: use "
             "software for de-identification"
         )
     container = photo.container

@@ -158,7 +158,7 @@ def encode_tiff(photo: Photo, name: str) -> bytes:
         tags |= {282: _ratio(photo.dpi[0]), 283: _ratio(photo.dpi[1]), 296: _short(2)}
     parts = _exif_parts(photo.exif)
     if 8 + sum(map(len, strips)) > 0xFFFF0000:
-        raise UnsegError(f"{name} would be a TIFF above 4 GB: shrink it")
+        raise UnsegError(f"{name} would be a TIFF above 4 GB: make it smaller")
     return _assembled(tags, strips, parts)
 
 

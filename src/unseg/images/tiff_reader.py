@@ -87,7 +87,7 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
     others = [one for one in pages[1:] if not numbers(one, 254, (0,))[0] & 1]
     if others:
         raise UnsegError(
-            f"{name} holds {1 + len(others)} frames: expected a still image, save each frame as "
+            f"{name} holds {1 + len(others)} frames: expected a still image; save each frame as "
             "its own file"
         )
     if 50706 in page:
@@ -134,13 +134,13 @@ def _bits(page: dict[int, Value], name: str) -> int:
     """
     all_bits = numbers(page, 258, (1,))
     bits, kind = max(all_bits), numbers(page, 339, (1,))[0]
-    fix = "scale the samples to unsigned integers of 16 bits"
+    fix = "scale the samples to unsigned 16-bit integers"
     if len(set(all_bits)) > 1:
         raise UnsegError(f"{name} has bands of different bits ({all_bits}): {fix}")
     if kind == 3:
         raise UnsegError(f"{name} holds floating-point samples of {bits} bits: {fix}")
     if kind in {5, 6}:
-        raise UnsegError(f"{name} holds complex numbers: expected grey or RGB, export an image")
+        raise UnsegError(f"{name} holds complex numbers: expected grey or RGB; export an image")
     if bits > 16 or (kind == 2 and bits != 16):
         sign = "signed" if kind == 2 else "unsigned"
         raise UnsegError(f"{name} holds {sign} integers of {bits} bits: {fix}")

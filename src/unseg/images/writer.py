@@ -128,15 +128,17 @@ def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> b
         return encode_tiff(photo, name)
     if photo.bands is not None:
         raise UnsegError(
-            f"{name} has {photo.bands.shape[2]} bands beyond colour and alpha, {kind} holds none: "
-            "use --format same or tiff"
+            f"{name} has {photo.bands.shape[2]} bands beyond colour and alpha, but {kind} holds "
+            "none: use --format same or tiff"
         )
     if photo.offset:
-        raise UnsegError(f"{name} has signed samples, {kind} holds none: use --format same or tiff")
+        raise UnsegError(
+            f"{name} has signed samples, but {kind} holds none: use --format same or tiff"
+        )
     if kind == "PNG":
         return _encode_png(photo)
     if photo.bits == 16:
-        raise UnsegError(f"{name} has 16 bits a channel, {kind} holds 8: use --format png")
+        raise UnsegError(f"{name} has 16 bits per channel, but {kind} holds 8: use --format png")
     extra: dict[str, Any] = {}
     if photo.icc:
         extra["icc_profile"] = photo.icc
@@ -144,19 +146,18 @@ def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> b
         extra["exif"] = photo.exif
     if max(photo.size) > _SIDES[kind]:
         raise UnsegError(
-            f"{name} is {photo.size[0]}x{photo.size[1]}, {_SHOWN.get(kind, kind)} holds "
-            f"{_SIDES[kind]} pixels a side at most: use --format png"
+            f"{name} is {photo.size[0]}x{photo.size[1]}, but {_SHOWN.get(kind, kind)} holds "
+            f"at most {_SIDES[kind]} pixels a side: use --format png"
         )
     if kind == "WEBP":
         if photo.grey and photo.icc:
             raise UnsegError(
-                f"{name} is grey with a grey colour profile, WebP holds colour only: use "
-                "--format png"
+                f"{name} is grey with a grey colour profile, but WebP has no grey: use --format png"
             )
         extra |= {"lossless": True, "quality": 20, "method": 1, "exact": True}
     else:
         if photo.alpha is not None:
-            raise UnsegError(f"{name} has alpha, JPEG holds none: use --format png")
+            raise UnsegError(f"{name} has alpha, but JPEG holds none: use --format png")
         extra |= {"quality": quality, "subsampling": 0}
         if photo.dpi:
             extra["dpi"] = photo.dpi
@@ -192,20 +193,22 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
         alpha = np.full_like(original.alpha, np.iinfo(original.alpha.dtype).max)
     if pixels.shape != original.pixels.shape or pixels.dtype != original.pixels.dtype:
         raise UnsegError(
-            f"{name} reads as {written.mode} {written.size[0]}x{written.size[1]}, expected "
+            f"{name} reads as {written.mode} {written.size[0]}x{written.size[1]}, not as "
             f"{original.mode} {original.size[0]}x{original.size[1]}: protect the image again"
         )
     same_alpha = (alpha is None) == (original.alpha is None) and (
         alpha is None or original.alpha is None or np.array_equal(alpha, original.alpha)
     )
     if not same_alpha:
-        raise UnsegError(f"{name}: alpha differs from the original's: protect the image again")
+        raise UnsegError(f"{name}: its alpha differs from the original's: protect the image again")
     if written.icc != original.icc:
-        raise UnsegError(f"{name}: colour profile differs from the original's: protect it again")
+        raise UnsegError(
+            f"{name}: its colour profile differs from the original's: protect it again"
+        )
     kept = (one.bands for one in (original, written))
     before, after = (np.zeros(0) if bands is None else bands for bands in kept)
     if not np.array_equal(before, after):
-        raise UnsegError(f"{name}: bands beyond colour differ from the original's")
+        raise UnsegError(f"{name}: its bands beyond colour differ from the original's")
     return Photo(pixels, alpha, written.format, written.icc, written.exif)
 
 

@@ -59,7 +59,7 @@ def refusal(name: str) -> str:
     """What to tell the owner of a label map among photographs."""
     return (
         f"{name} looks like a label map or mask, and other images are photographs: noise would "
-        "ruin it, so give the folder of the photographs, or protect it alone"
+        "ruin it, so give only the folder of the photographs, or protect this image alone"
     )
 
 

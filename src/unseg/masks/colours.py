@@ -57,8 +57,8 @@ def is_picture(values: NDArray[Any]) -> bool:
 
 def _refusal(name: str, what: str) -> str:
     return (
-        f"{name} holds many {what}: a picture, or a map with soft edges or from JPEG; expected "
-        "one value a label, save it without smoothing as PNG"
+        f"{name} holds many {what}, as a picture does, or a map with soft edges or from JPEG: "
+        "expected one value per label; save it as PNG without smoothing"
     )
 
 
@@ -111,7 +111,10 @@ def labels_of_colours(
         raise UnsegError(_refusal(name, "colours"))
     remarks = []
     if len(found) > MANY_COLOURS:
-        text = f"the map holds {len(found)} colours, each taken for a label: it may have soft edges"
+        text = (
+            f"the map holds {len(found)} colours, each of which was taken for a label: it may have "
+            "soft edges"
+        )
         remarks.append(Remark(text, warning=True))
     rim = _id(*VOC_RIM)
     void = rim if rim in found and 0 in found and len(found) > 2 else None
@@ -144,7 +147,7 @@ def labels_of_lossy(colours: NDArray[np.uint8], name: str, kind: str) -> LabelMa
     white = None if grey is None else black_and_white_of_lossy(grey)
     if white is None:
         raise UnsegError(
-            f"{name} is a {kind} file and no black and white mask: {kind} does not keep labels, "
+            f"{name} is a {kind} file and not a black and white mask: {kind} does not keep labels; "
             "save the map as PNG from the program that drew it"
         )
     remark = Remark(f"a {kind} file, read as a black and white mask and cut at half of white")

@@ -87,7 +87,7 @@ def find_regions(
             regions, source.name, tuple(remarks), found.file, found.file_sha256, found.labels
         )
     known = "; ".join(one.text for one in remarks)
-    reasons = known or "no mask was given and there is nothing to find one"
+    reasons = known or "no mask was given and there is no source that could find one"
     raise UnsegError(f"{name}: {reasons}: give a mask, or let --find end with whole-image")
 
 
@@ -116,8 +116,8 @@ def _void_remarks(labels: LabelMap, rules: LabelRules, share: float) -> list[Rem
     if rules.void == "auto" and rules.background == 0 and rules.classes is None:
         if labels.enclosed == "object":
             text = (
-                "255 is the bulk of the mask and enclosed by other labels, so it was taken for "
-                "foreground: give --void none if that is right, --void 255 if it is void"
+                "255 makes up most of the mask and is enclosed by other labels, so it was taken "
+                "for foreground: give --void none if that is right, --void 255 if it is void"
             )
             return [Remark(text, warning=True)]
         if labels.enclosed == "void":
@@ -141,7 +141,7 @@ def _is_area(void: NDArray[np.bool_]) -> bool:
 def _share_remarks(labels: LabelMap, rules: LabelRules, share: float) -> list[Remark]:
     """What to say where nearly nothing or nearly everything is foreground."""
     if share < LITTLE:
-        text = f"the mask covers little of the image, less than {LITTLE:.1%}"
+        text = f"the mask covers less than {LITTLE:.1%} of the image"
         return [Remark(text, warning=True)]
     if rules.classes is not None or rules.background is None:
         return []  # the owner said what is foreground

@@ -82,7 +82,7 @@ def _opened(path: Path, name: str) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # Pillow raises whatever its plugins meet in a damaged file
         raise UnsegError(
-            f"{name} cannot be read as a mask ({_reason(error)}): expected a PNG of labels, "
+            f"{name} cannot be read as a mask ({_reason(error)}): expected a PNG of labels; "
             "write it again"
         ) from error
 
@@ -113,8 +113,8 @@ def labels_of_floats(values: NDArray[Any], name: str = "the mask") -> LabelMap:
         if soft is not None:
             return soft
     raise UnsegError(
-        f"{name}'s floats run from {low:g} to {high:g} and are not whole: expected a soft mask in "
-        "[0, 1], or whole labels"
+        f"{name}'s floats run from {low:g} to {high:g} and are not whole numbers: expected a soft "
+        "mask in [0, 1], or whole numbers as labels"
     )
 
 
@@ -162,8 +162,8 @@ def _labels_of_page(image: Image.Image, name: str) -> LabelMap:
     depth, inverted = _stored_as(image)
     if depth == 16 and image.mode not in _WIDE | {"I"}:
         raise UnsegError(
-            f"{name} is a {image.format} of 16 bits in colour or with alpha: expected labels of 1, "
-            "8 or 16 bits of grey"
+            f"{name} is a {image.format} with 16-bit colour or alpha: expected grey labels of 1, 8 "
+            "or 16 bits"
         )
     if image.mode == "1":
         return LabelMap((np.asarray(image) ^ inverted).astype(np.uint8))
@@ -190,8 +190,8 @@ def _labels_of_page(image: Image.Image, name: str) -> LabelMap:
         alpha = np.ascontiguousarray(colours[..., 3]) if image.mode == "RGBA" else None
         return labels_of_colours(colours[..., :3], name, alpha)
     raise UnsegError(
-        f"{name} is an image of mode {image.mode}: expected a PNG of labels with 1, 8 or 16 bits "
-        "of grey or a palette"
+        f"{name} is an image of mode {image.mode}: expected a PNG of labels, either grey with 1, "
+        "8 or 16 bits or with a palette"
     )
 
 
@@ -243,7 +243,7 @@ def _joined(image: Image.Image, pages: int, name: str) -> LabelMap:
     """
     if image.format != "TIFF":
         raise UnsegError(
-            f"{name} holds {pages} frames: expected one mask, save each frame as its own file"
+            f"{name} holds {pages} frames: expected one mask; save each frame as its own file"
         )
     joined: NDArray[np.int32] | None = None
     for page in range(pages):
@@ -253,17 +253,17 @@ def _joined(image: Image.Image, pages: int, name: str) -> LabelMap:
             joined = np.zeros(found.shape, np.int32)
         if found.shape != joined.shape:
             raise UnsegError(
-                f"{name} holds {pages} pages of different sizes: expected one mask, or a page an "
-                "object, all of the image's size"
+                f"{name} holds {pages} pages of different sizes: expected one mask, or a page for "
+                "each object, all of the image's size"
             )
         if len(np.unique(found[found > 0])) > 1:
             raise UnsegError(
-                f"{name} holds {pages} pages, and page {page + 1} several labels: expected one "
-                "mask, or a page an object"
+                f"{name} holds {pages} pages, and page {page + 1} has several labels: expected one "
+                "mask, or a page for each object"
             )
         joined[found > 0] = page + 1
     assert joined is not None
-    remark = Remark(f"{pages} pages were joined, each taken for an object")
+    remark = Remark(f"{pages} pages were joined, each of which was taken for an object")
     return LabelMap(joined, wide=True, remarks=(remark,))
 
 

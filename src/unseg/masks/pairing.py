@@ -250,7 +250,8 @@ def pair(
         name = index.find(image.name)
         if name is None:
             raise UnsegError(
-                f"{masks}/{image.stem}{suffixes[0]} is missing, {image} needs it: expected {layout}"
+                f"{masks}/{image.stem}{suffixes[0]}, the mask of {image}, is missing: "
+                f"expected {layout}"
             )
         found.append(masks / name)
     return found

@@ -147,7 +147,7 @@ def plan_dataset(
         if (place / own).exists():
             raise UnsegError(
                 f"{place} holds {own}, which unseg writes: if it is protected already, give the "
-                "original data set, else move it out"
+                "original data set; if not, move it out"
             )
     found = open_layout(place, layout)
     survey = found.survey()

@@ -101,9 +101,9 @@ def protect_folder(
     without = [job.source for job in plan.jobs if not any(s.path_of(job.source) for s in owned)]
     if settings.strict and unused and without:
         raise UnsegError(
-            f"--masks {masks}: {len(unused)} masks fit no image, the first is {unused[0]}, and "
-            f"{len(without)} images have none, the first is {without[0]} (--strict): give the "
-            "masks the images' names"
+            f"--masks {masks}: {len(unused)} masks fit no image (first: {unused[0]}), and "
+            f"{len(without)} images have none (first: {without[0]}) (--strict): give the "
+            "masks the same names as the images"
         )
     check_output(folder, existing)
     noises = load_noises(settings.noises, models)
@@ -143,7 +143,7 @@ def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[Mas
         there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"
         raise UnsegError(
             f"--masks {masks}: no mask fits any of the {len(names)} images ({there}, the first "
-            f"image {names[0]}): give masks the images' names, such as "
+            f"image {names[0]}): give masks the same names as the images, such as "
             f"{Path(names[0]).stem}.png"
         )
     return [source], unused
@@ -194,7 +194,7 @@ def check_output(out: Path, existing: Existing) -> None:
     if existing == "refuse" and (out / MANIFEST).exists():
         raise UnsegError(
             f"{out} holds an earlier run: use --resume to continue it, --overwrite to replace "
-            "its images, or another -o"
+            "its images, or choose another folder with -o"
         )
 
 

@@ -95,7 +95,9 @@ class Record(BaseModel):
     @classmethod
     def _known(cls, value: int) -> int:
         if value > FORMAT:
-            raise ValueError(f"format {value} is of a newer unseg, this one reads up to {FORMAT}")
+            raise ValueError(
+                f"format {value} was written by a newer unseg; this one reads up to {FORMAT}"
+            )
         return value
 
     @field_validator("source", "output", "mask")
@@ -182,8 +184,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     number = content.get("format", 1)
     if not isinstance(number, int) or number > FORMAT:
         raise UnsegError(
-            f"{path} has format {number}, this version of unseg reads up to {FORMAT}: install the "
-            "version that wrote it, or a newer one"
+            f"{path} has format {number}, but this version of unseg reads up to {FORMAT}: install "
+            "the version that wrote it, or a newer one"
         )
     return content
 

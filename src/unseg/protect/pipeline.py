@@ -240,7 +240,7 @@ class Pipeline:
             raise UnsegError(
                 f"{item.job.output} changed by {change.inside:g} inside and {change.outside:g} "
                 f"outside the mask, over the budget of {budget.foreground:g} and "
-                f"{budget.background:g}: the file was not kept, please report this"
+                f"{budget.background:g}. The file was not kept; please report this"
             )
         if item.protection is not None and record.noise is not None:
             kept = survival(item.photo.pixels, item.protection.pixels, written.pixels)
@@ -298,7 +298,7 @@ class Pipeline:
             except Exception as error:
                 text = f"{type(error).__name__}: {error}".splitlines()[0]
                 name = stage.__name__.removeprefix("_").removesuffix("_one")
-                _fail(item, f"{item.job.source} failed in {name} ({text}): report this")
+                _fail(item, f"{item.job.source} failed in {name} ({text}): please report this")
             item.seconds += time.perf_counter() - started
             return item
 

@@ -87,7 +87,7 @@ def make_plan(
         jobs[job.output, path.resolve()] = job
     if not jobs:
         raise UnsegError(
-            f"no image in {', '.join(map(str, inputs))}: expected files ending in "
+            f"found no image in {', '.join(map(str, inputs))}: expected files ending in "
             f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     ordered = sorted(_refuse_collisions(list(jobs.values())), key=lambda j: (j.output, j.source))
@@ -104,23 +104,26 @@ def _check_folders(inputs: Sequence[Path], out: Path, masks: Path | None) -> Non
         here = path.resolve()
         if target.is_relative_to(here):
             raise UnsegError(
-                f"the output folder {out} lies inside the input {path}: choose a folder outside it"
+                f"the output folder {out} is inside the input {path}: choose a folder outside it"
             )
         if here.is_relative_to(target):
             raise UnsegError(
-                f"the input {path} lies inside the output folder {out}: originals are never "
-                "touched, choose another output folder"
+                f"the input {path} is inside the output folder {out}: originals are never "
+                "touched; choose another output folder"
             )
     if masks is None:
         return
     if not masks.is_dir():
         raise UnsegError(f"--masks {masks} is not a folder: expected a folder of mask PNGs")
     if masks.resolve().is_relative_to(target):
-        raise UnsegError(f"--masks {masks} lies inside the output folder {out}: choose another -o")
+        raise UnsegError(
+            f"--masks {masks} is inside the output folder {out}: choose another folder with -o"
+        )
     for path in inputs:
         if path.is_dir() and path.resolve() == masks.resolve():
             raise UnsegError(
-                f"--masks {masks} is the input folder itself: keep the masks in their own folder"
+                f"--masks {masks} is the input folder itself: keep the masks in a "
+                "folder of their own"
             )
 
 
@@ -150,9 +153,9 @@ def _job(path: Path, name: str, format: str, named: Format | None, within: Forma
     printable = name.encode("utf-8", "backslashreplace").decode()
     source = PurePosixPath(printable)
     if printable != name:
-        refusal = f"{printable}: the name is not UTF-8, rename the file"
+        refusal = f"{printable}: the name is not UTF-8: rename the file"
     if path.exists() and not path.is_file():
-        refusal = refusal or f"{printable} is no file but a pipe or device: remove it"
+        refusal = refusal or f"{printable} is a pipe or a device, not a file: remove it"
     suffix = ".png"
     known = named if named is not None and named.read else None
     if known is None and not (named is None and within is not None and within.read):

@@ -91,8 +91,8 @@ class Settings:
         object.__setattr__(self, "budget", budget)
         if max(budget.foreground, budget.background) < 1:
             raise UnsegError(
-                f"a budget of {budget.foreground:g} and {budget.background:g} holds no whole 8-bit "
-                "step, so nothing would be protected: give the foreground at least 1"
+                f"a budget of {budget.foreground:g} and {budget.background:g} is below one 8-bit "
+                "step, so nothing would be protected: give the foreground 1 or more"
             )
         for name, known in (
             ("target", get_args(Target)),

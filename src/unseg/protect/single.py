@@ -55,7 +55,9 @@ def protect_single(
             ".jpg"
         )
     if target.resolve() == source.resolve():
-        raise UnsegError(f"{target} is the original, which is never touched: choose another -o")
+        raise UnsegError(
+            f"{target} is the original, which is never touched: choose another name with -o"
+        )
     record_file = target.with_name(target.name + RECORD)
     for path in (target, record_file):
         files.refuse_taken(target.parent, path.name, overwrite=overwrite)

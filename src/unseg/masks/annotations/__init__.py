@@ -47,7 +47,7 @@ def read_annotations(path: Path) -> Annotations:
     else:
         raise UnsegError(f"--boxes {path}: {EXPECTED}")
     if not any(one.shapes for one in found.images.values()):
-        raise UnsegError(f"--boxes {path} holds no box or outline: {EXPECTED}")
+        raise UnsegError(f"--boxes {path} has no box or outline: {EXPECTED}")
     return found
 
 
@@ -74,7 +74,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnsegError(f"{path} is no JSON ({error}): {EXPECTED}") from error
+        raise UnsegError(f"{path} is not JSON ({error}): {EXPECTED}") from error
 
 
 __all__ = ["Annotated", "Annotations", "Rle", "Shape", "read_annotations"]

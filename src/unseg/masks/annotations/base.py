@@ -123,7 +123,7 @@ def numbers_of(values: Any, name: str) -> list[float]:
     except (TypeError, ValueError, OverflowError) as error:
         raise UnsegError(f"{name} holds {values!r:.60}: expected numbers") from error
     if not all(math.isfinite(value) for value in found):
-        raise UnsegError(f"{name} holds a value that is not finite: correct it")
+        raise UnsegError(f"{name} has a value that is not finite: correct it")
     return found
 
 

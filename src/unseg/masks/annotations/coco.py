@@ -51,7 +51,7 @@ def read_coco(path: Path, body: Any) -> Annotations:
     if not isinstance(body, dict) or not all(
         isinstance(body.get(part), list) for part in ("images", "annotations")
     ):
-        raise UnsegError(f"{path} is no COCO file of boxes: expected {_SHAPE}")
+        raise UnsegError(f"{path} is not a COCO file of boxes: expected {_SHAPE}")
     images: dict[Any, dict[str, Any]] = {}
     for number, image in enumerate(body["images"], 1):
         if not isinstance(image, dict) or "id" not in image or not path_in(_name(image)):
@@ -125,7 +125,7 @@ def _shape(
     if polygons and box is not None:
         around = bounds(polygons)
         if box[2] <= box[0] or box[3] <= box[1]:
-            remark = Remark(f"the box of {short} is empty, its outline was taken", warning=True)
+            remark = Remark(f"the box of {short} is empty, so its outline was taken", warning=True)
             box = around
         elif overlap(box, around) < AGREEING:
             text = f"the outline of {short} does not fit its box, so the box was taken"

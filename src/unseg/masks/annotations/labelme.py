@@ -66,7 +66,7 @@ def _annotated(path: Path, body: dict[str, Any]) -> tuple[Annotated, list[str]]:
             continue
         shapes.append(shape)
         labels.append(str(one.get("label")))
-    text = f"shapes that are no areas were left out: {', '.join(sorted(set(left_out)))}"
+    text = f"shapes that are not areas were left out: {', '.join(sorted(set(left_out)))}"
     remarks = (Remark(text, warning=True),) if left_out else ()
     return Annotated(str(path), tuple(shapes), size, remarks), labels
 
@@ -103,7 +103,7 @@ def _mask(one: dict[str, Any], name: str) -> NDArray[np.bool_]:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("L")) > 0
     except (binascii.Error, OSError, ValueError, SyntaxError) as error:
-        raise UnsegError(f"{name} has a mask that is no PNG: correct it") from error
+        raise UnsegError(f"{name} has a mask that is not a PNG: correct it") from error
 
 
 def _rle(mask: NDArray[np.bool_], left: int, top: int, size: tuple[float, float]) -> Rle:

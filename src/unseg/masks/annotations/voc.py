@@ -50,7 +50,7 @@ def _root(path: Path) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise UnsegError(f"{path} is no XML ({error}): correct it") from error
+        raise UnsegError(f"{path} is not XML ({error}): correct it") from error
     if root.tag != "annotation":
         raise UnsegError(f"{path} holds <{root.tag}>: expected Pascal VOC's <annotation>")
     return root
@@ -62,7 +62,7 @@ def _annotated(path: Path, root: ElementTree.Element) -> tuple[Annotated, list[s
         texts = [one.findtext(f"bndbox/{corner}") for corner in _CORNERS]
         name = f"{path}, object {number}"
         if None in texts:
-            raise UnsegError(f"{name} has no whole bndbox: expected {', '.join(_CORNERS)}")
+            raise UnsegError(f"{name} has no complete bndbox: expected {', '.join(_CORNERS)}")
         left, top, right, bottom = numbers_of(texts, name)
         shapes.append(Shape(f"object {number}", box=(left, top, right, bottom)))
         labels.append(one.findtext("name") or "")

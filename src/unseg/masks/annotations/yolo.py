@@ -13,8 +13,8 @@ from unseg.remarks import Remark
 #: Files beside the labels that are none.
 OTHERS = ("classes.txt", "labels.txt", "obj.names")
 _LINE = (
-    "class, x, y, width and height in shares of the image, with a confidence behind them or not, "
-    "or class and the corners of an outline"
+    "class, x, y, width and height in shares of the image, with or without a confidence at the "
+    "end, or class and the corners of an outline"
 )
 
 
@@ -44,8 +44,8 @@ def read_yolo(given: Path) -> Annotations:
         shapes = tuple(_shape(path, number, line) for number, line in lines)
         files.append(path)
         images[name] = Annotated(str(path), shapes, (1.0, 1.0))
-    text = f"{len(ignored)} text files hold no YOLO labels and were left out"
-    remarks = (Remark(f"{text}, the first is {ignored[0]}", warning=True),) if ignored else ()
+    text = f"{len(ignored)} text files have no YOLO labels and were left out"
+    remarks = (Remark(f"{text} (first: {ignored[0]})", warning=True),) if ignored else ()
     return Annotations(images, tuple(files), remarks)
 
 

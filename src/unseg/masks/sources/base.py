@@ -50,7 +50,7 @@ class MaskSource(ABC):
         Args:
             models: of the run.
         """
-        raise NotImplementedError(f"{cls.__name__} is not one that --find can name")
+        raise NotImplementedError(f"{cls.__name__} cannot be used with --find")
 
     @abstractmethod
     def find(self, photo: Photo, name: str) -> Found | None:

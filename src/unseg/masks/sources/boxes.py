@@ -99,7 +99,7 @@ class BoxMasks(MaskSource):
         remarks = [] if pairing.why is None else [Remark(pairing.why)]
         count = self._index.shared[pairing.name]
         if count > 1:
-            text = f"the annotations of {pairing.name} serve {count} images of that name"
+            text = f"the annotations of {pairing.name} fit {count} images of that name"
             remarks.append(Remark(text, warning=True))
         return remarks
 
@@ -121,7 +121,7 @@ def box_source(path: Path, models: Models, target: Target, images: Sequence[str]
     if not any(source.has(name) for name in images):
         raise UnsegError(
             f"--boxes {path} has no box for any of the {len(images)} images: the first image is "
-            f"{images[0]}, the first that is annotated {next(iter(found.images))}"
+            f"{images[0]}, and the first that is annotated is {next(iter(found.images))}"
         )
     return source
 
@@ -131,7 +131,7 @@ def box_remarks(source: BoxMasks, images: Sequence[str]) -> list[Remark]:
     remarks = list(source.annotations.remarks)
     unused = source.unused(images)
     if unused and not all(source.has(name) for name in images):
-        text = f"annotations of {len(unused)} images fit no image, the first is {unused[0]}"
+        text = f"annotations of {len(unused)} images fit no image (first: {unused[0]})"
         remarks.append(Remark(text, warning=True))
     return remarks
 
@@ -195,7 +195,9 @@ def draw_annotated(photo: Photo, one: Annotated, base: SamBase, name: str) -> Dr
 def _left_out(crowds: int, empty: list[str]) -> list[Remark]:
     remarks = []
     if crowds:
-        text = f"{crowds} crowd regions were left out, they hold many objects without outlines"
+        text = (
+            f"{crowds} crowd regions were left out because they hold many objects without outlines"
+        )
         remarks.append(Remark(text, warning=True))
     if empty:
         text = f"{', '.join(empty[:3])} covers no pixel and was left out"
@@ -218,8 +220,8 @@ def scale_to(one: Annotated, photo: Photo, name: str) -> tuple[float, float]:
     turned = _alike(own_height, own_width, width, height)
     raise UnsegError(
         f"{one.name} is of an image of {own_width:g}x{own_height:g} but {name} is {width}x{height}"
-        + (", turned as its EXIF orientation says" if turned else "")
-        + ": annotate the image as it is shown, or give the image that was annotated"
+        + (" once its EXIF orientation is applied" if turned else "")
+        + ": annotate the image as it is displayed, or give the image that was annotated"
     )
 
 

@@ -70,12 +70,14 @@ class MaskFiles(MaskSource):
             remarks.append(Remark(pairing.why))
         count = self._index.shared[mask]
         if count > 1:
-            text = f"one mask, {mask}, serves {count} images: keep a folder of masks for each"
+            text = (
+                f"one mask, {mask}, fits {count} images: keep a separate folder of masks for each"
+            )
             remarks.append(Remark(text, warning=True))
         return Found(replace(labels, remarks=tuple(remarks)), mask, digest)
 
     def missing(self, name: str) -> str:
-        return f"{self.nothing}, expected {PurePosixPath(name).with_suffix('.png')}"
+        return f"{self.nothing}: expected {PurePosixPath(name).with_suffix('.png')}"
 
     def rules(self, rules: LabelRules) -> LabelRules:
         return replace(rules, colours=self.colours or None)

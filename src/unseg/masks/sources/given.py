@@ -21,7 +21,7 @@ class GivenMask(MaskSource):
     """
 
     name = "given"
-    summary = "a mask handed over in Python"
+    summary = "a mask passed in Python"
     nothing = "no mask was given"
     given = True
 

@@ -20,10 +20,10 @@ NOISES: Registry[NoiseSource] = Registry(
 """Every source by its name, open to users as ``module:Name``."""
 
 DEFAULT_NOISES = ("grey", "generator")
-"""What makes the noise, the first that suits an image; no picture gets colours it had not."""
+"""What makes the noise, the first that suits an image; no image gets colours it did not have."""
 
 TINTED_NOISES = ("tint", "generator")
-"""With a colour for what has none, which protects microscopy and X-rays best."""
+"""With a colour for images that have none, which protects microscopy and X-rays best."""
 
 
 def load_noises(names: Iterable[str], models: Models) -> list[NoiseSource]:
