@@ -151,7 +151,7 @@ def test_wrong_ranges_say_what_would_work(cli: Cli, tmp_path: Path) -> None:
     for value in ("4095", "9:3", "data:full", "a:b"):
         code, _, err = cli("protect", tmp_path, "-o", tmp_path / "o", "--range", value)
         assert code == 2 and f"--range {value}: expected auto, data, full" in err
-    with pytest.raises(UnsegError, match=r"range 5000:6000, they are \d+ to \d+"):
+    with pytest.raises(UnsegError, match=r"range 5000:6000; they run from \d+ to \d+"):
         with_range(Photo(SCAN), (5000, 6000))
     with pytest.raises(UnsegError, match="0:70000 does not fit samples of 0 to 65535"):
         with_range(Photo(SCAN), (0, 70000))
@@ -179,7 +179,7 @@ def test_signed_samples_stay_signed(tmp_path: Path) -> None:
     assert 0 < np.abs(after.astype(int) - before).max() <= 8
     assert record.range == (int(before.min()), int(before.max()))
     record, _ = one(tmp_path / "png", "signed.tif", format="png")
-    assert "signed samples, PNG holds none: use --format same or tiff" in (record.error or "")
+    assert "signed samples, but PNG holds none: use --format same or tiff" in (record.error or "")
 
 
 @pytest.mark.parametrize(("name", "count"), [("rgbn.tif", 4), ("five.tif", 5)])
@@ -191,7 +191,7 @@ def test_further_bands_stay_as_they_are(name: str, count: int, tmp_path: Path) -
     assert (after[..., :3] != before[..., :3]).any()
     assert any("without noise" in text for text in record.warnings)
     record, _ = one(tmp_path / "png", name, format="png")
-    assert "bands beyond colour and alpha, PNG holds none" in (record.error or "")
+    assert "bands beyond colour and alpha, but PNG holds none" in (record.error or "")
 
 
 def test_georeference_and_tags_stay(tmp_path: Path) -> None:
@@ -674,7 +674,7 @@ def test_a_profile_that_describes_no_cmyk_is_not_used() -> None:
 
 def test_few_sample_values_are_a_warning() -> None:
     [note, warning] = with_range(Photo(SCAN // 8)).remarks
-    assert "--range names another" in note.text and not note.warning
+    assert "use --range for another range" in note.text and not note.warning
     assert warning.warning and "give a smaller --eps" in warning.text
 
 

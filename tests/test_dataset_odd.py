@@ -77,7 +77,7 @@ def test_coco_of_another_size(cli: Cli, tmp_path: Path) -> None:
         outline[0] = [value / 2 for value in outline[0]]
 
     code, text, _ = cli("dataset", one_image(tmp_path / "in", halved), "-o", tmp_path / "out")
-    assert code == 3 and "says 32x24, the image is 64x48: scaled" in text
+    assert code == 3 and "says 32x24 but the image is 64x48: scaled" in text
     assert share(tmp_path / "out") == pytest.approx(ellipse(0).mean(), rel=0.1)
 
     def turned(body: dict[str, Any]) -> None:
@@ -145,12 +145,14 @@ def test_odd_yolo_lines(line: str, message: str, cli: Cli, tmp_path: Path) -> No
     [
         ("voc", "ImageSets/Segmentation/train.txt", b"2007", b"\xff07", "save it as UTF-8"),
         ("voc", "Annotations/2007_000000.xml", b"<object>", b"<obj", ""),
-        ("coco", "annotations/instances_train2017.json", b'"id": 0,', b'"id": [0],', "no number"),
+        ("coco", "annotations/instances_train2017.json", b'"id": 0,', b'"id": [0],',
+         "is not a number"),
         ("coco-panoptic", "annotations/panoptic_train2017.json", b'"annotations": [',
          b'"annotations": [7, ', "cannot be read"),
         ("yolo-seg", "data.yaml", b"names:", b"names: [", "cannot be read as YAML"),
         ("yolo-seg", "data.yaml", b"  0: nucleus", b"  a: nucleus", "names is neither"),
-        ("labelme", "0000.json", b'"shapes": [', b'"shapes": 3, "other": [', "shapes is not a list"),
+        ("labelme", "0000.json", b'"shapes": [', b'"shapes": 3, "other": [',
+         "shapes is not a list"),
         ("labelme", "0001.json", b'{', b'', "cannot be read as JSON"),
     ],
 )  # fmt: skip

@@ -87,7 +87,7 @@ def test_format_numbers_are_written_and_checked(folder: Path) -> None:
     newer = [json.dumps({**json.loads(line), "manifest_format": 9}) for line in lines]
     (out / "unseg-manifest.jsonl").write_text("\n".join(newer))
     findings = unseg.verify_folder(out)
-    assert any("format 9 is of a newer unseg" in one.text for one in findings.problems)
+    assert any("format 9 was written by a newer unseg" in one.text for one in findings.problems)
 
 
 def test_masks_that_fit_no_image_start_nothing_and_unused_ones_are_named(folder: Path) -> None:

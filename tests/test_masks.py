@@ -191,7 +191,7 @@ def test_labels_of_two_and_four_bits_are_not_spread(tmp_path: Path) -> None:
 
 def test_colour_of_16_bits_is_no_label_map(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "wide.png"), np.full((4, 5, 3), 300, np.uint16))
-    with pytest.raises(UnsegError, match=r"wide\.png is a PNG of 16 bits in colour"):
+    with pytest.raises(UnsegError, match=r"wide\.png is a PNG with 16-bit colour"):
         read_label_map(tmp_path / "wide.png")
 
 

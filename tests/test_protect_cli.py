@@ -113,7 +113,7 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     assert code == 3  # a mask that is mostly void is worth a look
     found = records(out)
     assert found["a.jpg"]["mask_source"] == "salient"
-    assert found["a.jpg"]["mask_note"] == "no mask file for this image, expected a.png"
+    assert found["a.jpg"]["mask_note"] == "no mask file for this image: expected a.png"
     # The owner says that there is nothing in it: a negative image of a data set stays as it is.
     negative = found.pop("b.png")
     assert negative["status"] == "unchanged" and negative["mask_source"] == "file"
@@ -123,7 +123,7 @@ def test_nothing_passes_unprotected(cli: Cli, photos: Path, tmp_path: Path) -> N
     assert found["flat.png"]["mask_source"] == "whole-image"
     assert (
         found["flat.png"]["mask_note"]
-        == "no mask file for this image, expected flat.png; nothing stands out"
+        == "no mask file for this image: expected flat.png; nothing stands out"
     )
     assert found["sub/c.webp"]["mask_note"].startswith("93% of the mask is void")
     totals = json.loads(text)["totals"]
@@ -330,7 +330,10 @@ def test_a_defect_is_reported_for_its_image(
             "--eps 256: expected 8-bit steps in 0..255",
         ),
         (["{photos}", "-o", "{tmp}/o", "--eps-bg", "nan"], "--eps-bg nan: expected"),
-        (["{photos}", "-o", "{tmp}/o", "--eps", "0.5", "--eps-bg", "0"], "no whole 8-bit step"),
+        (
+            ["{photos}", "-o", "{tmp}/o", "--eps", "0.5", "--eps-bg", "0"],
+            "both below one 8-bit step",
+        ),
         (["{photos}", "-o", "{tmp}/o", "--classes", "a"], "--classes a: expected label numbers"),
         (["{photos}", "-o", "{tmp}/o", "--void", "-1"], "--void -1: expected label numbers"),
         (["{photos}", "-o", "{tmp}/o", "--background", "3"], "--background 3: expected 0 or none"),

@@ -229,7 +229,7 @@ def test_a_damaged_exif_block_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        (Photo(COLOUR[:-1]), "reads as RGB8 60x39, expected RGB8 60x40"),
+        (Photo(COLOUR[:-1]), "reads as RGB8 60x39, not as RGB8 60x40"),
         (Photo(COLOUR.astype(np.uint16)), "reads as RGB16"),
         (Photo(GREY), "reads as L8"),
         (Photo(COLOUR, ALPHA), "its alpha differs"),
