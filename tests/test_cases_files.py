@@ -425,7 +425,7 @@ def test_what_a_file_is_its_first_bytes_say(tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli("protect", folder, "-o", tmp_path / "out")
     err = " ".join(err.split())
     assert code == 1 and "raw.pef is of a kind that is not read (RAW)" in err
-    assert "phone.pef is named as RAW, which is not read, but holds JPEG: rename it" in err
+    assert "phone.pef is named like a RAW file, which is not read, but holds JPEG: rename it" in err
     written = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert written == ["a.jpg_original.png", "a.png", "noext.png"]
     run_file = json.loads((tmp_path / "out" / "unseg-run.json").read_text())

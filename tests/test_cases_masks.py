@@ -205,7 +205,7 @@ def test_void_that_is_no_rim_is_told() -> None:
         (np.where(TRUTH, 0, 255), "covers more than 85% of the image: if it is black on white"),
         (np.where(TRUTH, 1, 2), r"the mask has no background .labels 1, 2."),
         (np.full((120, 160), 255), "the mask has no background"),
-        (np.pad(np.full((4, 4), 255), ((0, 116), (0, 156))), "covers less than 0.1% of the image"),
+        (np.pad(np.full((4, 4), 255), ((0, 116), (0, 156))), "covers less than 0.5% of the image"),
     ],
 )
 def test_nearly_all_and_nearly_nothing_are_told(values: np.ndarray, text: str) -> None:

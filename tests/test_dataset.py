@@ -214,7 +214,7 @@ def test_splits_by_name(cli: Cli, tmp_path: Path) -> None:
     assert cli("dataset", root, "-o", tmp_path / "all", "--splits", "all")[0] == 0
     assert len(Manifest(tmp_path / "all").read()[0]) == 5
     code, _, err = cli("dataset", root, "-o", tmp_path / "no", "--splits", "training")
-    assert code == 2 and "there are train, val" in err
+    assert code == 2 and "choose from train, val" in err
 
 
 def test_an_empty_split_is_named(cli: Cli, tmp_path: Path) -> None:

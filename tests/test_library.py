@@ -83,7 +83,7 @@ def test_format_numbers_are_written_and_checked(folder: Path) -> None:
     assert all(json.loads(line)["manifest_format"] == 2 for line in lines)
     run.write_text(json.dumps({**content, "format": 3}))
     findings = unseg.verify_folder(out)
-    assert "format 3, this version of unseg reads up to 2" in findings.problems[0].text
+    assert "format 3, but this version of unseg reads up to 2" in findings.problems[0].text
     newer = [json.dumps({**json.loads(line), "manifest_format": 9}) for line in lines]
     (out / "unseg-manifest.jsonl").write_text("\n".join(newer))
     findings = unseg.verify_folder(out)

@@ -153,7 +153,7 @@ def protect(
         typer.Option(
             "--selftest",
             help="Afterwards train a small model on your clean and on the protected images, and "
-            "say what each reaches; a minute or two. Needs --masks.",
+            "show the score of each; takes a minute or two. Needs --masks.",
         ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,

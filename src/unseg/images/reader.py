@@ -94,7 +94,7 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
     if kind is not None and not kind.read:
         raise UnsegError(
             f"{name} is of a kind that is not read ({kind.name}): expected "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}; convert it to PNG or JPEG"
         )
     try:
         if kind is not None and kind.name == "DICOM":

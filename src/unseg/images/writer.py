@@ -47,7 +47,9 @@ def output_suffix(source: Path, choice: str, kind: Format | None = None) -> str:
     kind = kind or format_of(source.suffix)
     if kind is not None and kind.name == "DICOM":
         if choice not in {"same", "png"}:
-            raise UnsegError(f"{source.name}: a DICOM file is written as one: use --format same")
+            raise UnsegError(
+                f"{source.name}: a DICOM file can only be written as one: use --format same"
+            )
         return source.suffix
     if choice != "same":
         return _CANONICAL[choice][1]

@@ -88,7 +88,7 @@ def find_regions(
         )
     known = "; ".join(one.text for one in remarks)
     reasons = known or "no mask was given and there is no source that could find one"
-    raise UnsegError(f"{name}: {reasons}: give a mask, or let --find end with whole-image")
+    raise UnsegError(f"{name}: {reasons}: give a mask, or end --find with whole-image")
 
 
 def _check_size(labels: LabelMap, photo: Photo, mask: str, name: str) -> None:

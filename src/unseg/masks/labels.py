@@ -137,8 +137,7 @@ def labels_of_integers(
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if low < 0:
         raise UnsegError(
-            f"{name} holds negative labels, the least is {low}: expected 0 and above; write void "
-            "as 255"
+            f"{name} holds negative labels, down to {low}: expected 0 and above; write void as 255"
         )
     if high >= 1 << 31:
         raise UnsegError(f"{name} holds the label {high}: expected labels below 2^31")

@@ -160,7 +160,7 @@ def refuse_names(names: Collection[str]) -> None:
             if wrong or part[-1] in ". " or part.split(".")[0].lower() in _RESERVED:
                 raise UnsegError(
                     f"{name!r} cannot be a file's name on Windows ({part!r}): rename the file, and "
-                    "what mentions it"
+                    "whatever mentions it"
                 )
         key = unicodedata.normalize("NFC", name).casefold()
         if key in seen:

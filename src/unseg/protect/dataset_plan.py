@@ -201,7 +201,7 @@ def _splits(survey: Survey, splits: Sequence[str] | None) -> tuple[str, ...]:
         for name in splits:
             if name not in survey.splits:
                 raise UnsegError(
-                    f"split {name} is not in the data set or is empty: there are {known}"
+                    f"split {name} is not in the data set or is empty: choose from {known}"
                 )
         chosen = tuple(dict.fromkeys(splits))
     else:
@@ -227,7 +227,7 @@ def _classes(
             fit = {i for i, name in named.items() if word in _synonyms(name)}
             if not fit:
                 known = ", ".join(named.values())
-                raise UnsegError(f"class {said} is not in the data set: there are {known}")
+                raise UnsegError(f"class {said} is not in the data set: choose from {known}")
             found |= fit
         return found
 

@@ -182,14 +182,14 @@ def _not_read(name: str, named: Format | None, within: Format | None) -> str:
     """Why a file is refused."""
     if named is not None and within is not None and within.read and within.name != "TIFF":
         return (
-            f"{name} is named as {named.name}, which is not read, but holds {within.name}: rename "
-            f"it to {within.suffixes[0]}"
+            f"{name} is named like a {named.name} file, which is not read, but holds "
+            f"{within.name}: rename it to {within.suffixes[0]}"
         )
     kind = named or within
     called = "" if kind is None else f" ({kind.name})"
     return (
         f"{name} is of a kind that is not read{called}: expected "
-        f"{', '.join(sorted(IMAGE_SUFFIXES))}, convert it to PNG or JPEG"
+        f"{', '.join(sorted(IMAGE_SUFFIXES))}; convert it to PNG or JPEG"
     )
 
 

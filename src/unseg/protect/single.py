@@ -75,7 +75,7 @@ def protect_single(
             record = record.model_copy(update={"mask": None, "mask_sha256": None})
             if format_of(written.suffix) is not kind:
                 raise UnsegError(
-                    f"{target}: a {written.suffix} file is written: give it that suffix"
+                    f"{target} would be written as {written.suffix}: give it that suffix"
                 )
             content = {**report.description, "manifest_sha256": None, "record": record.model_dump()}
             files.write_atomically(record_file, (json.dumps(content, indent=2) + "\n").encode())
