@@ -214,7 +214,7 @@ def test_nearly_all_and_nearly_nothing_are_told(values: np.ndarray, text: str) -
         labels = open_mask(np.where(np.pad(TRUTH[::2, ::2], ((0, 60), (0, 80))), 0, 255)
                            .astype(np.uint8))  # fmt: skip
     assert re.search(text, warned(protected(labels)))
-    assert not warned(protected(labels, LabelRules(classes=(1, 255)))) or "little" in text
+    assert not warned(protected(labels, LabelRules(classes=(1, 255)))) or "covers less" in text
 
 
 def test_colour_maps_without_background_are_told(tmp_path: Path) -> None:
