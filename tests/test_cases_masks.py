@@ -148,7 +148,7 @@ def test_stored_values_count_in_tiffs_whose_zero_is_white(tmp_path: Path) -> Non
 
 
 @given(st.integers(0, 10_000), st.sampled_from([9, 21, 34, 150, 181]), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_label_maps_with_rims_of_void_stay_label_maps(seed: int, labels: int, rim: int) -> None:
     values = odd_masks.label_map(np.random.default_rng(seed), labels, rim)
     if set(np.unique(values)) - {0, 255}:
@@ -160,13 +160,15 @@ def test_label_maps_with_rims_of_void_stay_label_maps(seed: int, labels: int, ri
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([0, 50, 75, 90, 95, 100]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_masks_with_soft_edges_or_from_jpeg_are_masks(seed: int, times: int, quality: int) -> None:
     rng = np.random.default_rng(seed)
     labels = odd_masks.label_map(rng, 1, 1) > 0
     large = np.repeat(np.repeat(labels, 2, 0), 2, 1).astype(np.uint8) * 255
     shift = int(rng.integers(0, times))
-    moved = np.roll(np.repeat(np.repeat(large, times, 0), times, 1), (shift, shift // 2), (0, 1))
+    whole = np.repeat(np.repeat(large, times, 0), times, 1)
+    moved = np.zeros_like(whole)
+    moved[shift:, shift // 2 :] = whole[: len(whole) - shift, : whole.shape[1] - shift // 2]
     width, height = odd_masks.SIZE[0] * 2, odd_masks.SIZE[1] * 2
     soft = Image.fromarray(moved).resize((width, height), Image.Resampling.BOX)
     values = np.asarray(soft)

@@ -146,7 +146,10 @@ def _has_areas(values: NDArray[Any], light: int) -> bool:
 def _are_edges(values: NDArray[Any], dark: int, light: int, distance: int = EDGE) -> bool:
     """Whether what lies between black and white has both of them near, in pixels."""
     shades = (values > dark) & (values < light)
-    near = _near(values <= dark, distance) & _near(values >= light, distance)
+    # Beyond the image's border lies black: an object that is cut off there has an edge, too.
+    around = np.pad(values <= dark, distance, constant_values=True)
+    black = _near(around, distance)[distance:-distance, distance:-distance]
+    near = black & _near(values >= light, distance)
     return bool(np.count_nonzero(shades & near) > 0.9 * np.count_nonzero(shades))
 
 
