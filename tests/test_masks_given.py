@@ -179,4 +179,4 @@ def test_annotations_inside_the_output_are_refused(cli: Cli, photos: Path, tmp_p
     (tmp_path / "out").mkdir()
     given = _coco(tmp_path / "out")
     code, _, err = cli("protect", photos, "-o", tmp_path / "out", "--masks", given)
-    assert code == 2 and "lies inside the output folder" in " ".join(err.split())
+    assert code == 2 and "is inside the output folder" in " ".join(err.split())
