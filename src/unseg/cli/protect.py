@@ -43,8 +43,8 @@ def protect(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of masks named like the images (unseg masks draws them). Images without "
-            "one are protected where --find says, which protects less."
+            help="Folder of masks named like the images (unseg masks draws them), or annotations "
+            "as with --boxes. Images without are protected where --find says, which protects less."
         ),
     ] = None,
     boxes: Annotated[
@@ -68,7 +68,10 @@ def protect(
     ] = "union",
     classes: Annotated[
         str | None,
-        typer.Option(help="Labels to protect, for example 6,15. Default: all."),
+        typer.Option(
+            help="Labels to protect, for example 6,15, or with annotations the names of classes, "
+            "such as person,car. Default: all."
+        ),
     ] = None,
     void: Annotated[
         str,
@@ -266,7 +269,7 @@ def _settings(
         raise UnsegError(f"--silent {silent} needs --target class: a union has no labels")
     return Settings(
         budget=Budget(eps, eps_bg),
-        classes=None if classes is None else _labels("--classes", classes),
+        classes=None if classes is None else _classes(classes),
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
         silent=_labels("--silent", silent) if named else silent,  # type: ignore[arg-type]
@@ -290,6 +293,15 @@ def _range(text: str) -> RangeChoice:
             "use, such as 0:4095"
         )
     return ends
+
+
+def _classes(text: str) -> tuple[int | str, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if "" in parts:
+        raise UnsegError(
+            f"--classes {text}: expected label numbers such as 6,15, or names of classes"
+        )
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
 def _labels(option: str, text: str) -> tuple[int, ...]:

@@ -21,12 +21,18 @@ def check_selftest(inputs: Sequence[Path], masks: Path | None, settings: Setting
     """
     require("eval", "--selftest")
     from unseg.evaluate.conditions import CONDITIONS
+    from unseg.masks.annotations.detect import are_annotations
     from unseg.protect.noises import TINTED_NOISES
     from unseg.protect.settings import Settings as Defaults
 
     if masks is None or len(inputs) != 1 or not inputs[0].is_dir():
         raise UnsegError(
             "--selftest needs one folder of images and --masks: a model learns from both"
+        )
+    if not masks.is_dir() or are_annotations(masks):
+        raise UnsegError(
+            f"--selftest needs a folder of mask images, and --masks {masks} is none: draw some "
+            "with unseg masks --boxes, or leave --selftest out"
         )
     usual = Defaults()
     for name in ("classes", "void", "background", "silent"):

@@ -19,12 +19,12 @@ from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.masks.among import holds_photographs
 from unseg.masks.sources import MaskSource, load_sources
-from unseg.masks.sources.boxes import box_remarks, box_source
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
 from unseg.protect.earlier import refuse_protected
 from unseg.protect.folder_report import FolderReport
+from unseg.protect.given import given_masks
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
@@ -33,7 +33,6 @@ from unseg.protect.settings import Settings
 from unseg.protect.silence import embedder_of, silent_in_plan
 from unseg.protect.single import is_single, protect_single
 from unseg.provenance import provenance, sha256_file
-from unseg.remarks import Remark, texts
 
 __all__ = ["FolderReport", "FolderRun", "check_output", "protect_folder"]
 
@@ -97,25 +96,11 @@ def protect_folder(
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
     models = Models(settings.model, settings.salience, settings.device)
-    owned, unused = _owned(plan, mask_folder, settings)
-    without = [job.source for job in plan.jobs if not any(s.path_of(job.source) for s in owned)]
-    if settings.strict and unused and without:
-        raise UnsegError(
-            f"--masks {masks}: {len(unused)} masks fit no image (first: {unused[0]}), and "
-            f"{len(without)} images have none (first: {without[0]}) (--strict): give the "
-            "masks the same names as the images"
-        )
+    owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)
+    owned, settings = owner.files, owner.settings
     check_output(folder, existing)
     noises = load_noises(settings.noises, models)
-    sources: list[MaskSource] = list(owned)
-    remarks: list[Remark] = []
-    if boxes is not None:
-        names = [job.source for job in plan.jobs]
-        annotated = box_source(Path(boxes), models, settings.target, names)
-        sources.append(annotated)
-        remarks += box_remarks(annotated, names)
-    if settings.strict and any(one.warning for one in remarks):
-        raise UnsegError(f"--boxes {boxes}: {texts(tuple(remarks), warning=True)[0]} (--strict)")
+    sources: list[MaskSource] = [*owned, *owner.annotated]
     sources += load_sources(settings.find, models)
     settings = _resolved(settings, plan, owned, noises, existing, progress)
     run = FolderRun(
@@ -124,29 +109,8 @@ def protect_folder(
     progress(Update("protecting", len(run.done), len(plan.jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(plan.jobs), record))
-    return replace(run.finish(), unused_masks=unused, remarks=tuple(remarks))
-
-
-def _owned(plan: Plan, masks: Path | None, settings: Settings) -> tuple[list[MaskFiles], list[str]]:
-    """The source of the owner's mask files, and the masks that fit no image.
-
-    Raises:
-        UnsegError: when there are masks and none fits any image.
-    """
-    if masks is None:
-        return [], []
-    names = [job.source for job in plan.jobs]
-    skipped = {plan.out.resolve(), *(job.path.resolve() for job in plan.jobs)}
-    source = MaskFiles(masks, skipped, names, by_class=settings.target == "class")
-    unused = source.unused(names)
-    if not any(source.path_of(name) for name in names):
-        there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"
-        raise UnsegError(
-            f"--masks {masks}: no mask fits any of the {len(names)} images ({there}, the first "
-            f"image {names[0]}): give masks the same names as the images, such as "
-            f"{Path(names[0]).stem}.png"
-        )
-    return [source], unused
+    report = run.finish()
+    return replace(report, unused_masks=owner.unused, remarks=owner.remarks)
 
 
 def _resolved(

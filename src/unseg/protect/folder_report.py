@@ -53,7 +53,7 @@ class FolderReport:
             expected = PurePosixPath(first).with_suffix(".png")
             found[f"masks that fit no image ({first} expects {expected})"] = self.unused_masks
         for text in texts(self.remarks, warning=True):
-            found[text] = ["--boxes"]
+            found[text] = ["annotations"]
         for record in self.records:
             for text in record.warnings:
                 found.setdefault(text, []).append(record.source)

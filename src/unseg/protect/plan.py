@@ -11,6 +11,7 @@ from unseg.errors import UnsegError
 from unseg.files import walk
 from unseg.images.formats import HEAD, IMAGE_SUFFIXES, Format, format_named, format_within
 from unseg.images.writer import output_suffix
+from unseg.masks.annotations.detect import ANNOTATIONS
 from unseg.protect.manifest import MASKS
 
 
@@ -63,7 +64,7 @@ def make_plan(
     Args:
         inputs: files, and folders that are searched recursively; hidden files are left out.
         out: folder to write to; it mirrors the tree of each input folder.
-        masks: folder with masks, which holds no images to protect.
+        masks: folder with masks, which holds no images to protect, or annotations.
         format: see :class:`~unseg.protect.settings.Settings`.
         batch_size: images a group.
 
@@ -113,8 +114,11 @@ def _check_folders(inputs: Sequence[Path], out: Path, masks: Path | None) -> Non
             )
     if masks is None:
         return
-    if not masks.is_dir():
-        raise UnsegError(f"--masks {masks} is not a folder: expected a folder of mask PNGs")
+    if not masks.is_dir() and not (masks.is_file() and masks.suffix.lower() in ANNOTATIONS):
+        raise UnsegError(
+            f"--masks {masks} is not a folder: expected a folder of mask PNGs, or annotations "
+            f"({', '.join(ANNOTATIONS)})"
+        )
     if masks.resolve().is_relative_to(target):
         raise UnsegError(
             f"--masks {masks} is inside the output folder {out}: choose another folder with -o"
@@ -122,8 +126,8 @@ def _check_folders(inputs: Sequence[Path], out: Path, masks: Path | None) -> Non
     for path in inputs:
         if path.is_dir() and path.resolve() == masks.resolve():
             raise UnsegError(
-                f"--masks {masks} is the input folder itself: keep the masks in a "
-                "folder of their own"
+                f"--masks {masks} is the input folder itself: keep the masks in their own folder, "
+                "or give annotations among the images with --boxes"
             )
 
 

@@ -138,7 +138,7 @@ class Protector:
         background: Literal[0] | None = DEFAULTS.background,
         silent: Silent = DEFAULTS.silent,
         *,
-        classes: Sequence[int] | None = DEFAULTS.classes,
+        classes: Sequence[int] | None = None,
         void: int | Literal["auto"] | None = DEFAULTS.void,
         range: RangeChoice = DEFAULTS.range,
     ) -> Any:

@@ -31,7 +31,8 @@ class Settings:
         budget: the bound, in 8-bit steps; of 16 bits, in steps of ``range``. A number is the
             foreground's; the background then has a quarter of it, as in the paper.
         target: one mask prompt for the union of the foreground, one a ``class`` or an ``instance``.
-        classes: labels that are foreground; None is every label but background and void.
+        classes: labels that are foreground, or names of classes where annotations are given; None
+            is every label but background and void.
         void: label to ignore: ``auto`` is 255 in 8-bit maps and none in wider ones; None is none.
         background: the label that is background; None when 0 is a class.
         silent: with ``target="class"`` and ``background=None``, the labels that carry no noise
@@ -66,7 +67,7 @@ class Settings:
 
     budget: Budget = Budget()
     target: Target = "union"
-    classes: tuple[int, ...] | None = None
+    classes: tuple[int | str, ...] | None = None
     void: int | Literal["auto"] | None = "auto"
     background: Literal[0] | None = 0
     silent: Silent = "auto"
@@ -108,10 +109,10 @@ class Settings:
             raise UnsegError(
                 f"background={self.background!r}: expected 0, or None for no such label"
             )
-        for name in ("classes", "silent"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                object.__setattr__(self, name, _labels(name, value))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", _classes(self.classes))
+        if not isinstance(self.silent, str):
+            object.__setattr__(self, "silent", _labels("silent", self.silent))
         if isinstance(self.silent, str) and self.silent not in ("auto", "first"):
             raise UnsegError(f"silent={self.silent!r}: expected auto, first or labels")
         if not isinstance(self.silent, str) and self.target != "class":
@@ -136,10 +137,21 @@ class Settings:
 
     @property
     def rules(self) -> LabelRules:
-        """What the labels of masks mean; an ``auto`` that was not resolved is ``first``."""
+        """What the labels of masks mean; an ``auto`` that was not resolved is ``first``.
+
+        Raises:
+            UnsegError: when ``classes`` holds names, which only annotations know.
+        """
+        named = [one for one in self.classes or () if isinstance(one, str)]
+        if named:
+            raise UnsegError(
+                f"classes={', '.join(named)}: expected label numbers such as 6, 15, for names need "
+                "annotations that name their classes"
+            )
+        numbers = tuple(one for one in self.classes or () if isinstance(one, int))
         return LabelRules(
             target=self.target,
-            classes=self.classes,
+            classes=None if self.classes is None else numbers,
             void=self.void,
             background=self.background,
             silent=None if isinstance(self.silent, str) else self.silent,
@@ -178,7 +190,19 @@ def _range(value: object) -> RangeChoice:
     return low, high
 
 
-def _labels(name: str, values: Iterable[int]) -> tuple[int, ...]:
+def _classes(values: Iterable[int | str]) -> tuple[int | str, ...]:
+    """Numbers in order, then names in order; digits are a number."""
+    given = () if isinstance(values, str) else tuple(values)
+    names = {one.strip() for one in given if isinstance(one, str) and not one.strip().isdecimal()}
+    if isinstance(values, str) or "" in names:
+        raise UnsegError(
+            f"classes={values!r}: expected label numbers such as 6, 15, or names of classes"
+        )
+    numbers = [one for one in given if not isinstance(one, str) or one.strip().isdecimal()]
+    return (*_labels("classes", numbers), *sorted(names))
+
+
+def _labels(name: str, values: Iterable[int | str]) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(value) for value in values}))
     except (TypeError, ValueError) as error:

@@ -20,13 +20,14 @@ EXPECTED = (
 )
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, option: str = "--boxes") -> Annotations:
     """Read all annotations of a set.
 
     Args:
         path: a COCO file, whose classes are numbered from 1 in the order of their ids; a folder
             of YOLO files, whose classes 0, 1, ... become 1, 2, ...; a file of labelme's or Pascal
             VOC's or a folder of them, whose classes are numbered in the order of their names.
+        option: that named the path, for messages.
 
     Raises:
         UnsegError: when the path is none of these, or what it holds is wrong; names the file.
@@ -35,7 +36,7 @@ def read_annotations(path: Path) -> Annotations:
     if path.is_dir():
         found = _of_folder(path)
     elif suffix == ".json" and path.is_file():
-        body = _json(path)
+        body = read_json(path)
         if is_labelme(body):
             found = read_labelme([(path, path.name, body)])
         else:
@@ -45,9 +46,9 @@ def read_annotations(path: Path) -> Annotations:
     elif suffix == ".txt" and path.is_file():
         found = read_yolo(path)
     else:
-        raise UnsegError(f"--boxes {path}: {EXPECTED}")
+        raise UnsegError(f"{option} {path}: {EXPECTED}")
     if not any(one.shapes for one in found.images.values()):
-        raise UnsegError(f"--boxes {path} has no box or outline: {EXPECTED}")
+        raise UnsegError(f"{option} {path} has no box or outline: {EXPECTED}")
     return found
 
 
@@ -64,12 +65,17 @@ def _of_folder(folder: Path) -> Annotations:
 def _labelme_files(folder: Path) -> Iterator[tuple[Path, str, Any]]:
     for path in sorted(folder.rglob("*.json")):
         if path.is_file():
-            body = _json(path)
+            body = read_json(path)
             if is_labelme(body):
                 yield path, path.relative_to(folder).as_posix(), body
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        UnsegError: when it is none, naming it.
+    """
     text = read_text(path)
     try:
         return json.loads(text)
@@ -77,4 +83,12 @@ def _json(path: Path) -> Any:
         raise UnsegError(f"{path} is not JSON ({error}): {EXPECTED}") from error
 
 
-__all__ = ["Annotated", "Annotations", "Rle", "Shape", "read_annotations"]
+__all__ = [
+    "Annotated",
+    "Annotations",
+    "Rle",
+    "Shape",
+    "is_labelme",
+    "read_annotations",
+    "read_json",
+]

@@ -10,7 +10,7 @@ from unseg.errors import UnsegError
 from unseg.masks.annotations.base import Annotated, Annotations, Shape, numbers_of, read_text
 from unseg.remarks import Remark
 
-#: Files beside the labels that are none.
+#: Files beside the labels that list the names of the classes, one a line.
 OTHERS = ("classes.txt", "labels.txt", "obj.names")
 _LINE = (
     "class, x, y, width and height in shares of the image, with or without a confidence at the "
@@ -22,7 +22,8 @@ def read_yolo(given: Path) -> Annotations:
     """Read a folder of YOLO files, or one file.
 
     Classes 0, 1, ... become 1, 2, ...; an empty file says that its image has no object. Files that
-    begin with no number (a README, a list of classes) are left out and named.
+    begin with no number (such as a README) are left out and named. A list of names beside them
+    (``classes.txt``, ``labels.txt`` or ``obj.names``) names the classes.
 
     Raises:
         UnsegError: naming the file and line that is none.
@@ -38,7 +39,7 @@ def read_yolo(given: Path) -> Annotations:
         lines = [(i, line) for i, line in enumerate(read_text(path).splitlines(), 1)]
         lines = [(i, line) for i, line in lines if line.strip()]
         name = path.relative_to(root).as_posix()
-        if lines and not _is_number(lines[0][1].split()[0].split(",")[0]):
+        if lines and not is_number(lines[0][1].split()[0].split(",")[0]):
             ignored.append(name)
             continue
         shapes = tuple(_shape(path, number, line) for number, line in lines)
@@ -46,13 +47,22 @@ def read_yolo(given: Path) -> Annotations:
         images[name] = Annotated(str(path), shapes, (1.0, 1.0))
     text = f"{len(ignored)} text files have no YOLO labels and were left out"
     remarks = (Remark(f"{text} (first: {ignored[0]})", warning=True),) if ignored else ()
-    return Annotations(images, tuple(files), remarks)
+    return Annotations(images, tuple(files), remarks, _class_names(root))
+
+
+def _class_names(root: Path) -> dict[int, str]:
+    """Names by label, from the list of classes beside the labels; none without one."""
+    for name in OTHERS:
+        if (root / name).is_file():
+            lines = read_text(root / name).splitlines()
+            return {i: line.strip() for i, line in enumerate(lines, 1) if line.strip()}
+    return {}
 
 
 def _shape(path: Path, number: int, line: str) -> Shape:
     words = line.split("#")[0].split()
     name = f"{path}, line {number}"
-    if not all(map(_is_number, words)) or not (
+    if not all(map(is_number, words)) or not (
         len(words) in {5, 6} or (len(words) >= 7 and len(words) % 2)
     ):
         raise UnsegError(f"{name} is {line!r:.60}: expected {_LINE}")
@@ -70,7 +80,8 @@ def _shape(path: Path, number: int, line: str) -> Shape:
     return Shape(f"line {number}", own, box)
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word of a line is a number."""
     try:
         float(word)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from unseg.remarks import Remark
 
 
 class BoxMasks(MaskSource):
-    """The objects of annotation files (``--boxes``).
+    """The objects of annotation files (``--boxes``, ``--masks``).
 
     Args:
         annotations: of the set.
@@ -37,10 +38,11 @@ class BoxMasks(MaskSource):
             its object's number, both from 1 on; 0 is background.
         sha256: checksum of the files, for records.
         images: names of all images of the run, if they are known.
+        classes: the labels whose objects are drawn; None is all.
     """
 
     name = "boxes"
-    summary = "the outlines given with --boxes, and what the base SAM finds in its boxes"
+    summary = "the owner's annotations: outlines, and what the base SAM finds in boxes"
     nothing = "no box for this image"
     given = True
 
@@ -51,7 +53,9 @@ class BoxMasks(MaskSource):
         target: Target = "union",
         sha256: str = "",
         images: Iterable[str] = (),
+        classes: tuple[int, ...] | None = None,
     ) -> None:
+        self.classes = classes
         self.annotations, self.base, self.target, self.sha256 = annotations, base, target, sha256
         self._index = NameIndex(annotations.images, images)
 
@@ -76,24 +80,33 @@ class BoxMasks(MaskSource):
         one = self.annotations.images[pairing.name]
         if one.problem is not None:
             raise UnsegError(one.problem)
+        self._check_named(one)
+        if self.classes is not None:
+            kept = tuple(shape for shape in one.shapes if shape.label in self.classes)
+            one = replace(one, shapes=kept)
         drawn = draw_annotated(photo, one, self.base, name)
         remarks = (*one.remarks, *drawn.remarks, *self._pairing_remarks(pairing))
         if self.target != "class":
             return Found(LabelMap(drawn.numbers, wide=True, remarks=remarks))
-        nameless = [shape.name for shape in one.shapes if not shape.label]
-        if nameless:
-            raise UnsegError(
-                f"{one.name}: {nameless[0]} names no category, which --target class needs: add it, "
-                "or use --target union"
-            )
         labels = np.array([0, *(shape.label for shape in one.shapes)], np.int32)[drawn.numbers]
         return Found(LabelMap(labels, wide=True, remarks=remarks))
 
     def rules(self, rules: LabelRules) -> LabelRules:
-        return LabelRules(target=rules.target, classes=rules.classes, silent=rules.silent)
+        # Objects of other classes are not drawn, and objects' numbers are no classes.
+        return LabelRules(target=rules.target, silent=rules.silent)
 
     def identity(self, name: str) -> str:
         return self.sha256 if self.has(name) else ""
+
+    def _check_named(self, one: Annotated) -> None:
+        """Refuse objects without a class where classes count."""
+        nameless = [shape.name for shape in one.shapes if not shape.label]
+        if not nameless or (self.target != "class" and self.classes is None):
+            return
+        needs, fix = "--classes needs: add it, or", "leave --classes out"
+        if self.target == "class":
+            needs, fix = "--target class needs: add it, or", "use --target union"
+        raise UnsegError(f"{one.name}: {nameless[0]} names no category, which {needs} {fix}")
 
     def _pairing_remarks(self, pairing: Pairing) -> list[Remark]:
         remarks = [] if pairing.why is None else [Remark(pairing.why)]
@@ -104,7 +117,16 @@ class BoxMasks(MaskSource):
         return remarks
 
 
-def box_source(path: Path, models: Models, target: Target, images: Sequence[str]) -> BoxMasks:
+def box_source(
+    path: Path,
+    models: Models,
+    target: Target,
+    images: Sequence[str],
+    *,
+    annotations: Annotations | None = None,
+    classes: tuple[int, ...] | None = None,
+    option: str = "--boxes",
+) -> BoxMasks:
     """The mask source of annotation files.
 
     Args:
@@ -112,15 +134,18 @@ def box_source(path: Path, models: Models, target: Target, images: Sequence[str]
         models: whose base SAM draws outlines in boxes.
         target: see :class:`BoxMasks`.
         images: names of the images of the run.
+        annotations: what the path holds, if it was read before.
+        classes: see :class:`BoxMasks`.
+        option: that named the path, for messages.
 
     Raises:
         UnsegError: when it holds no annotations, or none of any of the images.
     """
-    found = read_annotations(path)
-    source = BoxMasks(found, models.base, target, sha256_files(found.files), images)
+    found = read_annotations(path, option) if annotations is None else annotations
+    source = BoxMasks(found, models.base, target, sha256_files(found.files), images, classes)
     if not any(source.has(name) for name in images):
         raise UnsegError(
-            f"--boxes {path} has no box for any of the {len(images)} images: the first image is "
+            f"{option} {path} has no box for any of the {len(images)} images: the first image is "
             f"{images[0]}, and the first that is annotated is {next(iter(found.images))}"
         )
     return source

@@ -1,0 +1,130 @@
+"""What the owner gives to say where the objects are: mask files, annotations, names of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unseg.errors import UnsegError
+from unseg.masks.annotations import Annotations, read_annotations
+from unseg.masks.annotations.detect import are_annotations
+from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
+from unseg.masks.sources.file import MaskFiles
+from unseg.models.loaded import Models
+from unseg.protect.plan import Plan
+from unseg.protect.settings import Settings
+from unseg.remarks import Remark, texts
+
+#: Names that an error lists.
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Given:
+    """The owner's masks.
+
+    Args:
+        files: the source of the mask files, if there are any.
+        annotated: the source of the annotations, if there are any.
+        settings: the run's, whose classes are numbers.
+        unused: masks that fit no image.
+        remarks: what to know of the annotations as a whole.
+    """
+
+    files: list[MaskFiles]
+    annotated: list[BoxMasks]
+    settings: Settings
+    unused: list[str]
+    remarks: tuple[Remark, ...]
+
+
+def given_masks(
+    plan: Plan, masks: Path | None, boxes: Path | None, settings: Settings, models: Models
+) -> Given:
+    """Find out what the owner gives.
+
+    Args:
+        plan: the images.
+        masks: a folder of mask images, or annotations.
+        boxes: annotations.
+        settings: the run's; names of classes are looked up in the annotations.
+        models: whose base SAM draws outlines in boxes.
+
+    Raises:
+        UnsegError: when something does not fit the images or each other, or a class is unknown;
+            with ``settings.strict`` also for a warning.
+    """
+    option, names = "--boxes", [job.source for job in plan.jobs]
+    skipped = {plan.out.resolve(), *(job.path.resolve() for job in plan.jobs)}
+    if masks is not None and are_annotations(masks, skipped):
+        if boxes is not None:
+            raise UnsegError(
+                f"--masks {masks} and --boxes {boxes} are both annotations: give one of them"
+            )
+        option, masks, boxes = "--masks", None, masks
+    files, unused = [], []
+    if masks is not None:
+        source = MaskFiles(masks, skipped, names, by_class=settings.target == "class")
+        files, unused = [source], source.unused(names)
+        _check_files(source, unused, names, strict=settings.strict)
+    if boxes is None:
+        return Given(files, [], _numbered(settings, None, mixed=False), unused, ())
+    annotations = read_annotations(boxes, option)
+    settings = _numbered(settings, annotations, mixed=bool(files))
+    annotated = box_source(
+        boxes, models, settings.target, names,
+        annotations=annotations, classes=settings.rules.classes, option=option,
+    )  # fmt: skip
+    remarks = tuple(box_remarks(annotated, names))
+    if settings.strict and any(one.warning for one in remarks):
+        raise UnsegError(f"{option} {boxes}: {texts(remarks, warning=True)[0]} (--strict)")
+    return Given(files, [annotated], settings, unused, remarks)
+
+
+def _check_files(source: MaskFiles, unused: list[str], names: list[str], *, strict: bool) -> None:
+    """Refuse masks of which none fits any image, and with ``strict`` some that fit none."""
+    without = [name for name in names if source.path_of(name) is None]
+    if len(without) == len(names):
+        there = f"the first mask is {unused[0]}" if unused else "there is no mask in it"
+        raise UnsegError(
+            f"--masks {source.folder}: no mask fits any of the {len(names)} images ({there}, the "
+            f"first image {names[0]}): give masks the same names as the images, such as "
+            f"{Path(names[0]).stem}.png"
+        )
+    if strict and unused and without:
+        raise UnsegError(
+            f"--masks {source.folder}: {len(unused)} masks fit no image (first: {unused[0]}), "
+            f"and {len(without)} images have none (first: {without[0]}) (--strict): give the "
+            "masks the same names as the images"
+        )
+
+
+def _numbered(settings: Settings, annotations: Annotations | None, *, mixed: bool) -> Settings:
+    """Settings whose classes are numbers.
+
+    Args:
+        settings: the run's.
+        annotations: the owner's, if there are any.
+        mixed: whether there are mask files beside them, whose numbers may mean something else.
+    """
+    wanted = [one for one in settings.classes or () if isinstance(one, str)]
+    if not wanted:
+        return settings
+    start = f"--classes {','.join(wanted)}"
+    if annotations is None or mixed or not annotations.classes:
+        why = "mask files have none" if annotations is None or mixed else "these have none"
+        raise UnsegError(
+            f"{start}: expected label numbers such as 6,15. Names need annotations that name their "
+            f"classes, given with --masks or --boxes alone ({why})"
+        )
+    known = sorted(set(annotations.classes.values()))
+    unknown = [one for one in wanted if one not in known]
+    if unknown:
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        raise UnsegError(
+            f"{start}: {unknown[0]} is no class of the annotations, which have "
+            f"{', '.join(known[:_SHOWN])}{more}"
+        )
+    named = {label for label, name in annotations.classes.items() if name in wanted}
+    numbers = {one for one in settings.classes or () if isinstance(one, int)}
+    return replace(settings, classes=tuple(named | numbers))
