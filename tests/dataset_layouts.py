@@ -189,9 +189,9 @@ def dicom(root: Path) -> Path:
             path = root / split / "series1" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(slice_file(scan(n), n))
-            mask = ellipse(n, 0) & (n != NEGATIVE)
+            mask = layouts.labels(n, 0, 1, 2) * np.uint8(n != NEGATIVE)
             stem = name.removesuffix(".dcm")
-            save(mask.astype(np.uint8) * 255, root / "masks" / split / "series1" / f"{stem}.png")
+            save(mask, root / "masks" / split / "series1" / f"{stem}.png")
     return root
 
 
@@ -209,8 +209,8 @@ def geotiff(root: Path) -> Path:
                     (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32631), False),
                 ],
             )  # fmt: skip
-            mask = ellipse(n, 0) & (n != NEGATIVE)
-            save(mask.astype(np.uint8) * 255, root / split / "labels" / f"tile_{n}.tif")
+            mask = layouts.labels(n, 0, 1, 2) * np.uint8(n != NEGATIVE)
+            save(mask, root / split / "labels" / f"tile_{n}.tif")
     (root / "train" / "images" / "tile_0.tfw").write_text("0.5\n0\n0\n-0.5\n500000\n4600000\n")
     return root
 

@@ -93,8 +93,9 @@ def test_dicom_without_masks(cli: Cli, tmp_path: Path) -> None:
 def test_dicom_files_that_are_no_slices(cli: Cli, tmp_path: Path) -> None:
     root, out = dicom(tmp_path / "in"), tmp_path / "out"
     (root / "DICOMDIR").write_bytes(slice_file(scan(0), 7, modality="SEG"))
+    (root / "masks/map.dcm").write_bytes(slice_file(scan(0) // 600, 8))
     code, text, _ = cli("dataset", root, "-o", out)
-    assert code == 3 and "1 DICOM files are no slices" in " ".join(text.split())
+    assert code == 3 and "2 DICOM files are no slices" in " ".join(text.split())
     assert (out / "DICOMDIR").read_bytes() == (root / "DICOMDIR").read_bytes()
 
 

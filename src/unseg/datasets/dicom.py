@@ -40,7 +40,7 @@ class Dicom(MapLayout):
     def detect(cls, root: Path) -> int:
         dicom = other = looked = 0
         for path, name in walk([root], ()):
-            if any(part.lower() in TRUTHS for part in PurePosixPath(name).parts[:-1]):
+            if _is_among_masks(name):
                 continue
             kind = format_named(name)
             if kind is None and looked < _LOOKED and _is_uncertain(path):
@@ -58,7 +58,7 @@ class Dicom(MapLayout):
         for path, name in walk([self.root], ()):
             kind = format_named(name)
             if kind is _DICOM or (kind is None and _is_uncertain(path) and _within(path) is _DICOM):
-                (slices if _is_slice(path) else others).append(name)
+                (others if _is_among_masks(name) or not _is_slice(path) else slices).append(name)
         return slices, others
 
     @cached_property
@@ -71,11 +71,15 @@ class Dicom(MapLayout):
         )
         found = {}
         for folder in folders:
-            slices = [inner for name in self._files[0] if (inner := _inner(name, folder))]
+            slices = self._seen_from(folder)
             index = MaskIndex(self.root / folder, images=slices)
             if len(index) and slices:
                 found[folder] = index
         return found
+
+    def _seen_from(self, masks: str) -> list[str]:
+        """Names of slices as masks in a folder would have them."""
+        return [inner for name in self._files[0] if (inner := _inner(name, masks))]
 
     @cached_property
     def classes(self) -> tuple[dict[int, str], bool]:
@@ -99,7 +103,7 @@ class Dicom(MapLayout):
 
     def _unused(self) -> Iterator[Remark]:
         for folder, index in self._masks.items():
-            slices = [inner for name in self._files[0] if (inner := _inner(name, folder))]
+            slices = self._seen_from(folder)
             shared = next((name for name, count in index.shared.items() if count > 1), None)
             if shared is not None:
                 raise UnsegError(
@@ -123,6 +127,11 @@ class Dicom(MapLayout):
 
     def numbers(self, labels: LabelMap) -> NDArray[np.int32]:
         return plain_numbers(labels, dense=self.classes[1])
+
+
+def _is_among_masks(name: str) -> bool:
+    """Whether a folder on the way is one of masks: label maps may be DICOM files, too."""
+    return any(part.lower() in TRUTHS for part in PurePosixPath(name).parts[:-1])
 
 
 def _inner(slice_name: str, masks: str) -> str | None:
