@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from unseg.datasets.pairs import PHOTOGRAPHS, TRUTHS, split_of
 from unseg.errors import UnsegError
 from unseg.extras import require
 from unseg.files import walk
-from unseg.images.formats import FORMATS, HEAD, format_named, format_within
+from unseg.images.formats import FORMATS, HEAD, Format, format_named, format_within
 from unseg.masks.labels import LabelMap
 from unseg.masks.pairing import MaskIndex
 from unseg.remarks import Remark
@@ -160,7 +159,7 @@ def _is_uncertain(path: Path) -> bool:
     return not path.suffix or path.suffix[1:].isdecimal()
 
 
-def _within(path: Path) -> Any:
+def _within(path: Path) -> Format | None:
     try:
         with path.open("rb") as stream:
             return format_within(stream.read(HEAD))
