@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import yaml
 from PIL import Image
 
@@ -150,6 +152,69 @@ def pairs(root: Path) -> Path:
     return root
 
 
+def slice_file(
+    array: np.ndarray, number: int, *, modality: str = "CT", **elements: object
+) -> bytes:
+    """A DICOM file of 12 bits."""
+    import pydicom
+
+    made = pydicom.Dataset()
+    made.file_meta = pydicom.dataset.FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 1}"
+    made.SeriesInstanceUID, made.Modality = "1.2.3", modality
+    made.InstanceNumber, made.PatientName = number, "Drawn^Nobody"
+    made.Rows, made.Columns, made.SamplesPerPixel = *array.shape, 1
+    made.PhotometricInterpretation, made.PixelRepresentation = "MONOCHROME2", 0
+    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
+    for name, value in elements.items():
+        setattr(made, name, value)
+    made.PixelData = array.astype("<u2").tobytes()
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def scan(number: int) -> np.ndarray:
+    """(H, W) uint16: a photograph in 12 bits, the later slices brighter."""
+    return (photograph(number)[..., 0].astype(np.uint16)) + 1000 + 5 * number
+
+
+def dicom(root: Path) -> Path:
+    """Two series: files with a suffix, and files that are named by numbers alone."""
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        for n in numbers:
+            name = f"{n:04d}.dcm" if split == "train" else f"1.2.{n}"
+            path = root / split / "series1" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(slice_file(scan(n), n))
+            mask = layouts.labels(n, 0, 1, 2) * np.uint8(n != NEGATIVE)
+            stem = name.removesuffix(".dcm")
+            save(mask, root / "masks" / split / "series1" / f"{stem}.png")
+    return root
+
+
+def geotiff(root: Path) -> Path:
+    """Tiles in UTM zone 31, with a world file."""
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        for n in numbers:
+            path = root / split / "images" / f"tile_{n}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(
+                path, photograph(n), photometric="rgb", metadata=None, description="flight 7",
+                extratags=[
+                    (33550, "d", 3, (0.5, 0.5, 0.0), False),
+                    (33922, "d", 6, (0.0, 0.0, 0.0, 500000.0 + n, 4600000.0, 0.0), False),
+                    (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32631), False),
+                ],
+            )  # fmt: skip
+            mask = layouts.labels(n, 0, 1, 2) * np.uint8(n != NEGATIVE)
+            save(mask, root / split / "labels" / f"tile_{n}.tif")
+    (root / "train" / "images" / "tile_0.tfw").write_text("0.5\n0\n0\n-0.5\n500000\n4600000\n")
+    return root
+
+
 SETS: dict[str, Callable[[Path], Path]] = {
     "coco": coco,
     "coco-panoptic": panoptic,
@@ -159,12 +224,19 @@ SETS: dict[str, Callable[[Path], Path]] = {
     "yolo": lambda root: yolo(root, outlines=False),
     "yolo-seg": yolo,
     "labelme": labelme,
+    "dicom": dicom,
+    "geotiff": geotiff,
     "pairs": pairs,
 }
 """Every layout's name, and what writes a set of it."""
 
 
 def pixels(path: Path) -> np.ndarray:
-    """(H, W, 3) int64, RGB, as training code reads an image."""
+    """(H, W, 3) int64, RGB, as training code reads an image; (H, W) of DICOM."""
+    head = path.read_bytes()[:132]
+    if head.endswith(b"DICM"):
+        import pydicom
+
+        return pydicom.dcmread(path).pixel_array.astype(np.int64)
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(np.int64)

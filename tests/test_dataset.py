@@ -102,7 +102,8 @@ def test_the_exact_masks_are_taken(layout: str, tmp_path: Path) -> None:
         "coco": {"person", "toothbrush"}, "coco-panoptic": {"person", "car", "sky"},
         "voc": {"person", "car"}, "ade20k": {"name 1", "name 3", "name 150"},
         "cityscapes": {"road", "person", "car"}, "yolo-seg": {"nucleus", "debris"},
-        "labelme": {"cell", "debris"}, "pairs": {"1"},
+        "labelme": {"cell", "debris"}, "pairs": {"1"}, "dicom": {"1", "2"},
+        "geotiff": {"1", "2"},
     }  # fmt: skip
     assert names == expected[layout]
     truth = ellipse(number, 0) | (ellipse(number, 1) if layout == "pairs" else False)

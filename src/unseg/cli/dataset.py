@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP
+from unseg.cli.protect import (
+    FIND_HELP,
+    QUALITY_HELP,
+    RANGE_HELP,
+    SALIENCE_HELP,
+    STRIP_HELP,
+    range_choice,
+)
 from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
 
@@ -28,8 +35,8 @@ def dataset(
     layout: Annotated[
         str,
         typer.Option(
-            help="coco, coco-panoptic, voc, ade20k, cityscapes, yolo, yolo-seg, labelme, pairs or "
-            "your own module:Name; auto detects it."
+            help="coco, coco-panoptic, voc, ade20k, cityscapes, yolo, yolo-seg, labelme, dicom, "
+            "geotiff, pairs or your own module:Name; auto detects it."
         ),
     ] = "auto",
     splits: Annotated[
@@ -72,12 +79,24 @@ def dataset(
         typer.Option(help="How much of the bound is used where the noise would be most visible."),
     ] = "normal",
     format: Annotated[
-        Literal["auto", "png", "webp", "same"],
+        Literal["auto", "png", "webp", "tiff", "jpeg", "same"],
         typer.Option(
             help="auto keeps names valid: PNG, but JPEG where the layout's loaders expect .jpg; "
-            "png and webp are lossless; same keeps every name, and JPEG is lossy."
+            "png, webp and tiff are lossless, jpeg is not; same keeps every name and kind."
         ),
     ] = "auto",
+    quality: Annotated[int, typer.Option(min=1, max=100, help=QUALITY_HELP)] = 98,
+    range: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|data|full|LOW:HIGH",
+            help=RANGE_HELP + " A DICOM series has one.",
+        ),
+    ] = "auto",
+    strip: Annotated[
+        Literal["none", "gps", "all"],
+        typer.Option(help=STRIP_HELP + " Files that are copied keep all."),
+    ] = "none",
     find: Annotated[
         str,
         typer.Option(
@@ -142,7 +161,8 @@ def dataset(
             raise UnsegError(f"{name} {value:g}: expected 8-bit steps in 0..255")
     settings = Settings(
         budget=Budget(eps, eps_bg), visibility=visibility, batch_size=batch_size, model=model,
-        salience=salience, device=device, strict=strict,
+        salience=salience, device=device, strict=strict, quality=quality,
+        range=range_choice(range), strip=strip,
     )  # fmt: skip
     with FolderProgress(quiet=as_json) as shown:
         plan = plan_dataset(

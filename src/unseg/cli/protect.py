@@ -25,6 +25,12 @@ FIND_HELP = (
     "What finds the objects where you give no mask, in this order: salient (what stands out), "
     "proposed (what looks like an object), whole-image, or your own module:Name."
 )
+QUALITY_HELP = "Quality of JPEG files; colours are kept in full (4:4:4)."
+RANGE_HELP = (
+    "Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of the range. "
+    "auto takes it from the file, or from its data."
+)
+STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
 
 def protect(
@@ -105,18 +111,12 @@ def protect(
             help="png, webp and tiff are lossless, jpeg is not; same keeps each file's kind."
         ),
     ] = "png",
-    quality: Annotated[
-        int,
-        typer.Option(
-            min=1, max=100, help="Quality of JPEG files; colours are kept in full (4:4:4)."
-        ),
-    ] = 98,
+    quality: Annotated[int, typer.Option(min=1, max=100, help=QUALITY_HELP)] = 98,
     range: Annotated[
         str,
         typer.Option(
             metavar="auto|data|full|LOW:HIGH",
-            help="Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of "
-            "the range. auto takes it from the file, or from its data.",
+            help=RANGE_HELP,
         ),
     ] = "auto",
     tint: Annotated[
@@ -129,7 +129,7 @@ def protect(
     ] = False,
     strip: Annotated[
         Literal["none", "gps", "all"],
-        typer.Option(help="Leave out where a picture was taken, or all EXIF data and tags."),
+        typer.Option(help=STRIP_HELP),
     ] = "none",
     find: Annotated[
         str, typer.Option(metavar="NAME,...", help=FIND_HELP)
@@ -273,13 +273,18 @@ def _settings(
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
         silent=_labels("--silent", silent) if named else silent,  # type: ignore[arg-type]
-        range=_range(range),
+        range=range_choice(range),
         noises=TINTED_NOISES if tint else DEFAULT_NOISES,
         **others,
     )
 
 
-def _range(text: str) -> RangeChoice:
+def range_choice(text: str) -> RangeChoice:
+    """What ``--range`` says.
+
+    Raises:
+        UnsegError: when it says nothing that is known.
+    """
     if text in {"auto", "data", "full"}:
         return cast("RangeChoice", text)
     low, _, high = text.partition(":")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from unseg.datasets.layout import Annotation, Layout
 from unseg.images.photo import Photo
+from unseg.images.reader import read_photo
 from unseg.masks.boxes import Boxes
 from unseg.masks.labels import LabelMap
 from unseg.masks.regions import LabelRules, Target
@@ -123,6 +124,9 @@ class AnnotationMasks(MaskSource):
 
 def _size_by_header(path: Path) -> tuple[int, int]:
     """(width, height) of an image as a viewer shows it, without reading its pixels."""
-    with Image.open(path) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5
-        return image.size[::-1] if turned else image.size
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5
+            return image.size[::-1] if turned else image.size
+    except UnidentifiedImageError:  # such as DICOM, or many bands
+        return read_photo(path).size

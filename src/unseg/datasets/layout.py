@@ -117,6 +117,8 @@ class Layout(ABC):
     fixed_names: ClassVar[bool] = False
     """Whether the layout's usual loaders put ``.jpg`` behind a listed name themselves, so that a
     JPEG file has to stay one."""
+    keeps_kind: ClassVar[bool] = False
+    """Whether images stay the kind of file they are, as another would lose what they are for."""
     exact: ClassVar[bool] = True
     """Whether annotations name their objects; masks that somebody drew may be upside down."""
 
@@ -155,6 +157,10 @@ class Layout(ABC):
         Raises:
             UnsegError: when the annotation cannot be read.
         """
+
+    def series(self, image: str) -> str | None:
+        """The series that an image is part of, whose images share one range of samples in use."""
+        return None
 
     def rewrite(
         self, renamed: Mapping[str, str], protected: Collection[str], out: Path

@@ -20,6 +20,8 @@ LAYOUTS: Registry[Layout] = Registry(
         "yolo": "unseg.datasets.yolo:Yolo",
         "yolo-seg": "unseg.datasets.yolo:YoloSeg",
         "labelme": "unseg.datasets.labelme:Labelme",
+        "dicom": "unseg.datasets.dicom:Dicom",
+        "geotiff": "unseg.datasets.geotiff:GeoTiff",
         "pairs": "unseg.datasets.pairs:Pairs",
     },
 )

@@ -133,7 +133,7 @@ class Pairs(MapLayout):
             for name in names:
                 below = PurePosixPath(name).relative_to(folder)
                 own = listed.get(below.stem) or listed.get(str(below))
-                images[name] = own or (() if listed else (_split(folder, below),))
+                images[name] = own or (() if listed else (split_of(folder, below),))
             index = self._index[folder]
             unused = index.unused(str(PurePosixPath(name).relative_to(folder)) for name in names)
             if unused:
@@ -200,7 +200,7 @@ def _under(outer: str, name: str) -> str:
     return f"{outer}/{name}" if outer else name
 
 
-def _split(folder: str, below: PurePosixPath) -> str:
+def split_of(folder: str, below: PurePosixPath) -> str:
     """The split that an image's folders say it is of."""
     for part in (*PurePosixPath(folder).parts[:-1], *below.parts[:-1]):
         if part.lower() in SPLITS:

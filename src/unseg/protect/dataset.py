@@ -31,6 +31,7 @@ from unseg.protect.folder import Existing, FolderReport, FolderRun, check_output
 from unseg.protect.manifest import MANIFEST, RUN, read_run
 from unseg.protect.noises import load_noises
 from unseg.protect.plan import Job, Plan
+from unseg.protect.series import with_series_ranges
 from unseg.protect.settings import Settings
 from unseg.protect.silence import Embedder, cells_of_photo, choose_silent, embedder_of, spread
 from unseg.provenance import sha256_file
@@ -120,7 +121,8 @@ def protect_dataset(
         target: ``auto`` is ``class`` where the classes fill the images, else ``union``.
         format: ``auto`` writes PNG, and lossless files of another kind as they were. In layouts
             whose loaders put ``.jpg`` behind a name, JPEG stays JPEG, which is not lossless.
-            ``png`` and ``webp`` are lossless everywhere; ``same`` keeps every name.
+            ``png``, ``webp`` and ``tiff`` are lossless everywhere, ``jpeg`` is not; ``same`` keeps
+            every name, and is all that DICOM and GeoTIFF can be.
         find: mask sources for images of the splits that have no annotation; without, such images
             are copied.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
@@ -154,6 +156,7 @@ def protect_dataset(
             f"no image of {', '.join(plan.splits)} is annotated: give --find to protect what is "
             "found in them"
         )
+    jobs = with_series_ranges(jobs, plan.layout, plan.survey.images, settings.range)
     # What mentions no image clearly is to be known before hours of work.
     plan.layout.rewrite({j.source: j.output for j in jobs if j.source != j.output}, (), folder)
     check_output(folder, existing)

@@ -68,6 +68,8 @@ class DatasetPlan:
     @property
     def format(self) -> OutputFormat:
         """How images are written so that their names stay valid, see :func:`protect_dataset`."""
+        if self.layout.keeps_kind:
+            return "same"
         kinds = [format_of(PurePosixPath(name).suffix) for name in self.protected]
         written = all(kind is not None and kind.written for kind in kinds)
         lossless = all(kind is not None and kind.lossless for kind in kinds)
@@ -159,11 +161,13 @@ def plan_dataset(
         progress(Update("looking at annotations", count, len(images), None))
     numbers = {number for one in held.values() for number in one or ()}
     named = {**survey.classes, **{i: str(i) for i in numbers - survey.classes.keys()}}
-    if not named:
+    if not named and not (find and None in held.values()):
+        fix = "give --find salient,whole-image to protect images without annotation"
         raise UnsegError(
-            f"no image of {', '.join(wanted)} has an annotated object: there is nothing to protect"
+            f"no image of {', '.join(wanted)} has an annotated object: "
+            f"{fix if None in held.values() else 'there is nothing to protect'}"
         )
-    chosen = _classes(named, classes, exclude)
+    chosen = _classes(named, classes, exclude) if named or classes or exclude else {}
     good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
     if not good and not any(one is None for one in held.values()):
         raise UnsegError(
@@ -255,6 +259,10 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Jo
     Raises:
         UnsegError: when a new name is another file's, or no name for Windows.
     """
+    if plan.layout.keeps_kind and format != "same":
+        raise UnsegError(
+            f"images of the layout {plan.layout.name} stay what they are: use --format same"
+        )
     names = sorted((*plan.protected, *(plan.unannotated if plan.find else ())))
     jobs = []
     for place, name in enumerate(names):

@@ -261,7 +261,7 @@ class FolderRun:
             return False
         try:
             masks = masks_identity(self.sources, record.mask_source or "", job.source)
-            digest = self.settings.digest(weights_sha256(self.noises), masks)
+            digest = job.settings_for(self.settings).digest(weights_sha256(self.noises), masks)
             return (
                 record.settings_sha256 == digest
                 and record.source_sha256 == sha256_file(job.path)

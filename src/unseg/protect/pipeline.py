@@ -136,7 +136,7 @@ class Pipeline:
                 f"{job.source} is what this folder's earlier run wrote, so it is protected "
                 "already: give the original, or --again"
             )
-        photo = decode(data, job.source, self.settings.range)
+        photo = decode(data, job.source, job.settings_for(self.settings).range)
         item.photo = stripped(photo, self.settings.strip, job.source)
         record.range, record.step = photo.stated_range, photo.step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
@@ -151,7 +151,7 @@ class Pipeline:
         item.regions = found.regions
         self._describe(record, item.photo, found)
         record.target, record.prompts = settings.target, 1 + found.regions.count
-        record.settings_sha256 = settings.digest(
+        record.settings_sha256 = item.job.settings_for(settings).digest(
             record.model_sha256, masks_identity(self.sources, found.source, item.job.source)
         )
 

@@ -13,6 +13,7 @@ from unseg.images.formats import HEAD, IMAGE_SUFFIXES, Format, format_named, for
 from unseg.images.writer import output_suffix
 from unseg.masks.annotations.detect import ANNOTATIONS
 from unseg.protect.manifest import MASKS
+from unseg.protect.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Job:
         mask: name of the stored mask, relative to the output folder.
         refusal: why the image cannot be protected, or None.
         group: images of one group go through the model together.
+        range: lowest and highest sample in use; None is what the settings say.
     """
 
     path: Path
@@ -34,6 +36,11 @@ class Job:
     mask: str
     refusal: str | None = None
     group: int = 0
+    range: tuple[int, int] | None = None
+
+    def settings_for(self, settings: Settings) -> Settings:
+        """A run's settings as they are for this image."""
+        return settings if self.range is None else replace(settings, range=self.range)
 
 
 @dataclass(frozen=True)

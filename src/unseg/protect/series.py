@@ -1,0 +1,73 @@
+"""One range in use for all images of a series, so that slices are treated alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from unseg.datasets.layout import Layout
+from unseg.errors import UnsegError
+from unseg.images.dicom import DicomFile
+from unseg.images.ranges import RangeChoice
+from unseg.images.reader import read_photo
+from unseg.protect.plan import Job
+
+
+class _Slice(NamedTuple):
+    """How a slice stores its samples, the range it uses and the samples it has."""
+
+    stored: tuple[object, ...]
+    used: tuple[int, int]
+    low: int
+    high: int
+
+
+def with_series_ranges(
+    jobs: list[Job], layout: Layout, images: Iterable[str], choice: RangeChoice
+) -> list[Job]:
+    """The jobs, those of a series with the range from its lowest to its highest end.
+
+    Args:
+        jobs: images to protect.
+        layout: of the data set; says what is a series.
+        images: names of all images, as those that are not protected count, too.
+        choice: ``auto`` and ``data`` are chosen by series; others are the same for all anyway.
+    """
+    wanted = {series for job in jobs if (series := layout.series(job.source)) is not None}
+    if choice not in ("auto", "data") or not wanted:
+        return jobs
+    slices: dict[str, _Slice] = {}
+    ranges: dict[tuple[str, tuple[object, ...]], list[tuple[int, int]]] = defaultdict(list)
+    for name in images:
+        series = layout.series(name)
+        if series in wanted and (found := _slice(layout.root / name, choice)) is not None:
+            slices[name] = found
+            ranges[series, found.stored].append(found.used)
+    made = []
+    for job in jobs:
+        one, series = slices.get(job.source), layout.series(job.source)
+        if one is not None and series is not None:
+            lows, highs = zip(*ranges[series, one.stored], strict=True)
+            low, high = min(lows), max(highs)
+            # A slice with no sample in it, such as one of air, keeps its own.
+            if one.high >= low and one.low <= high:
+                job = replace(job, range=(low, high))
+        made.append(job)
+    return made
+
+
+def _slice(path: Path, choice: RangeChoice) -> _Slice | None:
+    """None for what has 8 bits, or cannot be read, which is said where it is protected."""
+    try:
+        photo = read_photo(path, choice=choice)
+    except UnsegError:
+        return None
+    used = photo.stated_range
+    if photo.bits == 8:
+        return None
+    inverted = isinstance(photo.container, DicomFile) and photo.container.inverted
+    low, high = (int(end) - photo.offset for end in (photo.pixels.min(), photo.pixels.max()))
+    return _Slice((photo.offset, photo.whole, inverted), used, low, high)
