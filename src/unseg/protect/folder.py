@@ -58,7 +58,8 @@ def protect_folder(
             a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
-            where the objects are; images whose mask has no foreground are left as they are.
+            where the objects are; images whose mask has no foreground are left as they are. Or
+            annotations, as for ``boxes``.
         boxes: COCO, YOLO, labelme or Pascal VOC annotations. Outlines are taken as they are, in
             boxes without one the base SAM draws them.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
