@@ -300,7 +300,10 @@ def test_black_and_white_photographs_stay_grey(tmp_path: Path, cli: Cli) -> None
     assert report.records[0].noise == "grey"
     after = np.asarray(image_at(tmp_path / "out" / "a.png")).astype(int)
     assert np.ptp(after, axis=2).max() == 0 and (after != grey).any()
-    assert cli("protect", folder, "-o", tmp_path / "tinted", "--tint")[0] == 0
+    _, text, _ = cli("protect", folder, "-o", tmp_path / "told")
+    assert "1 colour files hold grey pixels" in text and "--tint adds a colour" in text
+    code, text, _ = cli("protect", folder, "-o", tmp_path / "tinted", "--tint")
+    assert code == 0 and "grey pixels" not in text
     tinted = np.asarray(image_at(tmp_path / "tinted" / "a.png")).astype(int)
     assert np.ptp(tinted, axis=2).max() > 0
 

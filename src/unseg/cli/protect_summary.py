@@ -65,6 +65,11 @@ def _advice(report: FolderReport) -> list[str]:
             f"protects less. Look at {report.out}/unseg-masks; unseg masks draws masks from boxes, "
             "or writes what was found for you to correct, and --masks uses them"
         )
+    if grey := totals["noises"].get("grey", 0):
+        lines.append(
+            f"{grey} colour files hold grey pixels and got grey noise, so that they stay grey. On "
+            "microscopy that protected nothing where it was measured; --tint adds a colour that did"
+        )
     if totals["lossy"]:
         lines.append(
             f"JPEG keeps {totals['mean_survival']:.0%} of the noise in {totals['lossy']} images "
