@@ -126,8 +126,6 @@ def suffixes(formats: Iterable[Format]) -> tuple[str, ...]:
 
 #: Suffixes of images that are read.
 IMAGE_SUFFIXES = suffixes(one for one in FORMATS.values() if one.read)
-#: Suffixes of image files that are not read: named in an error, so that none is passed over.
-UNREAD_SUFFIXES = suffixes(one for one in FORMATS.values() if not one.read)
 #: Suffixes of masks and label maps; of several masks of one name, the first kind is taken.
 MASK_SUFFIXES = suffixes(one for one in FORMATS.values() if one.masks)
 

@@ -20,7 +20,7 @@ from unseg.images.photo import Photo, Pixels
 from unseg.images.view import touched
 from unseg.masks.regions import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
-from unseg.protect.noises.base import NoiseSource
+from unseg.protect.noises.base import NoiseSource, without_colour
 from unseg.protect.quality import row_blocks
 from unseg.protect.view import View, view
 from unseg.protect.visibility import Visibility, soften
@@ -78,10 +78,14 @@ def protect_photos(
     """
     busy = [i for i, one in enumerate(regions) if one.foreground.any()]
     views = [view(photos[i], regions[i]) for i in busy]
-    result = [Protection(photo.pixels.copy(), None) for photo in photos]
-    for i, (name, field) in zip(busy, noise_fields(noises, views, budget, visibility), strict=True):
-        pixels = add_noise(photos[i], field, regions[i].foreground, budget)
-        result[i] = Protection(pixels, name)
+    fields = dict(zip(busy, noise_fields(noises, views, budget, visibility), strict=True))
+    result = []
+    for i, photo in enumerate(photos):
+        if i not in fields:
+            result.append(Protection(photo.pixels.copy(), None))
+            continue
+        name, field = fields.pop(i)
+        result.append(Protection(add_noise(photo, field, regions[i].foreground, budget), name))
     return result
 
 
@@ -144,7 +148,7 @@ def _finished(
         if code == QUIET:
             field = field.masked_fill(torch.from_numpy(shown.index == region), 0)
     if shown.grey:
-        field = field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()
+        field = without_colour(field)
     return soften(field, shown.image, torch.from_numpy(shown.foreground), budget, visibility)
 
 

@@ -50,3 +50,14 @@ class NoiseSource(ABC):
         Returns:
             (3, h, w) each, float, in [-1, 1], on the CPU.
         """
+
+
+def without_colour(field: Tensor) -> Tensor:
+    """Noise of three equal channels, the sum of a field's own cut to [-1, 1].
+
+    The mean would leave a third of a coloured texture's strength.
+
+    Args:
+        field: (3, h, w), float, in [-1, 1].
+    """
+    return field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()

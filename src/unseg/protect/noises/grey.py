@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from unseg.protect.noises.base import without_colour
 from unseg.protect.noises.generator import GeneratorNoise
 from unseg.protect.noises.tint import is_colourless
 from unseg.protect.view import View
@@ -29,7 +30,4 @@ class GreyNoise(GeneratorNoise):
         return not view.grey and is_colourless(view.image)
 
     def fields(self, views: Sequence[View]) -> list[Tensor]:
-        return [
-            field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()
-            for field in super().fields(views)
-        ]
+        return [without_colour(field) for field in super().fields(views)]
