@@ -12,7 +12,8 @@ import unseg
 SOURCE = Path(unseg.__file__).parent
 
 FLOORS = (
-    {"errors", "extras", "files", "noise", "progress", "provenance", "registry", "remarks", "seed"},
+    {"errors", "extras", "files", "key", "noise", "progress", "provenance", "registry"}
+    | {"remarks", "seed"},
     {"images"},
     {"models"},
     {"masks"},
