@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -130,6 +130,7 @@ def decode_tokens(
     return queries[:, 0, len(own) : len(own) + len(extra)], feature
 
 
+@runtime_checkable
 class Field(Protocol):
     """Noise of a batch, drawn for any part of its images."""
 
