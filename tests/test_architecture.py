@@ -12,7 +12,18 @@ import unseg
 SOURCE = Path(unseg.__file__).parent
 
 FLOORS = (
-    {"errors", "extras", "files", "noise", "progress", "provenance", "registry", "remarks", "seed"},
+    {
+        "errors",
+        "extras",
+        "files",
+        "noise",
+        "progress",
+        "provenance",
+        "registry",
+        "remarks",
+        "seed",
+        "ssimulacra2",
+    },
     {"images"},
     {"models"},
     {"masks"},
