@@ -29,7 +29,7 @@ KEY_FORMAT = "unseg-key-1"
 #: Bytes of a secret.
 SECRET_BYTES = 32
 #: Seconds that a file which another process is writing is waited for.
-PATIENCE = 2.0
+PATIENCE = 5.0
 
 _DIGITS = re.compile(rf"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}")
 

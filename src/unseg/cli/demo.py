@@ -43,7 +43,7 @@ PHOTOGRAPHS = (
 )
 
 
-#: The key of the demo: public, as its photographs are, so that its pictures are the same everywhere.
+#: Text of the demo's key: public, as its photographs are, so that everybody gets its pictures.
 PUBLIC_KEY = "unseg demo"
 
 

@@ -1,4 +1,4 @@
-"""One key for a whole output folder: it is found before a run, and compared with an earlier run's."""
+"""One key for a whole output folder: found before a run, compared with an earlier run's."""
 
 from __future__ import annotations
 
