@@ -48,7 +48,7 @@ class Models:
         """
         generator = load_generator(self.model, self.device)
         if self.key is not None and hasattr(generator, "key"):
-            object.__setattr__(generator, "key", self.key)  # a model of one's own may need none
+            generator.key = self.key  # a model of one's own may need none
         return generator
 
     @property
