@@ -15,6 +15,7 @@ from unseg.cli.protect import (
     RANGE_HELP,
     SALIENCE_HELP,
     STRIP_HELP,
+    VISIBILITY_HELP,
     range_choice,
 )
 from unseg.cli.protect_summary import made_key
@@ -78,7 +79,7 @@ def dataset(
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(help="How much of the bound is used where the noise would be most visible."),
+        typer.Option(help=VISIBILITY_HELP),
     ] = "normal",
     format: Annotated[
         Literal["auto", "png", "webp", "tiff", "jpeg", "same"],
