@@ -35,6 +35,7 @@ def put(
     scores: dict[str, float] | None = None,
     settings: dict[str, Any] | None = None,
     launch: dict[str, Any] | None = None,
+    visibility: tuple[float, float] | None = None,
     command: str = "unseg evaluate --suite cpu --data data -o results",
 ) -> Result:
     """Write one result file."""
@@ -51,6 +52,8 @@ def put(
         content_key(config), config, metric, value, {metric: value, **(scores or {})}, [1.0, 0.5],
         {"inside": 8.0, "outside": 2.0, "mean": 1.0},
         {"condition": 2.0, "training": 95.0, "test": 3.0}, provenance,
+        dict(zip(("mean", "lowest"), visibility, strict=True)) | {"images": 24}
+        if visibility else {},
     )  # fmt: skip
     ResultStore(folder).save(result)
     return result

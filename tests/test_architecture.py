@@ -23,6 +23,7 @@ FLOORS = (
         "remarks",
         "seed",
         "key",
+        "ssimulacra2",
         "wheels",
     },
     {"images"},

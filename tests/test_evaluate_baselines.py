@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.change import change_of
-from unseg.evaluate.conditions import BASELINES, CONDITIONS
+from unseg.evaluate.conditions import BASELINES, CONDITIONS, STRIPES
 from unseg.evaluate.conditions.ar import Autoregressive
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.classwise import NOTHING, number_map
@@ -72,7 +72,7 @@ def condition_of(name: str, budget: Budget) -> Condition:
 
 
 @pytest.mark.parametrize("budget", [Budget(8, 2), Budget(3.5, 0.9), Budget(0, 0)])
-@pytest.mark.parametrize("name", [*BASELINES, "unseg"])
+@pytest.mark.parametrize("name", [*BASELINES, *STRIPES, "unseg"])
 def test_every_condition_keeps_the_bound_after_rounding(name: str, budget: Budget) -> None:
     condition = condition_of(name, budget)
     levels = {"a": None, "bb": 0, "ccc": 128, "dddd": 255}

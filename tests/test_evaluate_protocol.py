@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from faster_coco_eval.core import mask as rle
 from PIL import Image
 
-from unseg.datasets.samples import Sample, Split
+from unseg.datasets.samples import LazySamples, Sample, Split
 from unseg.errors import UnsegError
 from unseg.evaluate.bench import Bench
 from unseg.evaluate.build import build_victim
+from unseg.evaluate.change import JUDGED, visible
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.clean import Clean
 from unseg.evaluate.conditions.mixed import Mixed
@@ -34,6 +36,7 @@ from unseg.evaluate.victims.semantic import SemanticVictim
 from unseg.evaluate.victims.training import TrainedVictim
 from unseg.evaluate.victims.unet import UNetVictim
 from unseg.noise import Budget
+from unseg.protect.judge import visibility_score
 
 
 def write_coco(root: Path, train: int = 10, test: int = 3) -> Path:
@@ -418,3 +421,44 @@ def test_what_fails_costs_the_other_conditions_nothing(coco: Path, tmp_path: Pat
     (tmp_path / "file").write_text("")
     code, _, err = cli(*line[:5], tmp_path / "file", *line[6:])
     assert code == 2 and "cannot be written: " in err
+
+
+def test_results_say_how_far_the_noise_is_seen(coco: Path, tmp_path: Path) -> None:
+    bench = Bench(TASKS.build("person"), coco)
+    clean, shown = (
+        run(Run.of(bench, quick(), condition, NoDefence()), store=ResultStore(tmp_path))
+        for condition in (Clean(), Pattern())
+    )
+    assert clean.visibility == {}
+    assert shown.resolution == quick().settings()["size"]
+    train = bench.split.train
+    scores = [
+        visibility_score(
+            before.image, Pattern().publish([before], bench.task.problem, 0)[0].image, before.mask
+        )
+        for before in train
+    ]
+    assert shown.visibility == {
+        "mean": pytest.approx(sum(scores) / len(scores)), "lowest": pytest.approx(min(scores)),
+        "images": len(train),
+    }  # fmt: skip
+    assert {one.key: one.visibility for one in ResultStore(tmp_path).all()} == {
+        clean.key: {}, shown.key: shown.visibility,
+    }  # fmt: skip
+
+
+def test_the_images_that_are_judged_are_spread_and_changed_ones() -> None:
+    rng = np.random.default_rng(0)
+    one = Sample("x", rng.integers(0, 256, (40, 50, 3), dtype=np.uint8), np.ones((40, 50), bool))
+    clean = [replace(one, name=f"{i:03}") for i in range(3 * JUDGED)]
+    asked: list[int] = []
+
+    def read(i: int) -> Sample:
+        asked.append(i)
+        # A third stays as it was, as in a mixed set.
+        return clean[i] if i % 9 == 0 else replace(clean[i], image=clean[i].image ^ np.uint8(1))
+
+    found = visible(clean, LazySamples([c.name for c in clean], read))
+    assert asked == list(range(0, 3 * JUDGED, 3))
+    assert found is not None and found.images == JUDGED * 2 // 3 and found.lowest < found.mean + 1
+    assert visible(clean, clean) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ from unseg.evaluate.results import ResultStore
 from unseg.report.failures import failures, not_measurable
 from unseg.report.figures import FIGURES
 from unseg.report.names import distinguish
+from unseg.report.readme import END, START
 from unseg.report.summary import find_results, summarise
 
 
@@ -288,3 +290,55 @@ def test_precisions_are_told_apart_and_have_references_of_their_own(tmp_path: Pa
     assert found[plain, "unseg"] == pytest.approx(0.2 / 0.6)
     assert found[half, "unseg"] == pytest.approx(0.5)
     assert found[plain, "clean"] == found[half, "clean"] == 1
+
+
+def test_resolution_and_visibility_stand_beside_the_retention(tmp_path: Path, cli) -> None:
+    settings = {"size": 448, "crop": 320}
+    for seed, ours in ((0, 0.2), (1, 0.3)):
+        more = {"seed": seed, "settings": settings}
+        made.put(tmp_path / "r", "person", "unet", "clean", 0.8, **more)
+        made.put(
+            tmp_path / "r", "person", "unet", {**made.condition("unseg"), "visibility": "normal"},
+            ours, visibility=(86.2 - seed, 82.0 + seed), **more,
+        )  # fmt: skip
+    waves = {**made.condition("stripes"), "visibility": "normal"}
+    made.put(tmp_path / "r", "person", "unet", waves, 0.24, visibility=(87, 83), settings=settings)
+    strong = {**made.condition("stripes-strong"), "visibility": "strong"}
+    made.put(tmp_path / "r", "person", "unet", strong, 0.1, visibility=(40, 30), settings=settings)
+    made.put(tmp_path / "r", "person", "unet", "pattern", 0.3, settings=settings)
+    markdown, readme = tmp_path / "results.md", tmp_path / "README.md"
+    readme.write_text(f"{START}\n{END}\n")
+    code, _, err = cli(
+        "report", tmp_path / "r", "-o", tmp_path / "page", "--markdown", markdown,
+        "--readme", readme,
+    )  # fmt: skip
+    assert code == 0, err
+    text = markdown.read_text()
+    # Mean of the means, lowest of the lowest.
+    assert "| unseg | 0.250 ± 0.071 (31% at 86/82) |" in text
+    assert "| training images | unet, 448 px |" in text and "| person, unet, 448 px |" in text
+    assert "mean and lowest SSIMULACRA2" in text
+    assert "0.250 (unseg) at 86/82 | 31% |" in readme.read_text()
+    assert "| 0.300 (pattern) | 0.240 at 87/83 |" in readme.read_text()
+    page = Page((tmp_path / "page" / "index.html").read_text(encoding="utf-8"))
+    assert any("31% at 86/82" in cell for row in page.rows for cell in row)
+    # What is as hard to see is compared with ours, what is not is no baseline either.
+    said = [failure.what for failure in failures(entries_of(tmp_path / "r"))]
+    assert said == [
+        "At the visibility normal, hand-made stripes leave 30% at 87/83 (0.240 of 0.800) and the "
+        "best of ours, unseg, 31% at 86/82 (0.250 of 0.800): the generator adds nothing."
+    ]
+
+
+def test_older_results_have_no_visibility_and_are_read(tmp_path: Path) -> None:
+    path = ResultStore(tmp_path).save(made.put(tmp_path, "person", "unet", "unseg", 0.3))
+    body = json.loads(path.read_text())
+    del body["visibility"]
+    path.write_text(json.dumps(body))
+    [result] = ResultStore(tmp_path).all()
+    assert result.visibility == {} and result.resolution is None
+    assert entries_of(tmp_path)[0].visibility is None
+    for wrong in ({"mean": "high"}, [3]):
+        path.write_text(json.dumps({**body, "visibility": wrong}))
+        with pytest.raises(UnsegError, match="is not a result file"):
+            ResultStore(tmp_path).all()

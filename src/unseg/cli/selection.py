@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,13 +11,13 @@ from unseg.errors import UnsegError
 
 
 def words(given: Iterable[str] | None) -> list[str]:
-    """Comma-separated and repeated names, each once.
+    """Comma-separated and repeated names, each once; commas in parentheses part nothing.
 
     Example:
-        >>> words(["a,b", "c, a"])
-        ['a', 'b', 'c']
+        >>> words(["a,b", "c, a", "d(x=1,y=2)"])
+        ['a', 'b', 'c', 'd(x=1,y=2)']
     """
-    parts = [part.strip() for text in given or [] for part in text.split(",")]
+    parts = [part.strip() for text in given or [] for part in re.split(r",(?![^()]*\))", text)]
     return list(dict.fromkeys(part for part in parts if part))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from unseg.datasets.samples import LazySamples, Sample, Split, as_lazy, names_of
 from unseg.errors import UnsegError
-from unseg.evaluate.change import PixelChange
+from unseg.evaluate.change import PixelChange, Visible
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.kept import kept
 from unseg.evaluate.results import content_key
@@ -35,7 +35,7 @@ class Bench:
     Attributes:
         sha256: checksum of the data's files.
         members: checksum of which image trains and which tests.
-        last: key, images and change of the last published training set.
+        last: key, images, change and visibility of the last published training set.
         used: when it was last asked to be held, in seconds of a clock that only runs on.
 
     Raises:
@@ -46,7 +46,7 @@ class Bench:
         self.task, self.part, self._data, self._cache = task, part, data, cache
         self._split: Split | None = task.load(data, part)
         self.sha256, self.members = self._split.sha256, _members(self._split)
-        self.last: tuple[str, Sequence[Sample], PixelChange] | None = None
+        self.last: tuple[str, Sequence[Sample], PixelChange, Visible | None] | None = None
         self.used = 0.0
         train, test = len(self._split.train), len(self._split.test)
         if not (train and test):

@@ -10,6 +10,9 @@ from torch import Tensor
 Kind = Literal["semantic", "instance", "panoptic", "interactive", "detection"]
 KINDS: tuple[Kind, ...] = ("semantic", "instance", "panoptic", "interactive", "detection")
 
+BACKGROUND = "background"
+"""Name of the first class where it is what no object covers."""
+
 
 @dataclass(frozen=True)
 class Problem:

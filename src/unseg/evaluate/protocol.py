@@ -17,7 +17,7 @@ import numpy as np
 
 from unseg.datasets.samples import Sample, mapped
 from unseg.evaluate.bench import Bench
-from unseg.evaluate.change import PixelChange, change_of
+from unseg.evaluate.change import PixelChange, Visible, change_of, visible
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.processes import Processes
@@ -98,8 +98,8 @@ def published_as(run: Run) -> tuple[int, dict[str, Any]]:
     return used, {**run.config["condition"], "seed": used}
 
 
-def publish(run: Run) -> tuple[Sequence[Sample], PixelChange]:
-    """A run's training set under its condition, and how far its pixels moved.
+def publish(run: Run) -> tuple[Sequence[Sample], PixelChange, Visible | None]:
+    """A run's training set under its condition, how far its pixels moved, and how far that is seen.
 
     A bench's last one is kept: victims, defences and seeds that share it take it from there.
 
@@ -115,8 +115,8 @@ def publish(run: Run) -> tuple[Sequence[Sample], PixelChange]:
         limit = condition.budget
         if change.inside > limit.foreground or change.outside > limit.background:
             raise RuntimeError(f"{condition!r} breaks its bound: {change}")
-        bench.last = key, found, change
-    return bench.last[1], bench.last[2]
+        bench.last = key, found, change, visible(bench.split.train, found, run.processes)
+    return bench.last[1:]
 
 
 def run(planned: Run, *, store: ResultStore | None = None, progress: Progress = silent) -> Result:
@@ -139,7 +139,7 @@ def run(planned: Run, *, store: ResultStore | None = None, progress: Progress = 
     """
     bench, victim, defence, seed = planned.bench, planned.victim, planned.defence, planned.seed
     times = [time.perf_counter()]
-    published, change = publish(planned)
+    published, change, seen = publish(planned)
     defence.prepare(published, seed)
     stored = mapped(published, lambda one: replace(one, image=defence.stored(one.image)))
     times.append(time.perf_counter())
@@ -164,6 +164,7 @@ def run(planned: Run, *, store: ResultStore | None = None, progress: Progress = 
                 **provenance(seed, bench.sha256),
                 **planned.processes.hardware(victim.queued),
             },
+            visibility=vars(seen) if seen else {},
         )
         if store is not None:
             store.save(result)

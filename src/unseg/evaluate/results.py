@@ -31,6 +31,9 @@ class Result:
         change: largest and mean change of the training pixels by the condition, in 8-bit steps.
         seconds: time of the condition, the training and the test.
         provenance: seed, command, git revision, versions and data checksum.
+        visibility: of the noise: ``mean`` and ``lowest`` SSIMULACRA2, at most 100, over so many
+            ``images`` of the training set; empty where there is no noise, and in results that are
+            older than this figure.
         format: :data:`FORMAT`.
     """
 
@@ -43,11 +46,21 @@ class Result:
     change: dict[str, float]
     seconds: dict[str, float]
     provenance: dict[str, Any] = field(default_factory=dict)
+    visibility: dict[str, float] = field(default_factory=dict)
     format: int = FORMAT
 
     def named(self, part: str) -> str:
         """Name of the run's ``task``, ``victim``, ``condition`` or ``defence``."""
         return str(self.config[part]["name"])
+
+    @property
+    def resolution(self) -> int | None:
+        """What the victim sees, in pixels, where its settings say it.
+
+        The short side of its photographs, or the side of the square they fit in.
+        """
+        size = self.config["victim"].get("size")
+        return size if isinstance(size, int) else None
 
     @property
     def file_name(self) -> str:
@@ -121,9 +134,10 @@ def read_result(path: Path) -> Result:
         for part, name in (("task", "part"), ("defence", "label")):
             result.config[part][name]
         result.config["seed"]
-        if not isinstance(result.value, int | float):
+        figures = [result.value, *result.visibility.values()]
+        if not all(isinstance(figure, int | float) for figure in figures):
             raise TypeError("its value is not a number")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnsegError(
             f"{path} is not a result file ({type(error).__name__}): move it out of the folder of "
             "results"

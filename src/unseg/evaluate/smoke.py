@@ -46,6 +46,8 @@ def write_data(root: Path) -> None:
     _write_maps(root / "interactive" / "bsds500-val", TEST, 1, rng)
     _write_earth(root / "wheels", rng)
     _write_trees(root / "wheels", rng)
+    for name in ("roads", "polyps", "lungs", "facades"):
+        write_listed(root / name, rng, classes=2 if name == "facades" else 1, grey=name == "lungs")
 
 
 def scene(
@@ -164,6 +166,18 @@ def _write_maps(root: Path, count: int, ground: int, rng: np.random.Generator) -
         image, numbers = scene(rng)
         _save(image, root / "im" / f"{i}.jpg")
         _save((numbers + ground).astype(np.uint8), root / "gt" / f"{i}.png")
+
+
+def write_listed(root: Path, rng: np.random.Generator, *, classes: int = 1, grey: bool) -> None:
+    """Photographs in images/, label maps in masks/, and the list of who trains and who tests."""
+    parts: dict[str, list[str]] = {}
+    for part, count in (("train", TRAIN), ("test", TEST)):
+        parts[part] = [f"{part}{i}" for i in range(count)]
+        for name in parts[part]:
+            image, numbers = scene(rng)
+            _save(image[..., 0] if grey else image, root / "images" / f"{name}.jpg")
+            _save(numbers.clip(max=classes).astype(np.uint8), root / "masks" / f"{name}.png")
+    (root / "split.json").write_text(json.dumps(parts), encoding="utf-8")
 
 
 def _write_earth(folder: Path, rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ from unseg.report.summary import (
     in_condition_order,
     unique,
 )
-from unseg.report.tables import per_cent, spread
+from unseg.report.tables import per_cent, seen, spread
 
 GAP = "-"
 COUNTS = ("targets",)
@@ -64,7 +64,7 @@ def cell_of(entry: Series | None) -> TableCell:
     if entry is None:
         return TableCell(GAP, quiet=True)
     share = entry.retention if entry.condition != CLEAN and entry.measurable else None
-    left = "" if entry.retention is None else per_cent(entry.retention)
+    left = "" if entry.retention is None else per_cent(entry.retention) + seen(entry)
     below = entry.clean is not None and not entry.measurable
     return TableCell(spread(entry.values), left, share, quiet=below)
 
@@ -100,7 +100,7 @@ def overview(entries: Sequence[Series]) -> Table:
     ]
     return grid(
         "Tasks, victims and conditions", "task, victim", shown,
-        lambda e: f"{e.heading}, {e.victim}", lambda e: e.condition,
+        lambda e: f"{e.heading}, {e.attacker}", lambda e: e.condition,
     )  # fmt: skip
 
 
@@ -123,9 +123,11 @@ def task_tables(entries: Sequence[Series]) -> Iterator[Table]:
     if plain:
         yield grid(
             f"{entries[0].metric} by condition", "training images", plain,
-            lambda e: e.label, lambda e: e.victim, notes,
+            lambda e: e.label, lambda e: e.attacker, notes,
         )  # fmt: skip
-    for victim, group in grouped([e for e in plain if e.klass is None], lambda e: e.victim).items():
+    for victim, group in grouped(
+        [e for e in plain if e.klass is None], lambda e: e.attacker
+    ).items():
         yield from _other_figures(victim, group)
     defended = [e for e in entries if e.defence != NO_DEFENCE]
     met = {(e.victim, e.label) for e in defended}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unseg.report.content import floor_note
 from unseg.report.summary import CLEAN, FAILS, NO_DEFENCE, OURS, Series, grouped
-from unseg.report.tables import per_cent
+from unseg.report.tables import per_cent, seen
 
 POINT = 0.01
 """Smaller differences of retention are told by the tables alone."""
@@ -31,8 +31,8 @@ def failures(entries: Sequence[Series]) -> list[Failure]:
     found: list[Failure] = []
     measured = [e for e in entries if e.measurable and e.retention is not None]
     for where, group in grouped(measured, lambda e: f"{e.heading}, {e.victim}").items():
-        sentences = [*_undefended(group), *_beaten(group), *_given_back(group), *_taught(group)]
-        found += [Failure(where, sentence) for sentence in sentences]
+        for told in (_undefended, _beaten, _nothing_learned, _given_back, _taught):
+            found += [Failure(where, sentence) for sentence in told(group)]
     return found
 
 
@@ -49,7 +49,7 @@ def not_measurable(entries: Sequence[Series]) -> list[str]:
 
 def _share(entry: Series) -> str:
     assert entry.retention is not None and entry.clean is not None
-    return f"{per_cent(entry.retention)} ({entry.mean:.3f} of {entry.clean:.3f})"
+    return f"{per_cent(entry.retention)}{seen(entry)} ({entry.mean:.3f} of {entry.clean:.3f})"
 
 
 def _undefended(group: Sequence[Series]) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _undefended(group: Sequence[Series]) -> Iterator[str]:
 
 
 def _beaten(group: Sequence[Series]) -> Iterator[str]:
-    plain = [e for e in group if e.standard and e.defence == NO_DEFENCE and e.condition != CLEAN]
+    plain = [e for e in _undefended_noise(group) if not e.frontier]
     for rivals in grouped(plain, lambda e: e.budget).values():
         ours = [e for e in rivals if e.ours]
         if not ours:
@@ -72,6 +72,24 @@ def _beaten(group: Sequence[Series]) -> Iterator[str]:
                     f"The baseline {rival.label} leaves {_share(rival)}, less than the best of "
                     f"ours, {best.label} with {_share(best)}."
                 )
+
+
+def _nothing_learned(group: Sequence[Series]) -> Iterator[str]:
+    """Where hand-made waves that are as hard to see do as well as what was learned."""
+    for rivals in grouped(_undefended_noise(group), lambda e: (e.budget, e.level)).values():
+        ours, waves = [e for e in rivals if e.ours], [e for e in rivals if e.frontier]
+        if not (ours and waves):
+            continue
+        best, rival = (min(some, key=lambda e: e.mean) for some in (ours, waves))
+        if (rival.retention or 0) - (best.retention or 0) < POINT:
+            yield (
+                f"At the visibility {best.level}, hand-made {rival.label} leave {_share(rival)} "
+                f"and the best of ours, {best.label}, {_share(best)}: the generator adds nothing."
+            )
+
+
+def _undefended_noise(group: Sequence[Series]) -> list[Series]:
+    return [e for e in group if e.standard and e.defence == NO_DEFENCE and e.condition != CLEAN]
 
 
 def _given_back(group: Sequence[Series]) -> Iterator[str]:

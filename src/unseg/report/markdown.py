@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from unseg.evaluate.change import JUDGED
 from unseg.report.content import Table, by_task, overview, task_tables
 from unseg.report.failures import failures, not_measurable
 from unseg.report.sources import MOST, commands, hours, versions
 from unseg.report.summary import FAILS, Series, grouped
-from unseg.report.tables import per_cent
+from unseg.report.tables import SEEN, per_cent
 
 READING = (
     "Figures are on clean test images, mean ± standard deviation over seeds where there are "
     "several. The percentage is the retention: the share of the figure after clean training "
     "without a defence that is left. Lower is better protection. Budgets are 8/2 of 255 steps "
-    "(inside and outside the mask) where no other is named."
+    "(inside and outside the mask) where no other is named. Behind a victim's name is the side "
+    "that it trains at, in pixels: the short side of its photographs, or of the square they fit in."
 )
+
+
+def reading(entries: Sequence[Series]) -> str:
+    """How the tables are read: of the noise's visibility where some result says it."""
+    if not any(entry.visibility for entry in entries):
+        return READING
+    return f"{READING} Behind `at` is {SEEN}, over up to {JUDGED} evenly spaced training images."
 
 
 def markdown_report(entries: Sequence[Series], command: str) -> str:
@@ -38,7 +47,7 @@ def markdown_tables(entries: Sequence[Series]) -> str:
 def _lines(entries: Sequence[Series], command: str) -> Iterator[str]:
     runs = [run for entry in entries for run in entry.runs]
     yield from ("# Results", "", f"Written by `{command}`; nothing here is written by hand.", "")
-    yield from (READING, "")
+    yield from (reading(entries), "")
     yield f"{len(runs)} runs, {hours(runs):.1f} hours; {', '.join(versions(runs))}."
     yield from ("", "## At a glance", "")
     yield from _table(overview(entries))
@@ -60,6 +69,7 @@ def _failures(entries: Sequence[Series]) -> Iterator[str]:
     yield (
         f"Listed are: ours where more than {per_cent(FAILS)} of the clean figure is left; "
         "baselines that leave less than the best of ours at the same budget, by more than a point; "
+        "hand-made waves at the same visibility that ours does not beat by a point; "
         f"defences that leave more than {per_cent(FAILS)}; and mixed sets that beat their clean "
         "rest by more than a point."
     )

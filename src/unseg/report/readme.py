@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unseg.errors import UnsegError
-from unseg.report.summary import CLEAN, NO_DEFENCE, Series, grouped
-from unseg.report.tables import per_cent
+from unseg.report.summary import CLEAN, NO_DEFENCE, STRIPES, Series, grouped
+from unseg.report.tables import per_cent, seen
 
 COMMAND = "unseg report docs/results/cpu --readme README.md"
 START = f"<!-- table: {COMMAND} -->"
@@ -15,13 +15,17 @@ END = "<!-- /table -->"
 OURS = ("unseg", "unseg-tint", "unseg-class", "unseg-instance")
 """Ours from the owner's masks: the first of them that ran is shown."""
 HEAD = ("task (figure)", "victim", "clean", "random", "best hand-made", "ours", "ours keeps")
+WAVES = "hand-made, as hard to see"
+"""Heading of the column of waves, which stands before ours."""
 
 
 def readme_table(entries: Sequence[Series]) -> str:
     """One row a task: the victim that met the most conditions, clean and under three noises.
 
     Shown are runs on the test part, without a defence, at the standard budget, of victims that
-    reach their task's floor. Best is the hand-made noise that leaves least.
+    reach their task's floor. Best is the hand-made noise that leaves least, of the whole bound;
+    where waves as hard to see as ours ran, they have a column of their own, and behind every noise
+    stands how far it is seen.
 
     Args:
         entries: joined results.
@@ -30,10 +34,16 @@ def readme_table(entries: Sequence[Series]) -> str:
         Markdown, ending in a newline.
     """
     shown = [e for e in entries if _plain(e)]
-    lines = [_row(HEAD), "|---" * len(HEAD) + "|"]
+    head = [
+        *HEAD[:-2],
+        *([WAVES] if any(e.condition == STRIPES for e in shown) else []),
+        *HEAD[-2:],
+    ]
+    lines = [_row(head), "|---" * len(head) + "|"]
     for group in grouped(shown, lambda e: e.task).values():
         victims = grouped(group, lambda e: e.victim).values()
-        rows = [row for row in map(_cells, sorted(victims, key=len, reverse=True)) if row]
+        ordered = sorted(victims, key=len, reverse=True)
+        rows = [row for row in (_cells(one, WAVES in head) for one in ordered) if row]
         lines += map(_row, rows[:1])
     return "\n".join(lines) + "\n"
 
@@ -67,22 +77,27 @@ def _plain(entry: Series) -> bool:
     )
 
 
-def _cells(group: Sequence[Series]) -> list[str] | None:
+def _cells(group: Sequence[Series], waves: bool) -> list[str] | None:
     """The cells of one task and victim; None where clean training or ours did not run."""
     by_name = {entry.condition: entry for entry in group}
     ours = next((by_name[name] for name in OURS if name in by_name), None)
     clean = by_name.get(CLEAN)
     if ours is None or clean is None or ours.retention is None:
         return None
-    made = [e for e in group if not e.ours and e.condition not in (CLEAN, "random")]
+    made = [e for e in group if not (e.ours or e.frontier or e.condition in (CLEAN, "random"))]
     best = min(made, key=lambda e: e.mean, default=None)
-    random = by_name.get("random")
     return [
-        f"{clean.task} ({clean.metric})", clean.victim, f"{clean.mean:.3f}",
-        "-" if random is None else f"{random.mean:.3f}",
-        "-" if best is None else f"{best.mean:.3f} ({best.condition})",
-        f"{ours.mean:.3f} ({ours.condition})", per_cent(ours.retention),
+        f"{clean.task} ({clean.metric})", clean.attacker, f"{clean.mean:.3f}",
+        _figure(by_name.get("random")), _figure(best, named=True),
+        *([_figure(by_name.get(STRIPES))] if waves else []),
+        _figure(ours, named=True), per_cent(ours.retention),
     ]  # fmt: skip
+
+
+def _figure(entry: Series | None, *, named: bool = False) -> str:
+    if entry is None:
+        return "-"
+    return f"{entry.mean:.3f}" + (f" ({entry.condition})" if named else "") + seen(entry)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ from unseg.report.names import distinguish
 OURS = "unseg"
 """Conditions whose name begins so are this package's noise; the others are baselines."""
 
+STRIPES = "stripes"
+"""Hand-made waves that are as hard to see as ours: no baseline of the whole bound."""
 CLEAN = "clean"
 NO_DEFENCE = "none"
 FAILS = 0.5
@@ -100,6 +102,25 @@ class Series:
         return None if not self.clean or self.deviation is None else self.deviation / self.clean
 
     @property
+    def visibility(self) -> tuple[float, float] | None:
+        """Mean and lowest SSIMULACRA2 of the noise, of the runs whose results say it."""
+        known = [run.visibility for run in self.runs if run.visibility]
+        if not known:
+            return None
+        return statistics.fmean(v["mean"] for v in known), min(v["lowest"] for v in known)
+
+    @property
+    def level(self) -> str:
+        """The visibility that was asked for; noise without such a setting uses the whole bound."""
+        return str(self._condition.get("visibility", "strong"))
+
+    @property
+    def attacker(self) -> str:
+        """The victim with the resolution it trains at."""
+        size = self.runs[0].resolution
+        return self.victim if size is None else f"{self.victim}, {size} px"
+
+    @property
     def measurable(self) -> bool:
         """Whether clean training reaches the task's floor; unknown counts as no."""
         return self.clean is not None and (self.floor is None or self.clean >= self.floor)
@@ -107,6 +128,11 @@ class Series:
     @property
     def ours(self) -> bool:
         return self.condition.startswith(OURS)
+
+    @property
+    def frontier(self) -> bool:
+        """Whether these are the hand-made waves that ours has to beat at the same visibility."""
+        return self.condition.startswith(STRIPES)
 
     @property
     def heading(self) -> str:

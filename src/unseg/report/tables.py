@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from unseg.evaluate.results import Result
 from unseg.report.summary import Series, summarise
 
+SEEN = "how far people see the noise: mean and lowest SSIMULACRA2, where 100 is not at all"
+"""What the figures behind ``at`` are."""
+
 
 def spread(values: Sequence[float]) -> str:
     """Mean and sample standard deviation; one value has no spread.
@@ -30,10 +33,17 @@ def per_cent(share: float) -> str:
     return f"{share:.0%}"
 
 
+def seen(entry: Series) -> str:
+    """How far the noise is seen, beside a retention; nothing where no result says it."""
+    found = entry.visibility
+    return "" if found is None else f" at {found[0]:.0f}/{found[1]:.0f}"
+
+
 def figure(entry: Series) -> str:
     """The metric over seeds, and in brackets the share of the clean figure that is left."""
-    share = f" ({per_cent(entry.retention)})" if entry.retention is not None else ""
-    return spread(entry.values) + share
+    if entry.retention is None:
+        return spread(entry.values)
+    return f"{spread(entry.values)} ({per_cent(entry.retention)}{seen(entry)})"
 
 
 def markdown_grid(
@@ -67,7 +77,8 @@ def retention_table(results: Sequence[Result], floor: float) -> str:
     """Conditions x defences of one task and victim.
 
     A cell holds the metric on clean test images, mean ± standard deviation over seeds, and in
-    brackets its retention: the mean divided by the mean of clean training without a defence.
+    brackets its retention: the mean divided by the mean of clean training without a defence. Behind
+    it stands what people see of the noise, where the results say it.
 
     Args:
         results: of one task, part and victim; several seeds of a cell are joined.
@@ -82,11 +93,13 @@ def retention_table(results: Sequence[Result], floor: float) -> str:
     entries.sort(key=lambda entry: min(asked[id(run)] for run in entry.runs))
     first = results[0]
     seeds = sorted({result.config["seed"] for result in results})
+    at = "" if first.resolution is None else f" at {first.resolution} pixels"
+    told = f", and {SEEN}" if any(entry.visibility for entry in entries) else ""
     text = (
         f"Task {first.named('task')}, {first.config['task']['part']} images, victim "
-        f"{first.named('victim')}: {first.metric} on clean images, mean ± standard deviation over "
-        f"seeds {', '.join(map(str, seeds))}; in brackets the share of the clean figure that is "
-        "left.\n\n"
+        f"{first.named('victim')}{at}: {first.metric} on clean images, mean ± standard deviation "
+        f"over seeds {', '.join(map(str, seeds))}; in brackets the share of the clean figure that "
+        f"is left{told}.\n\n"
     )
     text += markdown_grid(entries, lambda e: e.label, lambda e: e.defence, "training images")
     clean = entries[0].clean

@@ -23,6 +23,10 @@ CONDITIONS: Registry[Condition] = Registry(
         "texture": f"{_HERE}.texture:Texture",
         "em": f"{_HERE}.em:ErrorMinimising",
         "ar": f"{_HERE}.ar:Autoregressive",
+        # Hand-made as well, but as hard to see as ours: what learning has to beat.
+        "stripes": f"{_HERE}.stripes:StripesInMask",
+        "stripes-low": Spec(f"{_HERE}.stripes:StripesInMask", {"visibility": "low"}),
+        "stripes-strong": Spec(f"{_HERE}.stripes:StripesInMask", {"visibility": "strong"}),
         "unseg": f"{_HERE}.unseg:Unseg",
         "unseg-class": Spec(f"{_HERE}.unseg:Unseg", {"target": "class"}),
         "unseg-instance": Spec(f"{_HERE}.unseg:Unseg", {"target": "instance"}),
@@ -39,7 +43,9 @@ CONDITIONS: Registry[Condition] = Registry(
     },
 )
 
-BASELINES = tuple(name for name in CONDITIONS if not name.startswith("unseg"))
-"""Those that need no generator."""
+BASELINES = tuple(name for name in CONDITIONS if not name.startswith(("unseg", "stripes")))
+"""Those that need no generator and use the whole bound."""
+STRIPES = tuple(name for name in CONDITIONS if name.startswith("stripes"))
+"""Those that need no generator and are as hard to see as ours."""
 
-__all__ = ["BASELINES", "CONDITIONS", "Condition"]
+__all__ = ["BASELINES", "CONDITIONS", "STRIPES", "Condition"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,10 +19,12 @@ from unseg.evaluate.problem import Problem
 from unseg.evaluate.settings import Configured
 from unseg.images.photo import Photo
 from unseg.images.reader import rgb_of
+from unseg.images.view import model_image
 from unseg.masks.regions import Regions
 from unseg.noise import Budget
 from unseg.protect.core import protect_photo
 from unseg.protect.noises.fixed import FixedNoise
+from unseg.protect.visibility import Visibility
 
 
 def photo_of_sample(sample: Sample) -> Photo:
@@ -82,6 +85,10 @@ class Condition(Configured):
 class HandMade(Condition):
     """Noise that no generator makes. Hook: :meth:`noise`; adding it is the core's."""
 
+    visibility: Visibility = "strong"
+    """How much of the bound is used, as ``unseg protect --visibility``: the whole of it, unless a
+    condition has a setting of its own."""
+
     @abstractmethod
     def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
         """Noise for one image.
@@ -99,7 +106,11 @@ class HandMade(Condition):
         made = self.noise(to_tensor(sample.image), sample, self.generator(sample, seed))
         regions = Regions.union(sample.mask)
         photo = photo_of_sample(sample)
-        after = protect_photo(photo, regions, [FixedNoise(made)], self.budget, "strong")
+        if self.visibility != "strong":
+            # What may be seen is searched for at the size that models are shown.
+            size = model_image(photo).shape[1:]
+            made = F.interpolate(made[None], size, mode="area")[0]
+        after = protect_photo(photo, regions, [FixedNoise(made)], self.budget, self.visibility)
         return rgb_of(replace(photo, pixels=after.pixels))
 
     def generator(self, sample: Sample, seed: int) -> torch.Generator:

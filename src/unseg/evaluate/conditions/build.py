@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,26 @@ if TYPE_CHECKING:
 CLEAN_ONLY = "clean-only"
 
 _GRAMMAR = re.compile(
-    r"(?P<name>[\w-]+|[\w.]+:\w+)(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(\.\d+)?)%?)?"
+    r"(?P<name>[\w-]+|[\w.]+:\w+)(\((?P<settings>[^()]*)\))?"
+    r"(\[(?P<klass>[^\]]+)\])?(@(?P<share>\d+(\.\d+)?)%?)?"
 )
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A condition's name taken apart.
+
+    Args:
+        name: in ``CONDITIONS``, ``clean-only``, or ``module:Name``.
+        settings: constructor arguments in the parentheses.
+        klass: in the brackets.
+        share: behind ``@``, 0..1.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    klass: str | None
+    share: float | None
 
 
 def check_condition(name: str) -> None:
@@ -45,7 +65,8 @@ def build_condition(name: str, *, budget: Budget, model: str = "default") -> Con
 
     ``NAME`` is one in ``CONDITIONS``, or a user's own as ``module:Name``. ``NAME@80`` protects 80 %
     of the images and leaves the rest clean; ``clean-only@20`` is that rest alone. ``NAME[Car]``
-    protects one class, by name or number, and ``NAME[Car]@80`` is both.
+    protects one class, by name or number. ``NAME(period=10,hue=0/0/1)`` changes settings.
+    ``NAME(period=10)[Car]@80`` is all of that.
 
     Args:
         name: see above.
@@ -60,36 +81,53 @@ def build_condition(name: str, *, budget: Budget, model: str = "default") -> Con
         >>> build_condition("random[Car]@80", budget=Budget(8, 2)).label
         'random[only Car]@80%'
     """
-    base, klass, share = _parsed(name)
-    if base == CLEAN_ONLY:
-        assert share is not None
-        return Subset(share)
-    condition = _build(base, budget, model)
-    if klass is not None:
-        condition = OneClass(condition, klass)
-    return condition if share is None else Mixed(condition, share)
+    parsed = _parsed(name)
+    if parsed.name == CLEAN_ONLY:
+        assert parsed.share is not None
+        return Subset(parsed.share)
+    condition = _build(parsed, budget, model)
+    if parsed.klass is not None:
+        condition = OneClass(condition, parsed.klass)
+    return condition if parsed.share is None else Mixed(condition, parsed.share)
 
 
-def _parsed(text: str) -> tuple[str, str | None, float | None]:
-    """Name, the class in brackets, and the share behind ``@``, 0..1."""
+def _parsed(text: str) -> Parsed:
     found = _GRAMMAR.fullmatch(text)
     name = found["name"] if found else text
     if found is None or (name not in (*CONDITIONS, CLEAN_ONLY) and ":" not in name):
         raise UnsegError(
             f"{text} is not a condition: choose from {', '.join(CONDITIONS)}, also as NAME@80 (a "
-            f"share in per cent) or NAME[CLASS] (one class); {CLEAN_ONLY}@20; or your own as "
-            "module:Name"
+            "share in per cent), NAME[CLASS] (one class) or NAME(SETTING=VALUE,...); "
+            f"{CLEAN_ONLY}@20; or your own as module:Name"
         )
     klass, share = found["klass"], found["share"]
     if share is not None and float(share) > 100:
         raise UnsegError(f"{text}: expected a share of 0 to 100 per cent after @")
-    if name == CLEAN_ONLY and (share is None or klass is not None):
+    if name == CLEAN_ONLY and (share is None or klass is not None or found["settings"]):
         raise UnsegError(f"{text}: give the share that stays, such as {CLEAN_ONLY}@20")
-    return name, klass, None if share is None else float(share) / 100
+    settings = dict(_setting(text, pair) for pair in (found["settings"] or "").split(",") if pair)
+    return Parsed(name, settings, klass, None if share is None else float(share) / 100)
 
 
-def _build(name: str, budget: Budget, model: str) -> Condition:
-    factory = CONDITIONS.load(name)
+def _setting(text: str, pair: str) -> tuple[str, Any]:
+    """``name=value``: a number, several with slashes between them, or a word."""
+    name, sign, value = (part.strip() for part in pair.partition("="))
+    if not (sign and value and name.isidentifier()) or name == "budget":
+        raise UnsegError(f"{text}: expected settings such as (period=10,hue=0/0/1), not {pair}")
+    try:
+        numbers = [float(part) for part in value.split("/")]
+    except ValueError:
+        return name, value
+    return name, numbers if len(numbers) > 1 else _whole(numbers[0])
+
+
+def _whole(number: float) -> float | int:
+    """A number, as an ``int`` where it is a whole one."""
+    return int(number) if number.is_integer() else number
+
+
+def _build(parsed: Parsed, budget: Budget, model: str) -> Condition:
+    factory = CONDITIONS.load(parsed.name)
     kind = factory if isinstance(factory, type) else object
     settings: dict[str, Any] = {"budget": budget}
     if issubclass(kind, Unseg | Proposed):
@@ -101,7 +139,7 @@ def _build(name: str, budget: Budget, model: str) -> Condition:
             settings["base"] = generator.base
         else:
             settings["sources"] = _sources(model, issubclass(kind, Salient))
-    return build(CONDITIONS, name, **settings)
+    return build(CONDITIONS, parsed.name, **{**parsed.settings, **settings})
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from torch import nn
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition, photo_of_sample
-from unseg.evaluate.problem import Problem
+from unseg.evaluate.problem import BACKGROUND, Problem
 from unseg.evaluate.results import content_key
 from unseg.images.photo import Photo
 from unseg.images.reader import rgb_of
@@ -29,9 +29,6 @@ from unseg.protect.noises import DEFAULT_NOISES, NOISES, TINTED_NOISES
 from unseg.protect.noises.generator import NoiseModel
 from unseg.protect.silence import Embedder, cells_of_photo, choose_silent, spread
 from unseg.protect.visibility import DEFAULT, Visibility
-
-BACKGROUND = "background"
-"""Name of the first class where it is what no object covers."""
 
 
 def fingerprint(source: NoiseModel) -> str:

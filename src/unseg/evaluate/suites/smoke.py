@@ -55,6 +55,7 @@ SMOKE = Suite(
         Grid("defences", ["medical"], ["unet"], ["unseg"], defences=["jpeg75", "resize50"]),
         Grid("from above", ["remote"], ["unet"], ["clean", "random"]),
         Grid("from above", ["trees"], ["rtdetr", "rsprompter"], ["clean", "pattern"]),
+        Grid("one layout", ["roads", "polyps", "lungs", "facades"], ["unet"], ["clean"]),
         Grid("people", ["person", "ccp"], ["unet"], ["clean"]),
     ),
     minutes=0.05,

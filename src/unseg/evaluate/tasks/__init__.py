@@ -20,6 +20,10 @@ TASKS: Registry[Task] = Registry(
         "clicked": "unseg.evaluate.tasks.clicked:ClickedTask",
         "remote": "unseg.evaluate.tasks.remote:RemoteTask",
         "trees": "unseg.evaluate.tasks.trees:TreesTask",
+        "roads": "unseg.evaluate.tasks.listed:RoadsTask",
+        "polyps": "unseg.evaluate.tasks.listed:PolypsTask",
+        "lungs": "unseg.evaluate.tasks.listed:LungsTask",
+        "facades": "unseg.evaluate.tasks.listed:FacadesTask",
         "folder": "unseg.evaluate.tasks.folder:FolderTask",
         # The paper's data sets in their own layouts, at full size.
         "voc": "unseg.evaluate.tasks.paper.voc:VocTask",

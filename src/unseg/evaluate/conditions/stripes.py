@@ -1,0 +1,134 @@
+"""Stripes where the mask is and nowhere else, as hard to see as ours: what nothing was learned for.
+
+The frontier that learned noise has to beat. The waves are the generator's, their edges are the true
+mask's, and they go through the same search for what may be seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unseg.datasets.samples import Sample
+from unseg.errors import UnsegError
+from unseg.evaluate.conditions.classwise import ClassWise
+from unseg.evaluate.problem import BACKGROUND
+from unseg.noise import Budget
+from unseg.protect.visibility import DEFAULT, SIMILARITY, Visibility
+
+BLUE = (0.0, 0.0, 1.0)
+"""The channel that eyes resolve least."""
+TILT = (0.5, -0.25, 0.0)
+"""Added to or taken from a hue it makes two more; with blue it changes what is seen as brightness
+by little."""
+TURNS = (0.0, 0.5, 0.25)
+"""Directions of further classes, in half turns from the first, that stay apart under a mirror."""
+LONGER = 1.5
+"""Second period of the class textures, relative to the first."""
+
+
+class Waves(NamedTuple):
+    """One texture: period in 512ths of the long side, angle in half turns, RGB direction."""
+
+    period: float
+    angle: float
+    hue: tuple[float, float, float]
+
+
+class StripesInMask(ClassWise):
+    """A square wave inside the mask, one texture a class; nothing outside it.
+
+    A binary problem has one texture. Further classes have other directions of the wave first, then
+    other hues, then a longer period; a class named ``background`` has none. The phase is drawn for
+    every image and class, from the image's name alone. In files of one channel the noise of the
+    three channels is summed, as ours is.
+
+    Args:
+        period: in 512ths of the image's long side.
+        hue: RGB direction, each in [-1, 1]; the largest is 1 for the whole bound.
+        angle: direction in which the wave of the first class varies, in half turns: 0.5 is level
+            stripes.
+        amplitude: share of the bound that is used, 0..1.
+        visibility: as ``unseg protect --visibility``.
+        budget: the bound, in 8-bit steps.
+
+    Raises:
+        UnsegError: when a setting is out of range.
+    """
+
+    name = "stripes"
+    # As ours: one published set serves every seed, so that the search is paid for once.
+    seeded = False
+    costly = True
+    summary = "square waves inside the true mask, nothing learned, as hard to see as ours"
+
+    def __init__(
+        self,
+        *,
+        period: float = 12.0,
+        hue: Sequence[float] = BLUE,
+        angle: float = 0.5,
+        amplitude: float = 1.0,
+        visibility: Visibility = DEFAULT,
+        budget: Budget = Budget(),
+    ) -> None:
+        super().__init__(budget=budget)
+        if not 0 < period < math.inf:
+            raise UnsegError(f"stripes: period {period} must be above 0")
+        if len(hue) != 3 or not 0 < max(map(abs, hue)) <= 1:
+            raise UnsegError(f"stripes: hue {hue} must be three numbers in -1..1, not all 0")
+        if not 0 < amplitude <= 1:
+            raise UnsegError(f"stripes: amplitude {amplitude} must be above 0 and at most 1")
+        if visibility not in SIMILARITY:
+            raise UnsegError(
+                f"stripes: visibility {visibility} must be one of {', '.join(SIMILARITY)}"
+            )
+        self.period, self.angle, self.amplitude = float(period), float(angle), float(amplitude)
+        self.hue = [float(part) for part in hue]
+        self.visibility: Visibility = visibility
+
+    @property
+    def label(self) -> str:
+        return self.name if self.visibility == DEFAULT else f"{self.name}-{self.visibility}"
+
+    def noise(self, image: Tensor, sample: Sample, rng: torch.Generator) -> Tensor:
+        return super().noise(image, sample, rng) * torch.from_numpy(sample.mask)
+
+    def waves(self, number: int) -> Waves:
+        """The texture of a class; after the last the first comes again."""
+        tilts = (0.0, 1.0, -1.0)
+        order = [
+            Waves(period, (self.angle + turn) % 1, self._tilted(tilt))
+            for period, tilt, turn in product((self.period, LONGER * self.period), tilts, TURNS)
+        ]
+        return order[(number - self._outside) % len(order)]
+
+    def field(self, number: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+        period, angle, hue = self.waves(number)
+        height, width = size
+        x, y = torch.arange(width) + 0.5, torch.arange(height)[:, None] + 0.5
+        along = x * math.cos(math.pi * angle) + y * math.sin(math.pi * angle)
+        turns = along * 512 / (period * max(size)) + torch.rand((), generator=rng)
+        wave = torch.where(turns.remainder(1) < 0.5, self.amplitude, -self.amplitude)
+        return wave * torch.tensor(hue).float()[:, None, None]
+
+    @property
+    def _outside(self) -> int:
+        """How many numbers are of what is never protected: none where every pixel has a class."""
+        problem = self._problem
+        if problem.kind in ("semantic", "panoptic"):
+            return int(problem.binary or problem.classes[0] == BACKGROUND)
+        return 1
+
+    def _tilted(self, by: float) -> tuple[float, float, float]:
+        """The hue turned towards red (1), away from it (-1) or not at all (0), as strong."""
+        most = max(map(abs, self.hue))
+        moved = [part + by * most * step for part, step in zip(self.hue, TILT, strict=True)]
+        scale = most / max(map(abs, moved))
+        red, green, blue = (part * scale for part in moved)
+        return red, green, blue
