@@ -85,9 +85,7 @@ class StripesInMask(ClassWise):
         if not 0 < amplitude <= 1:
             raise UnsegError(f"stripes: amplitude {amplitude} must be above 0 and at most 1")
         if visibility not in LIMITS:
-            raise UnsegError(
-                f"stripes: visibility {visibility} must be one of {', '.join(LIMITS)}"
-            )
+            raise UnsegError(f"stripes: visibility {visibility} must be one of {', '.join(LIMITS)}")
         self.period, self.angle, self.amplitude = float(period), float(angle), float(amplitude)
         self.hue = [float(part) for part in hue]
         self.visibility: Visibility = visibility
