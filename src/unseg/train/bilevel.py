@@ -113,6 +113,7 @@ class BilevelTrainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        base.to(self.device)
         self.training, self.validation = split(
             entries, config.data.validation_share, optimisation.seed
         )
