@@ -17,7 +17,9 @@ PACKAGES = [
     "unseg.models.surrogate",
     "unseg.models.textures",
     "unseg.protect.core",
+    "unseg.protect.judge",
     "unseg.protect.visibility",
+    "unseg.ssimulacra2",
     "unseg.train.losses",
 ]
 """Modules on arrays, and everything below them, whose annotations hold in every test.

@@ -24,6 +24,7 @@ FLOORS = (
         "seed",
         "key",
         "wheels",
+        "ssimulacra2",
     },
     {"images"},
     {"models"},
