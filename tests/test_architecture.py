@@ -23,6 +23,8 @@ FLOORS = (
         "remarks",
         "seed",
         "ssimulacra2",
+        "key",
+        "wheels",
     },
     {"images"},
     {"models"},

@@ -21,7 +21,6 @@ from unseg.evaluate.tasks.detection import DetectionTask
 from unseg.evaluate.tasks.instance import InstanceTask
 from unseg.evaluate.tasks.panoptic import PanopticTask, panoptic_quality
 from unseg.evaluate.victims.autobackbone import Pyramid, PyramidConfig
-from unseg.evaluate.victims.backbones import BACKBONES
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import MEAN, Augmentation
 from unseg.evaluate.victims.mask2former import Mask2FormerVictim
@@ -30,6 +29,7 @@ from unseg.evaluate.victims.masks import instances, panoptic, semantic
 from unseg.evaluate.victims.objects import ObjectLoader, segments
 from unseg.evaluate.victims.query import QueryVictim
 from unseg.evaluate.victims.rtdetr import RtDetrVictim
+from unseg.models.backbones import BACKBONES
 from unseg.noise import Budget
 
 TASKS = {"instance": InstanceTask, "panoptic": PanopticTask, "detection": DetectionTask}

@@ -28,12 +28,12 @@ from unseg.evaluate.tasks.person import PersonTask
 from unseg.evaluate.tasks.scores import class_iou, components
 from unseg.evaluate.tasks.semantic import CLASSES, SemanticTask
 from unseg.evaluate.victims import VICTIMS
-from unseg.evaluate.victims.backbones import EfficientNetLite0, MobileNetV2, TinyViT
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import normalise, shrink
-from unseg.evaluate.victims.pyramid import PyramidNetwork
 from unseg.evaluate.victims.semantic import SemanticVictim
 from unseg.images.reader import read_rgb
+from unseg.models.backbones import EfficientNetLite0, MobileNetV2, TinyViT
+from unseg.models.backbones.pyramid import PyramidNetwork
 from unseg.seed import seed_everything
 
 TWO = Problem("semantic", ("background", "cell"))

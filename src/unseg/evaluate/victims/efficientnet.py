@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from unseg.evaluate.victims.backbones import EfficientNetLite0
 from unseg.evaluate.victims.pyramid import PyramidVictim
+from unseg.models.backbones import EfficientNetLite0
 
 
 class EfficientNetVictim(PyramidVictim):

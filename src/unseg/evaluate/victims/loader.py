@@ -13,10 +13,7 @@ from torch import Tensor
 
 from unseg.datasets.samples import Sample
 from unseg.evaluate.victims.shuffled import Shuffled
-
-# ImageNet statistics, in [0, 1]: what nearly every public recipe normalises with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from unseg.models.backbones.base import MEAN, STD
 
 
 def shrink(image: NDArray[np.uint8], short: int, *, nearest: bool = False) -> NDArray[np.uint8]:

@@ -65,7 +65,7 @@ class QueryVictim(TrainedVictim):
         augmentation: Augmentation = OBJECT_AUGMENTATION,
     ) -> None:
         # Here and below, so that to list the victims does not load transformers.
-        from unseg.evaluate.victims.backbones import check_backbone
+        from unseg.models.backbones import check_backbone
 
         if size < 64 or size % 32:
             raise UnsegError(f"{self.name}'s size is {size}: give a multiple of 32, at least 64")

