@@ -14,6 +14,7 @@ from unseg.cli.protect import (
     RANGE_HELP,
     SALIENCE_HELP,
     STRIP_HELP,
+    VISIBILITY_HELP,
     range_choice,
 )
 from unseg.cli.shown import FolderProgress
@@ -76,7 +77,7 @@ def dataset(
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(help="How much of the bound is used where the noise would be most visible."),
+        typer.Option(help=VISIBILITY_HELP),
     ] = "normal",
     format: Annotated[
         Literal["auto", "png", "webp", "tiff", "jpeg", "same"],

@@ -124,6 +124,7 @@ def demo(
     from rich.console import Console
     from rich.progress import Progress
 
+    from unseg.cli.protect_summary import seen
     from unseg.progress import Update
     from unseg.protect.folder import protect_folder
     from unseg.protect.verify import verify_folder
@@ -156,5 +157,6 @@ def demo(
         f"{len(findings.problems)} problems; {totals['seconds_per_image']} seconds per image, with "
         "masks that the models found"
     )
+    say(f"visibility:    {seen(totals)} (SSIMULACRA2; 100 is no difference)")
     if not (report.ok and findings.ok):
         raise typer.Exit(1)

@@ -25,6 +25,10 @@ FIND_HELP = (
     "What finds the objects where you give no mask, in this order: salient (what stands out), "
     "proposed (what looks like an object), whole-image, or your own module:Name."
 )
+VISIBILITY_HELP = (
+    "What people may see of the noise, as SSIMULACRA2 judges it: low, nothing when flickering (at "
+    "least 90); normal, nothing side by side (85); strong uses the whole bound."
+)
 QUALITY_HELP = "Quality of JPEG files; colours are kept in full (4:4:4)."
 RANGE_HELP = (
     "Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of the range. "
@@ -100,10 +104,7 @@ def protect(
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(
-            help="How much of the bound is used where the noise would be most visible; strong uses "
-            "all of it everywhere."
-        ),
+        typer.Option(help=VISIBILITY_HELP),
     ] = "normal",
     format: Annotated[
         Literal["png", "webp", "tiff", "jpeg", "same"],

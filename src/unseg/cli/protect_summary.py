@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unseg.cli.shown import plain, say
 
@@ -37,8 +37,8 @@ def print_summary(report: FolderReport) -> None:
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
         "16-bit images with steps of their own range": str(totals["part_of_range"] or ""),
+        "visibility": seen(totals),
         "mean PSNR": figure(totals["mean_psnr"], " dB"),
-        "mean SSIM": figure(totals["mean_ssim"]),
         "seconds per image": figure(totals["seconds_per_image"]),
         "model": report.description["model"],
     }
@@ -48,6 +48,16 @@ def print_summary(report: FolderReport) -> None:
     Console().print(table)
     for line in _advice(report):
         say(line)
+
+
+def seen(totals: dict[str, Any]) -> str:
+    """What people see of the noise: on average, and where they see most."""
+    from unseg.protect.judge import words_of
+
+    mean, lowest = totals["mean_visibility"], totals["lowest_visibility"]
+    if mean is None or lowest is None:
+        return ""
+    return f"{words_of(mean)} ({mean:.0f}); at worst {words_of(lowest)} ({lowest:.0f})"
 
 
 def _advice(report: FolderReport) -> list[str]:

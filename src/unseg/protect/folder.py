@@ -320,6 +320,10 @@ class FolderRun:
             "largest_change_outside": max((c.outside for c in changes), default=None),
             "mean_psnr": _mean([r.psnr for r in good]),
             "mean_ssim": _mean([r.ssim for r in good]),
+            "mean_visibility": _mean([r.visibility_score for r in good]),
+            "lowest_visibility": min(
+                (r.visibility_score for r in good if r.visibility_score is not None), default=None
+            ),
             "seconds": round(seconds, 2),
             "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
         }

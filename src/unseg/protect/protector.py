@@ -156,8 +156,8 @@ class Protector:
             budget: how far a pixel may move, in 8-bit steps; see :meth:`unseg.Budget.of`.
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.
-            visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-                noise would be seen most.
+            visibility: ``low`` (not seen when flickering), ``normal`` (not seen side by side) or
+                ``strong``, the whole bound; see :mod:`unseg.protect.visibility`.
             background: the label that is background; None when every label is a class.
             silent: with ``class`` and without background, the labels that carry no noise; see
                 :class:`Settings`. ``auto`` chooses them from the images of this call, so give
@@ -263,7 +263,7 @@ def is_batch(image: object) -> bool:
 def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[Any]:
     after = replace(one.photo, pixels=made.pixels)
     quality = compare(one.photo, after, found.regions.foreground)
-    remarks = (*one.photo.remarks, *found.remarks)
+    remarks = (*one.photo.remarks, *found.remarks, *made.remarks)
     return Protected(
         image=one.restore(after),
         mask=found.regions.foreground,
@@ -274,6 +274,7 @@ def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[An
         change=quality.change,
         psnr=quality.psnr,
         ssim=quality.ssim,
+        visibility_score=quality.visibility,
     )
 
 

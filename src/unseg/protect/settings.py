@@ -38,8 +38,8 @@ class Settings:
         silent: with ``target="class"`` and ``background=None``, the labels that carry no noise
             while the others share one texture. ``auto`` chooses them from the images, ``first``
             gives every class a texture of its own and none to label 0.
-        visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-            noise would be seen most.
+        visibility: what people may see of the noise, as the judge says: ``low``, nothing when
+            flickering; ``normal``, nothing side by side; ``strong`` uses the whole bound.
         format: ``png``, ``webp`` and ``tiff`` are lossless, ``jpeg`` is not, ``same`` keeps the
             original's kind. DICOM files stay such.
         quality: of JPEG files, 1..100; their colours are never stored smaller (4:4:4).
