@@ -138,7 +138,8 @@ def test_every_command_of_the_suite_runs(
     out, cache = tmp_path / "results", tmp_path / "cache"
     code, table, log = paper(
         "--task", task, "--condition", ",".join(SHOWN),
-        "--defence", "none", "--data", data, "-o", out, "--cache", cache, "--cpu",
+        "--defence", "none", "--data", data, "-o", out, "--cache", cache,
+        "--device", "cpu",
     )  # fmt: skip
     assert code == 0, log
     assert "skipped" not in log and "| training images |" in table
@@ -170,7 +171,16 @@ def test_mixed_and_defended_training_sets_run_from_disk(
     mixed = [cell.condition for cell in cells if "@" in cell.condition]
     defended = {cell.defence for cell in cells} - {"none"}
     assert len(mixed) == 5 and defended >= {"blur", "noise", "jpeg75", "adversarial"}
-    place = ("--data", data, "--cpu", "--cache", tmp_path / "cache", "-o", tmp_path / "results")
+    place = (
+        "--data",
+        data,
+        "--device",
+        "cpu",
+        "--cache",
+        tmp_path / "cache",
+        "-o",
+        tmp_path / "results",
+    )
     for words in (
         ("--condition", mixed[1], "--defence", "none"),
         ("--condition", "unseg", "--defence", ",".join(defended)),
@@ -256,7 +266,7 @@ def test_two_processes_train_together_and_one_speaks(
             "--main_process_port", "0", "-m", "unseg", "evaluate", "--task", "voc", "--victim",
             "segformer", *settings, "--condition", "clean,random", "--seed", "0", "--data",
             data / "VOCdevkit/VOC2012", "-o", tmp_path / "results", "--cache", tmp_path / "cache",
-            "--cpu", "--mixed-precision", "bf16",
+            "--device", "cpu", "--mixed-precision", "bf16",
         ],
         capture_output=True, text=True, timeout=300,
         env={**os.environ, "UNSEG_CHECKPOINTS": str(checkpoints), "OMP_NUM_THREADS": "1"},

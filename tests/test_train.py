@@ -14,13 +14,13 @@ from PIL import Image, ImageFilter
 
 from tiny_training import SIZE, TINY, make_corpus, random_base, trainer_for, weights_of
 from unseg.errors import UnsegError
-from unseg.models.generator import HeadConfig, NoiseGenerator, flatten_contrast
+from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase, architecture
 from unseg.models.surrogate import Surrogate
-from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter
+from unseg.train.augment import DEGRADATIONS, Jitter, apply_jitter, photometric, turn_hue
 from unseg.train.cache import FeatureCache
-from unseg.train.config import ExportSettings, TrainConfig, preset
+from unseg.train.config import TrainConfig, preset
 from unseg.train.corpus import draw_mask, load, scan, split
 from unseg.train.losses import mask_loss, uncertain_points
 from unseg.train.monitor import collapsed, noise_statistics
@@ -43,16 +43,17 @@ def corpus(tmp_path: Path) -> Path:
     [
         ("epsilon=300", "noise.epsilon or noise.epsilon_background: .*0..255"),
         ("models.codebook=0,5", "models.codebook is 0,5: use periods"),
-        ("models.codebook=4", "export.codebook is 8,5: use as many periods as models.codebook"),
         ("batch_size=0", "optimisation.batch_size is 0: use 1 or more"),
         ("points=0", "prompts.points is 0"),
         ("generator_prompts=masks", "prompts.generator_prompts is masks: use one or more of box"),
         ("surrogate_prompts=no", "prompts.surrogate_prompts is no"),
         ("generator_init=none", "models.generator_init is none: use sam or random"),
-        ("jitter_min=3", "data.jitter_min is 3"),
+        ("jitter_min=5", "data.jitter_min is 5"),
         ("cycle_epochs=1", "less than optimisation.cycle_epochs"),
-        ("gain=0", "export.gain is 0: use a number above 0"),
-        ("stretch=0.1", "export.stretch is 0.1: use a factor that keeps"),
+        ("surrogates=unet", "models.surrogates is unet: use one or more of small, vit_b"),
+        ("surrogate_turns=-1", "optimisation.surrogate_turns is -1"),
+        ("visibility=101", "noise.visibility is 101: use 0 to 100"),
+        ("textures=1,4", "models.textures is 1,4: use 1, 2, 4 or 8 periods of at least 2"),
     ],
 )
 def test_settings_that_cannot_train_are_refused(pair: str, message: str) -> None:
@@ -63,13 +64,12 @@ def test_settings_that_cannot_train_are_refused(pair: str, message: str) -> None
 def test_settings_are_named_in_full_or_by_their_last_part() -> None:
     pairs = ["textures=3,4.5", "prompts.generator_prompts=mask,box", "flip=0",
              "data.jitter_after=false", "optimisation.batch_size=3"]  # fmt: skip
-    config = override(preset("cpu"), pairs)
+    config = override(preset("shipped"), pairs)
     assert config.models.textures == (3.0, 4.5) and config.optimisation.batch_size == 3
     assert config.prompts.generator_prompts == ("mask", "box")
     assert config.data.flip == 0.0 and config.data.jitter_after is False
     assert override(config, []) == config
     for pair, message in (
-        ("codebook=5,8", "codebook could be models.codebook or export.codebook: write it in full"),
         ("textures=wide", "'wide' is not numbers with commas"),
         ("epochs=many", "'many' is not a whole number"),
         ("jitter_after=perhaps", "'perhaps' is not true or false"),
@@ -82,7 +82,7 @@ def test_settings_are_named_in_full_or_by_their_last_part() -> None:
 
 
 def test_settings_come_back_from_json() -> None:
-    for name in ("cpu", "reference"):
+    for name in ("shipped", "reference"):
         config = preset(name)
         assert TrainConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(UnsegError, match=r"no setting noise\.epsilom"):
@@ -91,16 +91,17 @@ def test_settings_come_back_from_json() -> None:
 
 def test_each_phase_changes_its_own_model_only(base: SamBase, corpus: Path, tmp_path: Path) -> None:
     trainer = trainer_for(base, corpus, tmp_path / "run")
+    network = trainer.surrogates.plain(0)
     frozen = {n: p.clone() for n, p in base.named_parameters()}
-    head, surrogate = weights_of(trainer), [p.clone() for p in trainer.surrogate.parameters()]
+    head, surrogate = weights_of(trainer), [p.clone() for p in network.parameters()]
     assert trainer.step(0)[0] == "surrogate"
     assert all(torch.equal(v, head[n]) for n, v in weights_of(trainer).items())
-    moved = [not torch.equal(a, b) for a, b in zip(surrogate, trainer.surrogate.parameters(),
+    moved = [not torch.equal(a, b) for a, b in zip(surrogate, network.parameters(),
                                                    strict=True)]  # fmt: skip
     assert sum(moved) > len(moved) / 2
-    surrogate = [p.clone() for p in trainer.surrogate.parameters()]
+    surrogate = [p.clone() for p in network.parameters()]
     assert trainer.step(2)[0] == "generator"
-    assert all(torch.equal(a, b) for a, b in zip(surrogate, trainer.surrogate.parameters(),
+    assert all(torch.equal(a, b) for a, b in zip(surrogate, network.parameters(),
                                                  strict=True))  # fmt: skip
     trainable = [n for n in head if not n.startswith("base.")]
     assert all(not torch.equal(weights_of(trainer)[n], head[n]) for n in trainable)
@@ -112,7 +113,7 @@ def test_bilevel_steps_lower_the_loss(base: SamBase, corpus: Path, tmp_path: Pat
         TINY,
         ["robust=0", "flip=0", "jitter_max=1", "jitter_min=1", "points_sampled=0",
          "surrogate_prompts=none", "perturb_boundary=0", "generator_learning_rate=3e-3",
-         "surrogate_learning_rate=3e-3"],
+         "surrogate_learning_rate=3e-3", "photometric=false", "surrogate_turns=0"],
     )  # fmt: skip
     trainer = trainer_for(base, corpus, tmp_path / "run", config)
     losses = [trainer.step(step % 20)[1]["loss"] for step in range(48)]
@@ -141,15 +142,16 @@ def test_the_reference_preset_is_the_papers() -> None:
     assert (paper.noise.epsilon, paper.noise.epsilon_background) == (1.0, 0.25)
     assert paper.noise.label_modification
     assert [paper.trains_surrogate(e) for e in range(5)] == [True, False, False, False, True]
-    assert paper.export == ExportSettings()
-    with pytest.raises(UnsegError, match="reference, cpu"):
+    assert paper.models.surrogates == ("vit_b",) and not paper.models.textures
+    assert paper.noise.visibility == 0 and not paper.data.photometric
+    with pytest.raises(UnsegError, match="reference, shipped"):
         preset("huge")
 
 
 def test_the_reference_setting_runs_in_small(base: SamBase, corpus: Path, tmp_path: Path) -> None:
     config = override(
         preset("reference"),
-        ["base=mobile_sam", "generator_size=64", "surrogate=small", "surrogate_size=64",
+        ["base=mobile_sam", "generator_size=64", "surrogates=small", "surrogate_size=64",
          "surrogate_width=32", "head_width=8", "batch_size=2", "epoch_steps=1",
          "points_sampled=64"],
     )  # fmt: skip
@@ -308,14 +310,61 @@ def test_cache_answers_without_the_model(base: SamBase, tmp_path: Path) -> None:
     assert not torch.equal(other.features(image).embedding, first.embedding)
 
 
-def test_noise_has_no_local_mean_and_even_contrast() -> None:
-    logits = torch.randn(1, 3, 64, 64)
-    logits[..., :32] *= 0.1
-    logits = logits + torch.linspace(-9, 9, 64)
-    out = flatten_contrast(logits, 16)
-    middle = out[..., 16:48, 16:48]
-    assert float(middle.mean().abs()) < 0.1 < float(logits[..., 32:].mean())
-    assert 0.7 < float(middle[..., :8].std() / middle[..., -8:].std()) < 1.4
+def test_surrogates_take_turns_and_start_anew(base: SamBase, corpus: Path, tmp_path: Path) -> None:
+    pairs = ["surrogates=small,tinyvit", "surrogate_turns=2", "epochs=20", "epoch_steps=1"]
+    trainer = trainer_for(base, corpus, tmp_path / "run", override(TINY, pairs))
+    places = [trainer.surrogates.place(step, 1) for step in range(6)]
+    assert places == [0, 0, 1, 1, 0, 0]
+
+    def weights(number: int) -> torch.Tensor:
+        model = trainer.surrogates.plain(number)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    first = weights(0)
+    trainer.step(0)
+    trained = weights(0)
+    assert not torch.equal(first, trained)
+    trainer.surrogates.renew(4, 1)  # its second turn
+    assert torch.equal(weights(0), trained)
+    trainer.surrogates.renew(8, 1)  # its third
+    assert not torch.equal(weights(0), trained) and not torch.equal(weights(0), first)
+    assert not trainer.surrogates.optimisers[0].state
+
+
+def test_a_loss_for_what_is_seen_makes_noise_fainter(
+    base: SamBase, corpus: Path, tmp_path: Path
+) -> None:
+    pairs = ["surrogate_size=128", "robust=0", "generator_learning_rate=3e-3", "epochs=40",
+             "epoch_steps=1", "visibility_weight=100"]  # fmt: skip
+    louder = trainer_for(base, corpus, tmp_path / "a", override(TINY, pairs))
+    quiet = override(TINY, [*pairs, "visibility=100"])
+    fainter = trainer_for(base, corpus, tmp_path / "b", quiet)
+    energies = []
+    for trainer in (louder, fainter):
+        found = [trainer.step(step)[1] for step in range(1, 16, 2)]
+        energies.append(found[-1]["noise_abs"])
+    assert energies[1] < 0.6 * energies[0]
+
+
+def test_photometric_distortion_is_what_opencv_makes_of_it() -> None:
+    import colorsys
+
+    colour = torch.tensor([200.0, 120.0, 60.0]).view(1, 3, 1, 1)
+    assert torch.allclose(turn_hue(colour, 0.0), colour, atol=1e-3)
+    for degrees in (-18.0, 18.0):
+        turned = turn_hue(colour, degrees).flatten().tolist()
+        before, after = (
+            colorsys.rgb_to_hsv(*(value / 255 for value in values))[0]
+            for values in (colour.flatten().tolist(), turned)
+        )
+        assert abs((after - before) * 360 - degrees) < 6
+    grey = torch.full((1, 3, 4, 4), 90.0)
+    assert torch.allclose(turn_hue(grey, 18.0), grey, atol=1e-3)
+    image = torch.rand(2, 3, 8, 8) * 255
+    seen = [photometric(image, torch.Generator().manual_seed(i)) for i in range(40)]
+    assert all(float(one.min()) >= 0 and float(one.max()) <= 255 for one in seen)
+    assert any(torch.equal(one, image) for one in seen)  # all four left out: one in sixteen
+    assert len({float(one.mean()) for one in seen}) > 20
 
 
 @settings(max_examples=10, deadline=None)
@@ -330,7 +379,7 @@ def test_noise_has_the_images_size_and_range(base: SamBase, height: int, width: 
 
 
 def test_batched_noise_equals_single_noise(base: SamBase) -> None:
-    generator = NoiseGenerator(base, HeadConfig(width=8, mask_feature=True, local_norm=8)).eval()
+    generator = NoiseGenerator(base, HeadConfig(width=8, mask_feature=True)).eval()
     images = [torch.rand(3, 40, 70) * 255, torch.rand(3, 90, 30) * 255]
     masks = [torch.rand(1, 40, 70) > 0.5, torch.rand(3, 90, 30) > 0.5]
     together = generator.noise_batch(images, masks)

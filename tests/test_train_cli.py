@@ -24,7 +24,8 @@ from unseg.train.settings import override
 
 Cli = Callable[..., tuple[int, str, str]]
 
-SMALL = ["generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8",
+SMALL = ["generator_size=64", "surrogates=small", "visibility=0",
+         "surrogate_size=64", "surrogate_width=32", "head_width=8",
          "epochs=4", "epoch_steps=1", "optimisation.batch_size=2", "loss.points_sampled=64",
          "validation_share=0.25"]  # fmt: skip
 
@@ -76,14 +77,12 @@ def test_train_resume_and_card(material: Path, tmp_path: Path, cli: Cli) -> None
     assert list((output / "tensorboard").iterdir()) and list((output / "samples").iterdir())
     assert (output / "cache").is_dir()
     generator = load_generator(str(output / "best.safetensors"))
-    assert generator.image_size == 64 and generator.config.codebook == (8.0, 5.0)
+    assert generator.image_size == 64 and generator.config.codebook == (12.0, 18.0)
     code, _, err = cli("card", output, "-o", tmp_path / "card")
     assert code == 0, err
     text = (tmp_path / "card" / "README.md").read_text()
     assert "corpus (8 images)" in text and "| `noise.epsilon` | 8 |" in text
-    assert "| `export.codebook` | 8, 5 |" in text
-    sentence = "the noise logits are multiplied by 8, the periods of the textures by 1.5"
-    assert sentence in " ".join(text.split())
+    assert "| `models.codebook` | 12, 18 |" in text
     assert json.loads((output / "run.json").read_text())["base"] in text
     with Image.open(tmp_path / "card" / "curves.png") as picture:
         assert picture.width > 500
@@ -142,7 +141,7 @@ def test_two_processes_share_one_training(material: Path, tmp_path: Path) -> Non
         (["--preset", "huge"], "no preset named huge"),
         (["--set", "epsilom=3"], "expected name=value"),
         (["--set", "epochs=many"], "is not a whole number"),
-        (["--set", "codebook=4,5"], "codebook could be models.codebook or export.codebook"),
+        (["--set", "codebook=1"], "models.codebook is 1: use periods"),
         (["--set", "base=vit_b"], "holds mobile_sam but the settings ask for vit_b"),
         (["--mixed-precision", "fp8"], "no, fp16 or bf16"),
         (["--steps", "0"], "--steps 0: give at least 1"),
@@ -172,12 +171,12 @@ def test_a_card_needs_a_run_of_today(tmp_path: Path, cli: Cli) -> None:
 def test_the_ablations_are_settings(material: Path) -> None:
     pairs = ["epsilon=1", "epsilon_background=0.25", "label_modification=true",
              "generator_prompts=box,point", "surrogate_prompts=mask"]  # fmt: skip
-    config = override(preset("cpu"), pairs)
+    config = override(preset("shipped"), pairs)
     assert config.noise == NoiseSettings(1.0, 0.25, True)
     assert config.prompts.generator_prompts == ("box", "point")
 
     def weights(*more: str) -> str:
-        config = override(preset("cpu"), ["generator_size=64", *more])
+        config = override(preset("shipped"), ["generator_size=64", *more])
         base = load_frozen_base(str(material / "base.safetensors"), config)
         assert base.image_size == 64 and not any(p.requires_grad for p in base.parameters())
         return module_sha256(base)
@@ -185,5 +184,5 @@ def test_the_ablations_are_settings(material: Path) -> None:
     random = weights("generator_init=random")
     assert len({weights(), random, weights("generator_init=random", "seed=1")}) == 3
     assert weights("generator_init=random") == random
-    shipped = load_frozen_base("default", override(preset("cpu"), ["generator_size=64"]))
+    shipped = load_frozen_base("default", override(preset("shipped"), ["generator_size=64"]))
     assert module_sha256(shipped) == shipped_base_sha256()

@@ -18,10 +18,7 @@ from unseg.cli.progress import training_progress
 from unseg.errors import UnsegError
 from unseg.models.registry import load_generator, read_metadata
 from unseg.models.sam.base import SamBase
-from unseg.models.textures import Codebook
 from unseg.models.weights.io import module_sha256
-from unseg.train.config import ExportSettings
-from unseg.train.export import export
 from unseg.train.run_folder import RunInterrupted
 from unseg.train.settings import override
 
@@ -69,7 +66,9 @@ def test_an_interrupted_run_ends_as_a_whole_one(
     assert third.run(resume=True, validation_images=2, validate_every=10).step == 20
     for name, tensor in weights_of(whole).items():
         assert torch.equal(tensor, weights_of(third)[name]), name
-    for a, b in zip(whole.surrogate.parameters(), third.surrogate.parameters(), strict=True):
+    for a, b in zip(
+        whole.surrogates.plain(0).parameters(), third.surrogates.plain(0).parameters(), strict=True
+    ):
         assert torch.equal(a, b)
     assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
     lines = [line for line in log_of(tmp_path / "parts") if line["phase"] != "validation"]
@@ -97,8 +96,8 @@ def test_another_run_is_not_resumed(base: SamBase, corpus: Path, tmp_path: Path)
     run = json.loads((folder / "run.json").read_text())
     assert run["format"] == 2 and run["base"] == module_sha256(base)
     assert run["settings"] == TINY.as_dict() and run["trainer"] == "unseg train"
-    other = trainer_for(base, corpus, folder, override(TINY, ["epsilon=4", "gain=2"]))
-    with pytest.raises(UnsegError, match=r"other settings \(export\.gain, noise\.epsilon\)"):
+    other = trainer_for(base, corpus, folder, override(TINY, ["epsilon=4", "robust=0"]))
+    with pytest.raises(UnsegError, match=r"other settings \(data\.robust, noise\.epsilon\)"):
         other.run(resume=True)
     torch.manual_seed(1)
     changed = SamBase(base.architecture, base.image_size).eval()
@@ -130,55 +129,21 @@ def test_a_state_of_another_kind_is_refused(base: SamBase, corpus: Path, tmp_pat
     refused(r"state\.pt is not a checkpoint of unseg train")
 
 
-def test_what_is_written_is_what_was_trained_with_the_export_settings(
-    base: SamBase, corpus: Path, tmp_path: Path
-) -> None:
+def test_what_is_written_is_what_was_trained(base: SamBase, corpus: Path, tmp_path: Path) -> None:
     trainer = trainer_for(base, corpus, tmp_path / "run")
     trainer.run(stop_after=6, validation_images=2, validate_every=3)
     trained = trainer.generator.state_dict()
     for name in ("best", "last"):
         assert (tmp_path / "run" / f"{name}.safetensors").is_file()
     written = load_generator(str(tmp_path / "run" / "last.safetensors"))
-    assert TINY.export == ExportSettings(gain=8.0, stretch=1.5, codebook=(8.0, 5.0))
-    assert written.config.textures == (12.0, 15.0, 18.0, 21.0)
-    assert written.config.codebook == (8.0, 5.0) and not written.config.background
-    book = Codebook(base.embed_dim, (8.0, 5.0))
-    expected = {
-        "log_scale": trained["log_scale"] + torch.tensor(8.0).log(),
-        "codebook.vectors": book.vectors,
-        "codebook.colours": book.colours,
-    }
+    assert written.config.textures == TINY.models.textures and not written.config.background
     assert trained.keys() == written.state_dict().keys()
     for name, tensor in written.state_dict().items():
-        if name in expected:
-            torch.testing.assert_close(tensor, expected[name], msg=name)
-        elif not name.startswith("base."):  # which is stored in half precision
+        if not name.startswith("base."):  # which is stored in half precision
             assert torch.equal(tensor, trained[name]), name
     record = read_metadata(tmp_path / "run" / "last.safetensors")["training"]
     assert record["settings"] == TINY.as_dict() and record["progress"]["step"] == 6
     assert record["base"] == {"name": "mobile_sam", "sha256": module_sha256(base)}
-
-
-def test_export_changes_a_copy_and_nothing_by_default(
-    base: SamBase, corpus: Path, tmp_path: Path
-) -> None:
-    trained = trainer_for(base, corpus, tmp_path / "run").generator.eval()
-    before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    same = export(trained, ExportSettings())
-    changed = export(trained, TINY.export)
-    assert same.base is trained.base and same.config == trained.config
-    for name, tensor in trained.state_dict().items():
-        assert torch.equal(tensor, before[name]) and torch.equal(tensor, same.state_dict()[name])
-    assert trained.config.textures == (8.0, 10.0, 12.0, 14.0)
-    image, mask = torch.rand(3, 48, 64) * 255, torch.zeros(1, 48, 64, dtype=torch.bool)
-    mask[:, 10:30, 10:40] = True
-    assert torch.equal(same.noise(image, mask), trained.noise(image, mask))
-    # In memory as from the file: the textures have their new periods at once.
-    assert not torch.equal(changed.noise(image, mask), trained.noise(image, mask))
-    louder = export(trained, ExportSettings(gain=8.0))
-    assert float(louder.noise(image, mask).abs().sum()) > float(
-        trained.noise(image, mask).abs().sum()
-    )
 
 
 @pytest.mark.parametrize("phase", ["surrogate", "generator", "features", "head"])

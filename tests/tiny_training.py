@@ -15,11 +15,13 @@ from unseg.train.corpus import scan
 from unseg.train.settings import override
 
 SIZE = 64
-PAIRS = ("generator_size=64", "surrogate_size=64", "surrogate_width=32", "head_width=8",
-         "epochs=10", "epoch_steps=2", "batch_size=2", "points_sampled=128",
+PAIRS = ("generator_size=64", "surrogates=small", "surrogate_size=64", "surrogate_width=32",
+         "textures=64,96",
+         "head_width=8",
+         "epochs=10", "epoch_steps=2", "batch_size=2", "points_sampled=128", "visibility=0",
          "validation_share=0.2")  # fmt: skip
-"""What of the cpu preset is made smaller."""
-TINY = override(preset("cpu"), PAIRS)
+"""What of the shipped preset is made smaller."""
+TINY = override(preset("shipped"), PAIRS)
 
 
 def random_base() -> SamBase:

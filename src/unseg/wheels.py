@@ -26,6 +26,11 @@ VERSIONS = {
 """The versions results were made with; no other version of these packages is opened."""
 
 
+def wheels_folder() -> Path:
+    """The folder of wheels."""
+    return Path(os.environ.get(VARIABLE, "wheels"))
+
+
 def open_member(package: str, pattern: str, beside: Path | None = None) -> bytes:
     """Contents of one file of a wheel.
 
@@ -67,7 +72,7 @@ def find_wheel(package: str, beside: Path | None = None) -> Path:
     Raises:
         UnsegError: when there is none, or more than one.
     """
-    folder = Path(os.environ.get(VARIABLE, "wheels"))
+    folder = wheels_folder()
     # Wheels spell every run of -, _ and . in a package's name as one _.
     stem = re.sub(r"[-_.]+", "_", package).lower()
     wanted = f"{stem}-{VERSIONS.get(package, '*')}-*"

@@ -155,8 +155,17 @@ def evaluate(
             "own."
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads of one run.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            help="Runs at once, each in a process of its own, on one GPU or on the cores of the "
+            "CPU, which they share."
+        ),
+    ] = 1,
+    device: Annotated[
+        str, typer.Option(help="auto: a GPU where there is one. cpu or cuda.")
+    ] = "auto",
     clean_images: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +173,13 @@ def evaluate(
             "Default: corpus/ccp below --data, where it exists."
         ),
     ] = None,
-    mixed_precision: Annotated[str, typer.Option(help="Mixed precision: no, fp16 or bf16.")] = "no",
+    mixed_precision: Annotated[
+        str,
+        typer.Option(
+            help="Mixed precision: no, fp16 or bf16; auto is bf16 on a GPU, for victims "
+            "that give every pixel a class."
+        ),
+    ] = "auto",
     cache: Annotated[
         Path,
         typer.Option(help="Folder for protected images of data sets that do not fit in memory."),
@@ -213,7 +228,8 @@ def evaluate(
         return
     for option, given, known in (
         ("--part", part, ("test", "val")),
-        ("--mixed-precision", mixed_precision, ("no", "fp16", "bf16")),
+        ("--mixed-precision", mixed_precision, ("auto", "no", "fp16", "bf16")),
+        ("--device", device, ("auto", "cpu", "cuda")),
         ("--panels", panels, ("allowed", "all", "none")),
     ):
         if given not in known:
@@ -232,7 +248,7 @@ def evaluate(
         part=part, shard=part_of, data=data,  # type: ignore[arg-type]
         out=out or (OWN_RESULTS if own else None), model=model, clean_images=clean_images,
         cache=cache, pictures=panels, mixed_precision=mixed_precision,  # type: ignore[arg-type]
-        cpu=cpu, threads=threads, stored=stored,
+        device=device, threads=threads, jobs=jobs, stored=stored,  # type: ignore[arg-type]
     )  # fmt: skip
     with opened(study) as runner:
         if not runner.surveyed:
@@ -243,7 +259,7 @@ def evaluate(
         else:
             if not stored:
                 require_writable(runner.store.folder, cache, table)
-            _show(watch(runner, limit_minutes), table, as_json, own is not None)
+            _show(watch(runner, limit_minutes, jobs), table, as_json, own is not None)
 
 
 evaluate.__doc__ = EXAMPLES

@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
-def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
+def watch(runner: Runner, limit_minutes: float | None, jobs: int = 1) -> Outcome:
     """Run with a bar and, after every run, a line that also suits a log file.
 
     Under ``accelerate launch`` only the first process speaks.
@@ -34,6 +34,7 @@ def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
     Args:
         runner: what to run.
         limit_minutes: no new run is started after so long.
+        jobs: runs at once.
     """
     from unseg.evaluate.study import run_all
 
@@ -56,7 +57,7 @@ def watch(runner: Runner, limit_minutes: float | None) -> Outcome:
             console.print(_line(step), highlight=False, soft_wrap=True, markup=False)
 
         limit = float("inf") if limit_minutes is None else 60 * limit_minutes
-        outcome = run_all(runner, on_step=on_step, progress=progress, limit=limit)
+        outcome = run_all(runner, on_step=on_step, progress=progress, limit=limit, jobs=jobs)
     if not outcome.complete:
         console.print(
             f"stopped after {limit_minutes:g} min as asked, with about {duration(outcome.left)} "

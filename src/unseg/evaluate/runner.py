@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unseg.datasets.samples import LazySamples
 from unseg.errors import UnsegError
 from unseg.evaluate.bench import CACHE, Bench
 from unseg.evaluate.build import (
@@ -21,8 +22,8 @@ from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.estimate import Estimate
 from unseg.evaluate.pictures import Pictures, save_pictures
 from unseg.evaluate.processes import Processes
-from unseg.evaluate.protocol import Run, run
-from unseg.evaluate.results import Result, ResultStore
+from unseg.evaluate.protocol import Run, published_as, run
+from unseg.evaluate.results import Result, ResultStore, content_key
 from unseg.evaluate.suites.base import Cell
 from unseg.evaluate.tasks import Task
 from unseg.evaluate.victims import Victim
@@ -130,7 +131,7 @@ class Runner:
         jobs: dict[Cell, Surveyed] = {}
         # One data set after the other, so that each is read once.
         for cell in sorted(dict.fromkeys(cells), key=lambda c: (c.task, c.part)):
-            jobs[cell] = self._survey(cell)
+            jobs[cell] = self.survey(cell)
         self.surveyed = [jobs[cell] for cell in dict.fromkeys(cells)]
 
     def seconds(self, job: Surveyed) -> float:
@@ -158,14 +159,28 @@ class Runner:
             if result is None and not reason:
                 if self.processes.from_first(late):
                     return
-                result, reason = self._run(job.cell, progress)
+                result, reason = self.run_cell(job.cell, progress)
             left = sum(self.seconds(other) for other in self.surveyed[index + 1 :])
             reused = job.stored is not None
             yield Step(job.cell, result, reason, index + 1, len(self.surveyed), left, reused)
 
-    def _run(
+    def published_set(self, cell: Cell) -> tuple[str, bool]:
+        """Key of the training set of a cell without result, and whether it is kept in files."""
+        planned = self._runs[cell]
+        condition = planned.condition
+        lazy = isinstance(planned.bench.split.train, LazySamples)
+        return content_key(published_as(planned)[1]), condition.costly or lazy
+
+    def share(self, cell: Cell, rank: int, count: int) -> None:
+        """Make a part of the training set of a cell without result (:meth:`Bench.share`)."""
+        planned = self._runs[cell]
+        self._hold(planned.bench)
+        planned.bench.share(planned.condition, *published_as(planned), rank, count)
+
+    def run_cell(
         self, cell: Cell, progress: Callable[[Cell, float], None]
     ) -> tuple[Result | None, str]:
+        """Run a cell without result: the result, or None and why in one line."""
         # What failed for one condition (a missing wheel) fails for the next, after the wait.
         known = self._broken.get((cell.task, cell.victim))
         if known is not None:
@@ -204,7 +219,8 @@ class Runner:
                 _log.warning("%s: the result is stored, its picture is not: %s", cell, error)
         return result, ""
 
-    def _survey(self, cell: Cell) -> Surveyed:
+    def survey(self, cell: Cell) -> Surveyed:
+        """What is known of a cell; its run is built where it has no result yet."""
         for broken in ((cell.task, cell.part), (cell.task, cell.victim)):
             if broken in self._broken:
                 return Surveyed(cell, reason=self._broken[broken])

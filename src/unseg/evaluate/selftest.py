@@ -74,7 +74,8 @@ def selftest(
         study = Study(
             selection, own=OwnImages(images, masks, seed), model=model,
             victim_settings={} if steps is None else {"steps": steps},
-            out=out or Path(scratch) / "results", cache=Path(scratch) / "cache", cpu=cpu,
+            out=out or Path(scratch) / "results", cache=Path(scratch) / "cache",
+            device="cpu" if cpu else "auto",
             pictures="none",
         )  # fmt: skip
         outcome = evaluate(study, on_step=on_step, progress=progress)

@@ -11,8 +11,9 @@ from typing import Any
 
 from unseg.errors import UnsegError
 from unseg.evaluate.bench import CACHE
+from unseg.evaluate.jobs import run_jobs
 from unseg.evaluate.pictures import Pictures
-from unseg.evaluate.processes import Processes
+from unseg.evaluate.processes import Device, Processes
 from unseg.evaluate.results import Result, ResultStore
 from unseg.evaluate.runner import Options, Runner, Step
 from unseg.evaluate.selection import Selection, shard
@@ -72,9 +73,10 @@ class Study:
             ``corpus/ccp`` below ``data``, where it exists.
         cache: folder for published images of sets that do not fit in memory.
         pictures: whose answers are stored as pictures.
-        mixed_precision: ``no``, ``fp16`` or ``bf16``.
-        cpu: keep off any GPU.
+        mixed_precision: ``auto``, ``no``, ``fp16`` or ``bf16``.
+        device: ``auto``, ``cpu`` or ``cuda``.
         threads: of torch, on the CPU.
+        jobs: runs at once, each in a process of its own; more than one share the CPU's cores.
         stored: run nothing: only what ``out`` holds.
     """
 
@@ -90,9 +92,10 @@ class Study:
     clean_images: Path | None = None
     cache: Path = CACHE
     pictures: Pictures = "allowed"
-    mixed_precision: str = "no"
-    cpu: bool = False
+    mixed_precision: str = "auto"
+    device: Device = "auto"
     threads: int = 1
+    jobs: int = 1
     stored: bool = False
 
 
@@ -138,7 +141,7 @@ def evaluate(
         UnsegError: when the study does not make sense, or nothing could run.
     """
     with opened(study) as runner:
-        return run_all(runner, on_step=on_step, progress=progress, limit=limit)
+        return run_all(runner, on_step=on_step, progress=progress, limit=limit, jobs=study.jobs)
 
 
 def run_all(
@@ -147,13 +150,17 @@ def run_all(
     on_step: Callable[[Step], None] = lambda step: None,
     progress: Callable[[Cell, float], None] = lambda cell, share: None,
     limit: float = float("inf"),
+    jobs: int = 1,
 ) -> Outcome:
-    """Run an opened study; arguments and errors are those of :func:`evaluate`."""
+    """Run an opened study; arguments and errors are those of :func:`evaluate`.
+
+    With several ``jobs``, ``progress`` is not called and cells end in any order.
+    """
     results: list[Result] = []
     skipped: dict[str, str] = {}
-    done = 0
-    for step in runner.run(progress, limit):
-        done = step.done
+    left = {job.cell: job for job in runner.surveyed}
+    for step in runner.run(progress, limit) if jobs == 1 else run_jobs(runner, jobs, limit):
+        del left[step.cell]
         if step.result is not None:
             results.append(step.result)
         else:
@@ -163,9 +170,8 @@ def run_all(
         raise UnsegError(
             "nothing ran: " + "; ".join(f"{cell}: {reason}" for reason, cell in skipped.items())
         )
-    left = sum(runner.seconds(job) for job in runner.surveyed[done:])
     return Outcome(
-        results, skipped, runner.failed, left, done == len(runner.surveyed),
+        results, skipped, runner.failed, sum(map(runner.seconds, left.values())), not left,
         {task.name: task for task in runner.tasks.values()}, runner.processes.first,
     )  # fmt: skip
 
@@ -181,6 +187,8 @@ def opened(study: Study) -> Iterator[Runner]:
 
     if study.threads < 1:
         raise UnsegError(f"--threads {study.threads}: expected at least 1")
+    if study.jobs < 1:
+        raise UnsegError(f"--jobs {study.jobs}: expected at least 1")
     suite = _suite(study.suite)
     with tempfile.TemporaryDirectory(prefix="unseg-") as scratch:
         cells = _cells(study, suite)
@@ -204,7 +212,7 @@ def opened(study: Study) -> Iterator[Runner]:
             data, study.model, alone, study.pictures,
             suite.minutes if suite else Options.minutes, study.cache, _clean_images(study, data),
         )  # fmt: skip
-        processes = Processes(study.mixed_precision, study.cpu)
+        processes = Processes(study.mixed_precision, study.device)
         tasks = {FolderTask.name: study.own.task()} if study.own else {}
         runner = Runner(cells, ResultStore(out), options, processes, tasks)
         if study.stored:
@@ -248,14 +256,17 @@ def _cells(study: Study, suite: Suite | None) -> list[Cell]:
     if suite is None:
         cells = selection.grid(settings, study.part)
     else:
-        if study.victim_settings:
+        steps = settings.pop("steps", None)
+        if settings:
             raise UnsegError(
-                f"--suite {suite.name} sets its victims itself: leave out --victim-set, --steps "
-                "and --size"
+                f"--suite {suite.name} sets its victims itself, but for --steps: leave out "
+                "--victim-set and --size"
             )
         if study.part != "test":
             raise UnsegError(f"--suite {suite.name} reports on the test part: leave out --part")
         cells = selection.of(suite)
+        if steps is not None:
+            cells = [cell.lasting(steps) for cell in cells]
     if study.shard is not None and cells:
         cells = shard(cells, study.shard)
     return cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 
-from unseg.models.geometry import letterbox, letterbox_mask, unletterbox
+from unseg.key import Key
+from unseg.models.geometry import Frame, letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
-from unseg.models.textures import BY_LOOK, Codebook, TextureBank
+from unseg.models.textures import BY_LOOK, Codebook, TextureBank, Window
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
+#: Of a generator that nobody gave a key: its noise can be computed by anyone.
+PUBLIC_KEY = Key.of_text("unseg")
 #: Share of an image from which a mask has no shape that noise could tell.
 WHOLE = 0.9
 
@@ -30,12 +33,12 @@ class HeadConfig:
     Args:
         width: channels of the hidden layers of the feature convolutions.
         mask_feature: add a convolution of the mask prompt, at the noise grid's resolution.
-        local_norm: side, in noise-grid cells, of the window in which the noise has zero mean and
-            unit contrast; 0 constrains the mean over the whole image only.
-        textures: periods, in noise-grid cells, of a bank of textures from which the feature chooses
-            (:class:`~unseg.models.textures.TextureBank`); empty has no bank.
-        logit_scale: factor on the noise logits before tanh at the start of training.
-        codebook: periods, in noise-grid cells, of the textures that codes ask for
+        textures: periods, in 512ths of the long side, of a bank of textures from which the feature
+            chooses (:class:`~unseg.models.textures.TextureBank`); empty is the paper's own head,
+            whose noise is the grid itself.
+        logit_scale: factor on the noise logits before tanh at the start of training; of textures,
+            on their colours'.
+        codebook: periods, in 512ths of the long side, of the textures that codes ask for
             (:class:`~unseg.models.textures.Codebook`); empty moves the learned choice on instead.
         background: whether there is noise outside a prompt, too. Without it a region that carries
             no noise is what a victim learned to be background, and so is a whole clean image.
@@ -43,7 +46,6 @@ class HeadConfig:
 
     width: int = 64
     mask_feature: bool = False
-    local_norm: int = 0
     textures: tuple[float, ...] = ()
     logit_scale: float = 0.5
     codebook: tuple[float, ...] = ()
@@ -128,29 +130,32 @@ def decode_tokens(
     return queries[:, 0, len(own) : len(own) + len(extra)], feature
 
 
-def flatten_contrast(logits: Float[Tensor, "b 3 g g"], window: int) -> Float[Tensor, "b 3 g g"]:
-    """Give noise logits zero mean and unit energy in every neighbourhood.
+@runtime_checkable
+class Field(Protocol):
+    """Noise of a batch, drawn for any part of its images."""
 
-    A noise with a local mean is a colour cloud, which a victim's colour jitter removes and
-    natural colour drowns; one with weak spots leaves them unprotected. Both are where min-min
-    training drifts to when nothing forbids it.
+    def paint(self, index: int, window: Window) -> Tensor:
+        """(3, h, w) in [-1, 1], a part of one image's noise; see :meth:`Drawing.paint`."""
+        ...
+
+
+@dataclass(frozen=True)
+class GridNoise:
+    """Noise on the decoder's grid, as the paper's head makes it: enlarged to the image.
 
     Args:
-        logits: (B, 3, G, G).
-        window: side of the neighbourhood in cells, a multiple of 4.
-
-    Returns:
-        (B, 3, G, G).
+        noise: (B, 3, G, G) in [-1, 1], on the model's square frame.
+        size: side of that frame, pixels.
     """
 
-    def mean(x: Tensor) -> Tensor:
-        # Means of blocks, blurred and interpolated: a sliding window costs more than the decoder.
-        blocks = F.avg_pool2d(x, window // 4)
-        blocks = F.avg_pool2d(blocks, 3, 1, 1, count_include_pad=False)
-        return F.interpolate(blocks, x.shape[-2:], mode="bilinear")
+    noise: Float[Tensor, "b 3 g g"]
+    size: int
 
-    centred = logits - mean(logits)
-    return centred * torch.rsqrt(mean(centred.square()) + 1e-4)
+    def paint(self, index: int, window: Window) -> Float[Tensor, "3 h w"]:
+        """A part of one image's noise."""
+        frame = Frame(window.height, window.width, self.size)
+        whole = unletterbox(self.noise[index : index + 1].float(), frame)[0]
+        return whole[:, window.rows, window.columns]
 
 
 class NoiseGenerator(nn.Module):
@@ -161,8 +166,11 @@ class NoiseGenerator(nn.Module):
         config: shape of the trainable part.
         model_id: name written into manifests.
 
-    Inputs and outputs of :meth:`forward` live on the model's square frame; :meth:`noise` is the
-    same for whole images.
+    Attributes:
+        key: the owner's; it turns the textures. The one here from the start is public.
+
+    Inputs of :meth:`forward` live on the model's square frame; :meth:`noise` is the same for whole
+    images.
     """
 
     def __init__(
@@ -171,7 +179,7 @@ class NoiseGenerator(nn.Module):
         super().__init__()
         self.base = base.eval().requires_grad_(False)
         self.config = config or HeadConfig()
-        self.model_id, self.sha256 = model_id, ""
+        self.model_id, self.sha256, self.key = model_id, "", PUBLIC_KEY
         width, hidden = self.config.width, base.embed_dim
         channels = hidden // 8
         self.noise_tokens = nn.Embedding(3, hidden)
@@ -184,7 +192,7 @@ class NoiseGenerator(nn.Module):
         self.from_mask = _refine(1, width, channels) if self.config.mask_feature else None
         self.textures: TextureBank | None = None
         if self.config.textures:
-            self.textures = TextureBank(channels, hidden, self.config.textures)
+            self.textures = TextureBank(channels, self.config.textures)
         self.codebook: Codebook | None = None
         if self.config.codebook:
             self.codebook = Codebook(hidden, self.config.codebook)
@@ -216,23 +224,20 @@ class NoiseGenerator(nn.Module):
         early: Float[Tensor, "b _c e e"],
         prompts: Prompts,
         codes: Int[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b 3 4*g 4*g"]:
-        """Noise on the decoder's 4x grid.
+    ) -> Field:
+        """Noise of a batch.
 
         Args:
             embedding: (B, 256, g, g) image embedding of the frozen encoder.
             early: (B, C, e, e) early feature of the frozen encoder.
             prompts: a batch of B.
             codes: (B,) int64, which texture stands for the prompted object; 0 is the learned one,
-                :data:`~unseg.models.textures.BY_LOOK` what the image's parts look like. Heads
-                without textures have one noise for all codes.
-
-        Returns:
-            (B, 3, 4g, 4g) in [-1, 1].
+                :data:`~unseg.models.textures.BY_LOOK` what the image's parts look like. All are 0
+                or none is. Heads without textures have one noise for all codes.
         """
         if self.codebook is not None and codes is not None and bool((codes != 0).all()):
             # What a code looks like does not depend on the prompt: only where it goes does.
-            return self.codebook(embedding, codes, self.grid)
+            return self.codebook(embedding, codes, self.grid, self.key)
         tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
         feature = self.from_mask_feature(upscaled) + self.from_embedding(embedding)
         feature = feature + self.from_early(early)
@@ -244,17 +249,13 @@ class NoiseGenerator(nn.Module):
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
+        weights = weights * self.log_scale.exp()
         if self.textures is not None:
-            logits = self.textures(feature, embedding, weights, codes)
-        else:
-            logits = torch.einsum("bkc,bchw->bkhw", weights, feature)
-        if self.config.local_norm:
-            logits = flatten_contrast(logits, self.config.local_norm)
-        noise = torch.tanh(logits * self.log_scale.exp())
-        if self.codebook is not None and codes is not None:
-            named = self.codebook(embedding, codes, self.grid)
-            noise = torch.where((codes != 0)[:, None, None, None], named, noise)
-        return noise
+            moved = None if self.codebook is not None else codes
+            return self.textures(feature, embedding, weights, moved, self.key)
+        return GridNoise(
+            torch.tanh(torch.einsum("bkc,bchw->bkhw", weights, feature)), self.image_size
+        )
 
     @torch.no_grad()
     def noise(
@@ -300,27 +301,25 @@ class NoiseGenerator(nn.Module):
             (n, 3, H, W) each, float in [-1, 1], on the image's device.
         """
         device = self.noise_tokens.weight.device
-        framed = [letterbox(image[None].to(device), self.image_size) for image in images]
-        features = self.base.encode(torch.cat([pixels for pixels, _ in framed]))
+        framed = [letterbox(image[None].to(device), self.image_size)[0] for image in images]
+        features = self.base.encode(torch.cat(framed))
         results = []
-        for i, ((_, frame), some) in enumerate(zip(framed, masks, strict=True)):
+        for i, (image, some) in enumerate(zip(images, masks, strict=True)):
             grid_masks = letterbox_mask(
                 some[:, None].float().to(device), self.image_size, self.grid
             )
+            window = Window.whole(*image.shape[-2:])
             # One prompt at a time: an instance map may hold a thousand of them.
             noise = [
-                unletterbox(
-                    self(
-                        features.embedding[i : i + 1],
-                        features.early[i : i + 1],
-                        Prompts(masks=mask_prompt(one[None], self.grid)),
-                        self._code(some[k], 0 if codes is None else codes[i][k]),
-                    ),
-                    frame,
-                )
+                self(
+                    features.embedding[i : i + 1],
+                    features.early[i : i + 1],
+                    Prompts(masks=mask_prompt(one[None], self.grid)),
+                    self._code(some[k], 0 if codes is None else codes[i][k]),
+                ).paint(0, window)
                 for k, one in enumerate(grid_masks)
             ]
-            made = torch.cat(noise).to(images[i].device)
+            made = torch.stack(noise).to(image.device)
             results.append(made if self.config.background else made * some[:, None].to(made))
         return results
 

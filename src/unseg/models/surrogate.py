@@ -1,8 +1,10 @@
-"""SAM-shaped surrogates trained from scratch (paper, section 3.2).
+"""Surrogates: SAM's shape from scratch (paper, section 3.2), and what trainers fine-tune.
 
-Both have SAM's three parts. ``vit_b`` is SAM itself with random weights, the paper's choice;
-``small`` swaps the vision transformer for a convolutional encoder, because a transformer learns
-nothing from scratch within the steps that two CPU cores can carry.
+``vit_b`` is SAM itself with random weights, the paper's choice; ``small`` swaps the vision
+transformer for a convolutional encoder, because a transformer learns nothing from scratch within
+the steps that two CPU cores can carry. Trainers start from pretrained backbones, which ignore noise
+that a network from scratch reads well: ``tinyvit``, ``efficientnet`` and ``mobilenetv2`` stand for
+them, under a feature pyramid and without prompts.
 """
 
 from __future__ import annotations
@@ -19,11 +21,20 @@ from transformers.models.sam.modeling_sam import (
 )
 
 from unseg.errors import UnsegError
+from unseg.models.backbones import BACKBONES
+from unseg.models.backbones.base import MEAN, STD
+from unseg.models.backbones.pyramid import PyramidNetwork
 from unseg.models.prompts import Prompts, dense_positions
 from unseg.models.sam.vit import PATCH, VitConfig, VitEncoder
 
 #: About SAM's own pixel mean and deviation, the same for every channel, RGB in [0, 255].
 CENTRE, SPREAD = 127.5, 58.0
+#: Those of SAM's shape, from scratch.
+SAM_SHAPED = ("small", "vit_b")
+SURROGATES = (*SAM_SHAPED, *BACKBONES)
+"""Every surrogate's name."""
+#: A pretrained backbone's learning rate relative to its new decoder's.
+BACKBONE_SHARE = 0.2
 
 
 class ConvBlock(nn.Module):
@@ -176,3 +187,56 @@ class Surrogate(nn.Module):
             multimask_output=False,
         )
         return masks[:, 0]
+
+    def parts(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Trainable parameters, and the share of the learning rate that they train at."""
+        return [([p for p in self.parameters() if p.requires_grad], 1.0)]
+
+
+class PyramidSurrogate(nn.Module):
+    """A pretrained backbone under a feature pyramid; it takes no prompts.
+
+    Args:
+        backbone: name in :data:`~unseg.models.backbones.BACKBONES`.
+        size: side of the square input, pixels, a multiple of 32.
+        width: channels of the pyramid.
+        pretrained: start from pretrained weights.
+
+    Raises:
+        UnsegError: for such a size, or when the weights are missing.
+    """
+
+    def __init__(
+        self, backbone: str, size: int = 256, width: int = 64, *, pretrained: bool = True
+    ) -> None:
+        super().__init__()
+        if size % 32:
+            raise UnsegError(f"surrogate_size is {size}: use a multiple of 32")
+        self.size = size
+        self.network = PyramidNetwork(BACKBONES[backbone](pretrained=pretrained), width, 1)
+
+    @property
+    def grid(self) -> int:
+        """Side that a mask prompt would have."""
+        return self.size // 4
+
+    def forward(
+        self, image: Float[Tensor, "b 3 s s"], prompts: Prompts
+    ) -> Float[Tensor, "b 1 _ _"]:
+        """Segment; see :meth:`Surrogate.forward`."""
+        mean, std = (image.new_tensor(value).view(1, 3, 1, 1) for value in (MEAN, STD))
+        return self.network((image / 255 - mean) / std)
+
+    def parts(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Trainable parameters, and the share of the learning rate that they train at."""
+        old = list(self.network.backbone.parameters())
+        known = {id(p) for p in old}
+        new = [p for p in self.network.parameters() if id(p) not in known]
+        return [(new, 1.0), (old, BACKBONE_SHARE)]
+
+
+def build_surrogate(name: str, size: int, width: int) -> Surrogate | PyramidSurrogate:
+    """A surrogate by name; random weights follow from torch's seed."""
+    if name in SAM_SHAPED:
+        return Surrogate(name, size, width)
+    return PyramidSurrogate(name, size, width)

@@ -1,113 +1,242 @@
-"""A bank of translation-invariant textures, and the choice of one at every cell.
+"""Textures: plane waves in colours, chosen cell by cell and drawn at the image's own resolution.
 
 Free noise drifts to one colour inside the object and its opposite outside, which a victim's colour
 jitter removes and natural colour drowns. Textures are read by every convolution, at every place,
-under crops and flips, so the noise says what it says in textures only: a plane wave is chosen by
-softmax at every cell, and its colour by the noise tokens. Positive weights on one phase a wave
-leave no room for colour polarity.
+under crops and flips, so the noise says what it says in textures only. A network chooses one at
+every cell of a coarse grid; the waves themselves are known exactly, so they are drawn pixel by
+pixel and stay as fine and crisp in a large photograph as in a small one.
+
+The owner's key turns phases, directions, periods and hues within narrow ranges: nothing public lets
+anyone compute the noise of an image and subtract it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unseg.key import Key
+
+#: Periods are given in parts of the image's long side, as if it had this many.
+UNITS = 512
+#: The shortest period: below two pixels of an image of 512 one wave looks like another, longer.
+SHORTEST = 2.0
 #: Orientations of every period, in fractions of pi.
 ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions that stay apart under a mirror, in fractions of pi, for textures that name a class.
 CODE_ANGLES = (0.5, 0.0, 0.25)
-#: Signs of the channels: magenta and green, which photographs have least of, yellow and blue, cyan
-#: and red. None is another's negative, which half a period's shift would make equal.
-CODE_COLOURS = ((1, -1, 1), (1, 1, -1), (-1, 1, 1))
-#: Factor on a code's wave before tanh: nearly square, so that it uses the bound.
-CODE_GAIN = 4.0
+#: Hues of the textures that name a class, (R, G, B) in the bound. The eye resolves blue worst by
+#: far, so all are mostly blue. None is another's negative, which half a period's shift would make
+#: equal.
+CODE_COLOURS = ((0.0, 0.0, 1.0), (0.3, -0.3, 1.0), (-0.3, 0.3, 1.0))
+#: Factor on a wave before tanh: nearly square, so that it uses the bound.
+GAIN = 4.0
 #: The code that leaves the texture to the image: like regions get like textures.
 BY_LOOK = -1
-#: Seed of the fixed projection that turns an image's embedding into phases.
-PHASE_SEED = 7
+#: Largest change that a key makes: of a period, as a factor; of a direction, in turns; of a hue, in
+#: turns of red against green. Codes stay apart by more.
+KEY_PERIOD, KEY_DIRECTION, KEY_HUE = 0.06, 0.015, 0.04
+#: Pixels drawn at a time.
+BLOCK = 1 << 19
 
 
-def wave_vectors(periods: Sequence[float]) -> Float[Tensor, "k 2"]:
-    """Cycles per cell of a wave of every period and orientation.
-
-    Args:
-        periods: in cells, at least 2.
-
-    Returns:
-        (4 * len(periods), 2) as (y, x).
-    """
-    vectors = [
-        (math.sin(math.pi * angle) / period, math.cos(math.pi * angle) / period)
-        for period in periods
-        for angle in ANGLES
-    ]
-    return torch.tensor(vectors)
+def are_periods(values: Sequence[float]) -> bool:
+    """Whether waves of these periods, in 512ths of the long side, can be drawn."""
+    return all(SHORTEST <= value < math.inf for value in values)
 
 
-def wave(
-    vectors: Float[Tensor, "*b k 2"], phase: Float[Tensor, "_b k"], side: int
-) -> Float[Tensor, "_b k {side} {side}"]:
-    """Plane waves over a square grid.
+@dataclass(frozen=True)
+class Table:
+    """The textures that a cell can have.
 
     Args:
-        vectors: (K, 2) or (B, K, 2), cycles per cell as (y, x).
-        phase: (B, K) in turns.
-        side: of the grid.
+        vectors: (K, 2) cycles per long side, as (y, x).
+        hues: (K, 3) in [-1, 1], or (K, 0) where colours come from the tokens.
+    """
+
+    vectors: Float[Tensor, "k 2"]
+    hues: Float[Tensor, "k _c"]
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[float, float, tuple[float, ...]]]) -> Table:
+        """A table of (period, direction in fractions of pi, hue)."""
+        turned = [
+            (math.sin(math.pi * angle) * UNITS / period, math.cos(math.pi * angle) * UNITS / period)
+            for period, angle, _ in entries
+        ]
+        return cls(torch.tensor(turned), torch.tensor([hue for _, _, hue in entries]))
+
+    def keyed(self, key: Key, label: str) -> Table:
+        """The owner's version: directions and periods turned within their ranges."""
+        changed = [
+            _turned(vector, key, label, number) for number, vector in enumerate(self.vectors)
+        ]
+        return replace(self, vectors=torch.stack(changed))
+
+
+def _turned(vector: Float[Tensor, 2], key: Key, label: str, number: int) -> Float[Tensor, 2]:
+    longer = 1 + KEY_PERIOD * (2 * key.uniform(label, number, "period") - 1)
+    angle = 2 * math.pi * KEY_DIRECTION * (2 * key.uniform(label, number, "direction") - 1)
+    y, x = vector / longer
+    cos, sin = math.cos(angle), math.sin(angle)
+    return torch.stack([cos * y + sin * x, cos * x - sin * y])
+
+
+def turn_hues(colours: Float[Tensor, "b k 3"], key: Key, label: str) -> Float[Tensor, "b k 3"]:
+    """Turn red against green as the key says, entry by entry; blue stays.
+
+    Args:
+        colours: (B, K, 3) in [-1, 1].
+        key: the owner's.
+        label: of the table.
 
     Returns:
-        (B, K, side, side) in [-1, 1].
+        (B, K, 3) in [-1, 1].
     """
-    place = torch.arange(side, device=phase.device, dtype=torch.float32)
-    rows, columns = vectors[..., :1] * place, vectors[..., 1:] * place
-    turns = rows[..., :, None] + columns[..., None, :] + phase[:, :, None, None]
-    return torch.sin(2 * math.pi * turns)
+    count = colours.shape[1]
+    angle = torch.tensor(
+        [2 * math.pi * KEY_HUE * (2 * key.uniform(label, i, "hue") - 1) for i in range(count)],
+        device=colours.device,
+    )
+    red, green, blue = colours.unbind(-1)
+    cos, sin = angle.cos(), angle.sin()
+    turned = torch.stack([cos * red - sin * green, sin * red + cos * green, blue], dim=-1)
+    return turned.clamp(-1, 1)
 
 
 def image_phase(
-    embedding: Float[Tensor, "b c g g"], projection: Float[Tensor, "c k"]
-) -> Float[Tensor, "b k"]:
-    """Phases that follow from the image alone.
+    embedding: Float[Tensor, "b c g g"], key: Key, label: str, count: int
+) -> Float[Tensor, "b {count}"]:
+    """Phases that follow from the image and the owner's key.
 
     A fixed pattern could be estimated from many protected images and subtracted.
 
     Args:
         embedding: (B, C, g, g).
-        projection: (C, K), a constant of the architecture.
+        key: the owner's.
+        label: of the table.
+        count: phases wanted.
 
     Returns:
-        (B, K) in turns, 0..1.
+        (B, count) in turns, 0..1.
     """
     # In double: phases of many turns, which must not depend on batch or thread count. On the CPU:
     # not every device has doubles.
     mean = embedding.detach().cpu().double().mean((2, 3))
-    turns = (8 * mean @ projection.cpu().double()).remainder(1.0)
-    return turns.float().to(embedding.device)
+    projection = _projection(key, label, mean.shape[1], count)
+    return (8 * mean @ projection).remainder(1.0).float().to(embedding.device)
 
 
-def constant_projection(embed_dim: int, count: int) -> Float[Tensor, "{embed_dim} {count}"]:
-    """(C, K) the projection of :func:`image_phase`."""
-    rng = torch.Generator().manual_seed(PHASE_SEED)
-    return torch.randn(embed_dim, count, generator=rng)
+@lru_cache(maxsize=8)
+def _projection(key: Key, label: str, channels: int, count: int) -> Float[Tensor, "c k"]:
+    """Numbers of unit variance that only the key's owner knows."""
+    # Not from torch's generator, whose seed has few enough bits to be tried out.
+    numbers = torch.tensor(key.uniforms(channels * count, label, "phases"), dtype=torch.float64)
+    return ((numbers - 0.5) * math.sqrt(12)).view(channels, count)
 
 
-def are_periods(values: Sequence[float]) -> bool:
-    """Whether waves of these periods, in cells, can be drawn: below two one is another, longer."""
-    return all(2 <= value < math.inf for value in values)
+@dataclass(frozen=True)
+class Window:
+    """Rows and columns of an image.
+
+    Args:
+        height, width: of the whole image, pixels.
+        rows, columns: which of its pixels, with both ends given.
+    """
+
+    height: int
+    width: int
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Window:
+        """All of an image."""
+        return cls(height, width, slice(0, height), slice(0, width))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) in pixels."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
-def code_entries(periods: Sequence[float]) -> list[tuple[float, float, tuple[int, ...]]]:
-    """Period, direction and colour signs of every code, the first of them as unlike as can be.
+@dataclass(frozen=True)
+class Drawing:
+    """Noise of a batch before it is drawn: which texture every cell has.
 
-    Neighbours in the list have different periods, and a direction and colour come twice only after
+    The grid covers the model's square frame, in which an image's long side fills the side and the
+    rest is padding on the right or below.
+
+    Args:
+        choice: (B, K, G, G), one at the chosen texture of a cell and zero elsewhere.
+        vectors: (K, 2) cycles per long side, as (y, x).
+        phases: (B, K) in turns.
+        colours: (B, K, 3) in [-1, 1].
+    """
+
+    choice: Float[Tensor, "b k g g"]
+    vectors: Float[Tensor, "k 2"]
+    phases: Float[Tensor, "b k"]
+    colours: Float[Tensor, "b k 3"]
+
+    def paint(self, index: int, window: Window) -> Float[Tensor, "3 h w"]:
+        """Draw a part of one image's noise, differentiable in choice and colours.
+
+        Args:
+            index: of the image in the batch.
+            window: which part of it.
+
+        Returns:
+            (3, h, w) in [-1, 1].
+        """
+        choice, grid = self.choice[index], self.choice.shape[-1]
+        long = max(window.height, window.width)
+        device = choice.device
+
+        def places(part: slice) -> Tensor:
+            return (torch.arange(part.start, part.stop, device=device) + 0.5) / long
+
+        y, x = places(window.rows), places(window.columns)
+        cell_y, cell_x = ((place * grid).long().clamp(max=grid - 1) for place in (y, x))
+        vectors, phases, colours = self.vectors, self.phases[index], self.colours[index]
+        if not (torch.is_grad_enabled() and (choice.requires_grad or colours.requires_grad)):
+            # Without a gradient only the textures that are there count.
+            there = choice[:, cell_y.min() : cell_y.max() + 1, cell_x.min() : cell_x.max() + 1]
+            used = there.flatten(1).any(dim=1).nonzero()[:, 0]
+            choice, vectors, phases, colours = (
+                part[used] for part in (choice, vectors, phases, colours)
+            )
+        down = 2 * math.pi * vectors[:, :1] * y
+        across = 2 * math.pi * (vectors[:, 1:] * x + phases[:, None])
+        parts = []
+        step = max(1, BLOCK // max(1, len(x) * len(choice)))
+        for start in range(0, len(y), step):
+            rows = slice(start, start + step)
+            # sin(a + b): two products of a row and a column in place of a sine a pixel.
+            waves = (
+                down[:, rows].sin()[:, :, None] * across.cos()[:, None]
+                + down[:, rows].cos()[:, :, None] * across.sin()[:, None]
+            )
+            chosen = torch.tanh(GAIN * waves) * choice[:, cell_y[rows]][:, :, cell_x]
+            parts.append(torch.einsum("khw,kc->chw", chosen, colours))
+        return torch.cat(parts, dim=1)
+
+
+def code_entries(periods: Sequence[float]) -> list[tuple[float, float, tuple[float, ...]]]:
+    """Period, direction and hue of every code, the first of them as unlike as can be.
+
+    Neighbours in the list have different periods, and a direction and hue come twice only after
     all pairs of them came once.
 
     Example:
-        >>> entries = code_entries((5.0, 9.5))
+        >>> entries = code_entries((12.0, 18.0))
         >>> len(entries), len({(angle, colour) for _, angle, colour in entries[:9]})
         (18, 9)
     """
@@ -120,39 +249,33 @@ def code_entries(periods: Sequence[float]) -> list[tuple[float, float, tuple[int
 
 
 class Codebook(nn.Module):
-    """Textures that name things: period, direction and colour signs, the same in all images.
+    """Textures that name things: period, direction and hue, the same in all images.
 
     The learned choice says where an object is. *Which* one it is, on dense label maps, a texture
     says best that never changes but for its phase; a victim's random scales leave directions and
-    colours alone, so those differ first. The owner's classes ask for textures by code. Where there
+    hues alone, so those differ first. The owner's classes ask for textures by code. Where there
     are none, the frozen encoder's embedding does: every entry has a centre, and a cell gets the
     texture of the nearest, so that like regions get like textures in every image.
 
     Args:
         embed_dim: channels of the image embedding, from which the phases follow, too.
-        periods: of the waves, in noise-grid cells.
+        periods: of the waves, in 512ths of the long side.
 
     The book is part of the weights (buffers): another book is another generator.
     """
 
+    LABEL = "codebook"
+
     vectors: Float[Tensor, "k 2"]
     colours: Float[Tensor, "k 3"]
     centres: Float[Tensor, "k c"]
-    projection: Float[Tensor, "c k"]
 
     def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
         super().__init__()
-        entries = code_entries(periods)
-        angles = torch.tensor([math.pi * angle for _, angle, _ in entries])
-        cycles = torch.tensor([1 / period for period, _, _ in entries])
-        self.register_buffer(
-            "vectors", torch.stack([angles.sin() * cycles, angles.cos() * cycles], dim=1)
-        )
-        self.register_buffer("colours", torch.tensor([c for _, _, c in entries]).float())
-        self.register_buffer("centres", torch.zeros(len(entries), embed_dim))
-        self.register_buffer(
-            "projection", constant_projection(embed_dim, len(entries)), persistent=False
-        )
+        table = Table.of(code_entries(periods))
+        self.register_buffer("vectors", table.vectors)
+        self.register_buffer("colours", table.hues)
+        self.register_buffer("centres", torch.zeros(len(table.vectors), embed_dim))
 
     def nearest(
         self, embedding: Float[Tensor, "b c g g"], side: int
@@ -164,8 +287,12 @@ class Codebook(nn.Module):
         return F.interpolate(grid.float(), (side, side), mode="nearest")[:, 0].long()
 
     def forward(
-        self, embedding: Float[Tensor, "b c g g"], codes: Int[Tensor, " b"], side: int
-    ) -> Float[Tensor, "b 3 {side} {side}"]:
+        self,
+        embedding: Float[Tensor, "b c g g"],
+        codes: Int[Tensor, " b"],
+        side: int,
+        key: Key,
+    ) -> Drawing:
         """Noise of codes.
 
         Args:
@@ -173,97 +300,88 @@ class Codebook(nn.Module):
             codes: (B,) int64; from 1 an entry everywhere (after the last the book starts again),
                 :data:`BY_LOOK` the nearest entry at every cell.
             side: of the noise grid.
-
-        Returns:
-            (B, 3, side, side) in [-1, 1].
+            key: the owner's.
         """
-        entry = ((codes - 1) % len(self.vectors))[:, None, None].expand(-1, side, side)
+        count = len(self.vectors)
+        entry = ((codes - 1) % count)[:, None, None].expand(-1, side, side)
         looks = (codes == BY_LOOK)[:, None, None]
         if bool(looks.any()):
             entry = torch.where(looks, self.nearest(embedding, side), entry)
-        waves = wave(self.vectors, image_phase(embedding, self.projection), side)
-        chosen = torch.tanh(CODE_GAIN * waves.gather(1, entry[:, None]))
-        return chosen * self.colours[entry].permute(0, 3, 1, 2)
+        colours = self.colours.expand(len(codes), -1, -1)
+        table = Table(self.vectors.cpu(), self.colours.cpu()).keyed(key, self.LABEL)
+        return Drawing(
+            F.one_hot(entry, count).permute(0, 3, 1, 2).float(),
+            table.vectors.to(embedding.device),
+            image_phase(embedding, key, self.LABEL, count),
+            turn_hues(colours, key, self.LABEL),
+        )
 
 
 class TextureBank(nn.Module):
-    """Turns a noise feature into textured noise logits.
+    """Chooses a texture at every cell from a noise feature.
 
     Args:
         channels: of the noise feature; also the number of textures, so that the tokens' MLPs give
             each its colour (the paper's product of MLP and feature map).
-        embed_dim: channels of the image embedding, from which the phases follow.
-        periods: of the waves, in noise-grid cells; four orientations each. ``channels`` must be a
-            multiple of their number: waves repeat with colours of their own.
+        periods: of the waves, in 512ths of the long side; four orientations each. ``channels`` must
+            be a multiple of their number: waves repeat with colours of their own.
         sharpness: factor on the choice's logits at the start; high is a hard choice.
 
     Raises:
         ValueError: when the waves do not divide the channels.
     """
 
-    vectors: Float[Tensor, "k 2"]
-    projection: Float[Tensor, "c k"]
+    LABEL = "bank"
 
-    def __init__(
-        self, channels: int, embed_dim: int, periods: Sequence[float], sharpness: float = 4.0
-    ) -> None:
+    vectors: Float[Tensor, "k 2"]
+
+    def __init__(self, channels: int, periods: Sequence[float], sharpness: float = 4.0) -> None:
         super().__init__()
-        if channels % len(wave_vectors(periods)):
+        entries = [(period, angle, ()) for period in periods for angle in ANGLES]
+        if channels % len(entries):
             raise ValueError(
-                f"{len(periods)} periods make {len(wave_vectors(periods))} waves, which do not "
+                f"{len(periods)} periods make {len(entries)} waves, which do not "
                 f"divide {channels} channels: give 1, 2, 4 or 8 periods"
             )
-        self.register_buffer("vectors", torch.zeros(channels, 2), persistent=False)
-        self.set_periods(periods)
-        self.register_buffer(
-            "projection", constant_projection(embed_dim, channels), persistent=False
-        )
+        vectors = Table.of(entries * (channels // len(entries))).vectors
+        self.register_buffer("vectors", vectors, persistent=False)
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
-
-    def waves(
-        self, embedding: Float[Tensor, "b c g g"], side: int
-    ) -> Float[Tensor, "b k {side} {side}"]:
-        """Waves with the image's phases.
-
-        Args:
-            embedding: (B, C, g, g) image embedding.
-            side: of the noise grid.
-
-        Returns:
-            (B, K, side, side) in [-1, 1].
-        """
-        return wave(self.vectors, image_phase(embedding, self.projection), side)
+        # Where the search for hues begins: blue, which is seen least.
+        self.hues = nn.Parameter(torch.tensor([0.0, 0.0, 1.0])[:, None].repeat(1, channels))
 
     def forward(
         self,
         feature: Float[Tensor, "b k n n"],
         embedding: Float[Tensor, "b c g g"],
         colours: Float[Tensor, "b 3 k"],
-        codes: Int[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b 3 n n"]:
-        """Textured noise logits.
+        codes: Int[Tensor, " b"] | None,
+        key: Key,
+    ) -> Drawing:
+        """One texture a cell.
+
+        The choice is hard, as what is published must be crisp; its gradient is the softmax's.
 
         Args:
             feature: (B, K, G, G) noise feature.
             embedding: (B, C, g, g) image embedding.
-            colours: (B, 3, K) one weight for every channel and texture, from the tokens.
+            colours: (B, 3, K) from the tokens, added to the logits of the textures' hues.
             codes: (B,) int64, by how many textures the whole choice is moved on; neighbours in the
                 bank differ in orientation first, then in period, then in colour.
-
-        Returns:
-            (B, 3, G, G); where one texture is chosen alone, its largest channel peaks at 1.7.
+            key: the owner's.
         """
-        chosen = (self.choice(feature) * self.log_sharpness.exp()).softmax(dim=1)
+        soft = (self.choice(feature) * self.log_sharpness.exp()).softmax(dim=1)
         if codes is not None:
-            order = torch.arange(chosen.shape[1], device=chosen.device) - codes[:, None]
-            order = order % chosen.shape[1]
-            chosen = chosen.gather(1, order[:, :, None, None].expand_as(chosen))
-        colours = F.normalize(colours, dim=1) * math.sqrt(3)
-        textures = chosen * self.waves(embedding, feature.shape[-1])
-        return torch.einsum("bkc,bchw->bkhw", colours, textures)
-
-    def set_periods(self, periods: Sequence[float]) -> None:
-        """Give the waves other periods, as many as before; what is learned of them stays."""
-        vectors = wave_vectors(periods).to(self.vectors.device)
-        self.vectors = vectors.repeat(len(self.vectors) // len(vectors), 1)
+            order = torch.arange(soft.shape[1], device=soft.device) - codes[:, None]
+            order = order % soft.shape[1]
+            soft = soft.gather(1, order[:, :, None, None].expand_as(soft))
+        hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
+        choice = hard + (soft - soft.detach()) if torch.is_grad_enabled() else hard
+        table = Table(self.vectors.cpu(), torch.zeros(len(self.vectors), 0))
+        hues = torch.tanh(colours + self.hues).transpose(1, 2)
+        return Drawing(
+            choice.float(),
+            table.keyed(key, self.LABEL).vectors.to(feature.device),
+            image_phase(embedding, key, self.LABEL, soft.shape[1]),
+            turn_hues(hues.float(), key, self.LABEL),
+        )

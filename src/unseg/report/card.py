@@ -150,26 +150,6 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _exported(settings: Mapping[str, Any]) -> str:
-    """A sentence on what the export settings changed."""
-    chosen = settings["export"]
-    parts = []
-    if chosen["gain"] != 1:
-        parts.append(f"the noise logits are multiplied by {chosen['gain']:g}")
-    if chosen["stretch"] != 1:
-        parts.append(f"the periods of the textures by {chosen['stretch']:g}")
-    if chosen["codebook"]:
-        periods = " and ".join(f"{period:g}" for period in chosen["codebook"])
-        parts.append(f"the codebook has periods of {periods} cells")
-    if not parts:
-        return "The weights are those that were trained."
-    listed = " and ".join(parts) if len(parts) < 3 else f"{parts[0]}, {parts[1]}, and {parts[2]}"
-    return (
-        f"When the weights are written, {listed} (`export` in the settings). Training sees none "
-        "of this."
-    )
-
-
 def model_card(weights: Path, run: Path, curves_name: str) -> str:
     """Markdown of a model card.
 
@@ -191,14 +171,14 @@ def model_card(weights: Path, run: Path, curves_name: str) -> str:
         f"`{sha256_file(weights)}`",
         f"Weights after step {progress['step']} of {validation[-1]['step']}, where the gap on "
         f"validation images was largest; {progress['seconds'] / 3600:.2f} hours until then.",
-        "That gap is between the surrogate's IoU on protected validation images "
+        "That gap is between the surrogates' IoU on protected validation images "
         f"({chosen['iou_protected']:.3f}) and on the same images clean "
         f"({chosen['iou_clean']:.3f}): {chosen['gap']:.3f}. No victim and no test image took part "
         "in the choice.",
-        "Noise on validation images, before export: spatial standard deviation "
+        f"SSIMULACRA2 of the validation images at the whole bound: {chosen['visibility']:.0f}.",
+        "Noise on validation images: spatial standard deviation "
         f"{chosen['noise_std']:.3f}, share of high-frequency energy {chosen['noise_hf']:.3f}, "
         f"mean absolute value {chosen['noise_abs']:.3f} (of 1).",
-        _exported(settings),
     ]
     file, *rest = map(item, facts)
     items = "\n".join([file, origin(training), *rest])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+#: What lies where a view has no image.
+GREY = 127.5
 
 
 def _uniform(low: float, high: float, rng: torch.Generator) -> float:
@@ -40,8 +44,63 @@ class Jitter:
         )
 
 
+@dataclass(frozen=True)
+class Crop:
+    """Which part of an image a jittered view shows, and how large.
+
+    Args:
+        rows, columns: of the image.
+        height, width: of what they become in the view, pixels.
+    """
+
+    rows: slice
+    columns: slice
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, height: int, width: int, jitter: Jitter, size: int) -> Crop:
+        """The part of an image of this height and width that a view of side ``size`` shows."""
+        factor = size * jitter.scale / max(height, width)
+        parts = []
+        for side, place in ((height, jitter.top), (width, jitter.left)):
+            scaled = max(1, round(side * factor))
+            shown = min(size, scaled)
+            first = round(place * (scaled - shown))
+            start = math.floor(first / scaled * side)
+            stop = min(side, math.ceil((first + shown) / scaled * side))
+            parts.append((slice(start, max(start + 1, stop)), shown))
+        (rows, shown_rows), (columns, shown_columns) = parts
+        return cls(rows, columns, shown_rows, shown_columns)
+
+
+def place(part: Tensor, crop: Crop, jitter: Jitter, size: int, padding: Tensor) -> Tensor:
+    """Turn a part of an image into a square view: resize, mirror, pad.
+
+    Args:
+        part: (C, h, w), float: the crop's rows and columns.
+        crop: where it came from.
+        jitter: the draw.
+        size: side of the view.
+        padding: (C,) the value of each channel where there is no image.
+
+    Returns:
+        (C, size, size).
+    """
+    # Antialiased, as a trainer's image loader does it: otherwise shrinking would let through
+    # fine noise that no victim ever sees.
+    view = F.interpolate(part[None], (crop.height, crop.width), mode="bilinear", antialias=True)[0]
+    if jitter.flip:
+        view = view.flip(-1)
+    result = padding[:, None, None].expand(-1, size, size).clone()
+    top = round(jitter.top * (size - crop.height))
+    left = round(jitter.left * (size - crop.width))
+    result[:, top : top + crop.height, left : left + crop.width] = view
+    return result
+
+
 def apply_jitter(image: Tensor, mask: Tensor, jitter: Jitter, size: int) -> tuple[Tensor, Tensor]:
-    """Flip, resize, then crop or pad one image and its mask to a square.
+    """Crop, resize, mirror and pad one image and its mask to a square.
 
     Args:
         image: (3, H, W), float, in [0, 255].
@@ -52,21 +111,11 @@ def apply_jitter(image: Tensor, mask: Tensor, jitter: Jitter, size: int) -> tupl
     Returns:
         (3, size, size) image padded with grey 127.5, and (1, size, size) mask padded with 0.
     """
-    both = torch.cat([image, mask])
-    if jitter.flip:
-        both = both.flip(-1)
-    factor = size * jitter.scale / max(both.shape[-2:])
-    target = [max(1, round(side * factor)) for side in both.shape[-2:]]
-    # Antialiased, as a trainer's image loader does it: otherwise shrinking would let through
-    # fine noise that no victim ever sees.
-    both = F.interpolate(both[None], target, mode="bilinear", antialias=True)[0]
-    top = round(jitter.top * max(0, target[0] - size))
-    left = round(jitter.left * max(0, target[1] - size))
-    both = both[:, top : top + size, left : left + size]
-    play_y, play_x = size - both.shape[-2], size - both.shape[-1]
-    y, x = round(jitter.top * play_y), round(jitter.left * play_x)
-    pad = (x, play_x - x, y, play_y - y)
-    return F.pad(both[:3], pad, value=127.5), F.pad(both[3:], pad)
+    crop = Crop.of(image.shape[-2], image.shape[-1], jitter, size)
+    both = torch.cat([image, mask])[:, crop.rows, crop.columns]
+    padding = both.new_tensor([GREY, GREY, GREY, 0.0])
+    both = place(both, crop, jitter, size, padding)
+    return both[:3], both[3:]
 
 
 def jpeg(image: Tensor, rng: torch.Generator) -> Tensor:
@@ -102,11 +151,40 @@ def grey(image: Tensor, rng: torch.Generator) -> Tensor:
     return (image * weights).sum(1, keepdim=True).expand_as(image)
 
 
-def colour(image: Tensor, rng: torch.Generator) -> Tensor:
-    """Contrast and brightness of each channel moved by up to 20 %."""
-    gain = torch.tensor([_uniform(0.8, 1.2, rng) for _ in range(3)], device=image.device)
-    shift = torch.tensor([_uniform(-25, 25, rng) for _ in range(3)], device=image.device)
-    return image * gain[None, :, None, None] + shift[None, :, None, None]
+def photometric(image: Tensor, rng: torch.Generator) -> Tensor:
+    """PhotoMetricDistortion as trainers do it (SSD; mmsegmentation, Mask2Former), for a batch.
+
+    Brightness by up to 32 steps, contrast and saturation by a factor of 0.5 to 1.5, hue by up to
+    18 degrees, each with a probability of one half.
+    """
+
+    def chance() -> bool:
+        return _uniform(0, 1, rng) < 0.5
+
+    if chance():
+        image = image + _uniform(-32, 32, rng)
+    if chance():
+        image = image * _uniform(0.5, 1.5, rng)
+    if chance():
+        image = grey(image, rng).lerp(image, _uniform(0.5, 1.5, rng))
+    if chance():
+        image = turn_hue(image, _uniform(-18, 18, rng))
+    return image.clamp(0, 255)
+
+
+def turn_hue(image: Tensor, degrees: float) -> Tensor:
+    """Turn colours around the grey axis.
+
+    Args:
+        image: (B, 3, H, W), float.
+        degrees: of the turn.
+    """
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
+    rest = (1 - cos) / 3
+    circle = [cos + rest, rest - sin, rest + sin]
+    matrix = image.new_tensor([circle[-i:] + circle[:-i] for i in range(3)])
+    return torch.einsum("ij,bjhw->bihw", matrix, image)
 
 
 DEGRADATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
@@ -114,12 +192,14 @@ DEGRADATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "blur": blur,
     "resize": resize,
     "grey": grey,
-    "colour": colour,
 }
 
 
 def degrade(image: Tensor, probability: float, rng: torch.Generator) -> Tensor:
-    """With a probability, pass a batch through one random degradation.
+    """With a probability, pass a batch through one random degradation, grey half of the time.
+
+    Grey undoes more of colour noise than all the others together, so a generator that never meets
+    it has no reason to put anything into brightness ("Going Grayscale", arXiv 2111.13244).
 
     Args:
         image: (B, 3, H, W), float, in [0, 255].
@@ -128,6 +208,8 @@ def degrade(image: Tensor, probability: float, rng: torch.Generator) -> Tensor:
     """
     if _uniform(0, 1, rng) >= probability:
         return image
-    names = list(DEGRADATIONS)
-    chosen = names[int(torch.randint(len(names), (), generator=rng))]
+    others = [name for name in DEGRADATIONS if name != "grey"]
+    chosen = "grey"
+    if _uniform(0, 1, rng) >= 0.5:
+        chosen = others[int(torch.randint(len(others), (), generator=rng))]
     return DEGRADATIONS[chosen](image, rng).clamp(0, 255)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unseg.models.geometry import Frame, letterbox_mask, unletterbox
+from unseg.models.geometry import letterbox_mask
 from unseg.models.sam.base import Features
+from unseg.models.textures import Window
 from unseg.noise import compose
-from unseg.train.augment import Jitter, apply_jitter, degrade
+from unseg.train.augment import GREY, Crop, Jitter, apply_jitter, degrade, photometric, place
 from unseg.train.cache import FeatureCache
 from unseg.train.config import PromptType, TrainConfig
 from unseg.train.corpus import CorpusEntry, Picture, draw_mask, fixed_mask, load
@@ -21,6 +21,10 @@ from unseg.train.prompts import draw_prompts, random_subset
 
 #: Pixels of decoded pictures kept in memory, of 7 bytes each: below 4 GB a process.
 PIXELS_IN_MEMORY = 2048 * 512 * 512
+#: Of validation images: a photograph of 512 pixels loses nothing.
+VALIDATED = Jitter(flip=False, scale=2.0, top=0.5, left=0.5)
+#: All of an image, in the middle of the view.
+CENTRED = Jitter(flip=False, scale=1.0, top=0.5, left=0.5)
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,8 @@ class Batches:
         for index in range(min(count, len(self.entries))):
             picture = self._load(index)
             features = self.cache.features(picture.image)
-            centre = Jitter(flip=False, scale=1.0, top=0.5, left=0.5)
             samples.append(
-                TrainingSample(picture.image.float(), fixed_mask(picture), features, centre)
+                TrainingSample(picture.image.float(), fixed_mask(picture), features, VALIDATED)
             )
         return samples
 
@@ -105,29 +108,24 @@ class Batches:
         return TrainingSample(image, mask, self.cache.features(image.round().to(torch.uint8)), None)
 
 
-def _surrogate_view(
-    image: Tensor, mask: Tensor, jitter: Jitter | None, size: int
-) -> tuple[Tensor, Tensor]:
-    if jitter is not None:
-        return apply_jitter(image, mask, jitter, size)
-    both = torch.cat([image, mask])[None]
-    both = F.interpolate(both, (size, size), mode="bilinear", antialias=True)[0]
-    return both[:3], both[3:]
+@dataclass(frozen=True)
+class Views:
+    """A batch as the surrogate sees it.
+
+    Args:
+        protected: (B, 3, S, S) in [0, 255].
+        clean: the same without noise.
+        target: (B, 1, S, S) in [0, 1].
+        noise: (B, 3, S, S) in [-1, 1], before the bound.
+    """
+
+    protected: Tensor
+    clean: Tensor
+    target: Tensor
+    noise: Tensor
 
 
-def clean_views(
-    samples: Sequence[TrainingSample], config: TrainConfig, device: torch.device
-) -> tuple:
-    """The samples without noise: (B, 3, S, S) in [0, 255] and (B, 1, S, S) masks."""
-    views = [
-        _surrogate_view(s.image, s.mask, s.jitter, config.models.surrogate_size) for s in samples
-    ]
-    return torch.stack([v for v, _ in views]).to(device), torch.stack([m for _, m in views]).to(
-        device
-    )
-
-
-def protected_views(
+def make_views(
     generator: nn.Module,
     samples: Sequence[TrainingSample],
     config: TrainConfig,
@@ -135,23 +133,20 @@ def protected_views(
     rng: torch.Generator,
     *,
     prompt_types: Sequence[PromptType] | None = None,
-    robust: float | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Make noise for a batch, add it, and bring the result before the surrogate.
+) -> Views:
+    """Make noise for a batch, add it, and bring the result to the surrogate's size.
+
+    Noise is drawn at the image's own resolution, as in use, and only where the view shows it.
 
     Args:
         generator: a :class:`~unseg.models.generator.NoiseGenerator`, wrapped or not.
         samples: of one step.
         config: of the run.
         device: of the generator.
-        rng: CPU generator for prompts and degradations.
+        rng: CPU generator for prompts.
         prompt_types: fixed prompt types; by default a random subset of the configured ones.
-        robust: probability of a degradation; by default the configured one.
-
-    Returns:
-        (B, 3, S, S) views in [0, 255], (B, 1, S, S) targets, (B, 3, G, G) noise in [-1, 1].
     """
-    size = config.models.generator_size
+    size, side = config.models.generator_size, config.models.surrogate_size
     grid_masks = torch.cat(
         [letterbox_mask(s.mask[None], size, size // 4) for s in samples]
     ).to(device)  # fmt: skip
@@ -162,14 +157,30 @@ def protected_views(
     )  # fmt: skip
     embedding = torch.cat([s.features.embedding for s in samples]).to(device).float()
     early = torch.cat([s.features.early for s in samples]).to(device).float()
-    grid_noise = generator(embedding, early, prompts)
-    views, targets = [], []
-    for sample, one in zip(samples, grid_noise, strict=True):
-        image, mask = sample.image.to(device), sample.mask.to(device)
-        noise = unletterbox(one[None].float(), Frame(image.shape[-2], image.shape[-1], size))
-        protected = compose(image[None], noise, mask[None], config.noise.budget)[0]
-        view, target = _surrogate_view(protected, mask, sample.jitter, config.models.surrogate_size)
-        views.append(view)
-        targets.append(target)
-    chance = config.data.robust if robust is None else robust
-    return degrade(torch.stack(views), chance, rng), torch.stack(targets), grid_noise
+    field = generator(embedding, early, prompts)
+    padding = torch.tensor([GREY] * 6 + [0.0] * 4, device=device)
+    views = []
+    # Eight bits of mantissa would be a step of the noise: here nothing is computed in half.
+    with torch.autocast(device.type, enabled=False):
+        for number, sample in enumerate(samples):
+            height, width = sample.image.shape[-2:]
+            jitter = sample.jitter
+            crop = (
+                Crop(slice(0, height), slice(0, width), side, side)
+                if jitter is None
+                else Crop.of(height, width, jitter, side)
+            )
+            both = torch.cat([sample.image, sample.mask])[:, crop.rows, crop.columns].to(device)
+            image, mask = both[None, :3], both[None, 3:]
+            noise = field.paint(number, Window(height, width, crop.rows, crop.columns))[None]
+            protected = compose(image, noise, mask, config.noise.budget)
+            part = torch.cat([protected, image, mask, noise], dim=1)[0]
+            views.append(place(part, crop, jitter or CENTRED, side, padding))
+    together = torch.stack(views)
+    return Views(together[:, :3], together[:, 3:6], together[:, 6:7], together[:, 7:])
+
+
+def as_trained_on(views: Tensor, config: TrainConfig, rng: torch.Generator) -> Tensor:
+    """What a trainer makes of published images: (B, 3, S, S) in [0, 255] to the same."""
+    views = degrade(views, config.data.robust, rng)
+    return photometric(views, rng) if config.data.photometric else views

@@ -17,15 +17,14 @@ from torch import Tensor, nn
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.registry import write_generator
 from unseg.models.sam.base import SamBase
-from unseg.models.surrogate import Surrogate
 from unseg.models.weights.io import module_sha256
 from unseg.seed import seed_everything
-from unseg.train.batches import Batches, TrainingSample, clean_views, protected_views, step_rng
+from unseg.ssimulacra2 import LEAST, score
+from unseg.train.batches import Batches, TrainingSample, as_trained_on, make_views, step_rng
 from unseg.train.cache import FeatureCache
 from unseg.train.centres import fit_centres
 from unseg.train.config import TrainConfig
 from unseg.train.corpus import CorpusEntry, files_sha256, split
-from unseg.train.export import export
 from unseg.train.losses import mask_iou, mask_loss
 from unseg.train.monitor import Monitor, collapsed, noise_picture, noise_statistics
 from unseg.train.prompts import draw_prompts, random_one
@@ -36,6 +35,7 @@ from unseg.train.run_folder import (
     StepReport,
     interruptible,
 )
+from unseg.train.surrogates import Surrogates
 
 COMMAND = "unseg train"
 
@@ -56,7 +56,6 @@ def build_generator(base: SamBase, config: TrainConfig) -> NoiseGenerator:
     head = HeadConfig(
         width=models.head_width,
         mask_feature=models.mask_feature,
-        local_norm=models.local_norm,
         textures=models.textures,
         codebook=models.codebook,
         logit_scale=models.logit_scale,
@@ -129,17 +128,9 @@ class BilevelTrainer:
                     optimisation.seed,
                 )
             )  # fmt: skip
-        surrogate = Surrogate(models.surrogate, models.surrogate_size, models.surrogate_width)
-        optimisers = (
-            torch.optim.Adam(generator.trainable(), lr=optimisation.generator_learning_rate),
-            torch.optim.Adam(
-                [p for p in surrogate.parameters() if p.requires_grad],
-                lr=optimisation.surrogate_learning_rate,
-            ),
-        )
-        self.generator, self.surrogate, self.generator_optimiser, self.surrogate_optimiser = (
-            self.accelerator.prepare(generator, surrogate, *optimisers)
-        )
+        optimiser = torch.optim.Adam(generator.trainable(), lr=optimisation.generator_learning_rate)
+        self.generator, self.generator_optimiser = self.accelerator.prepare(generator, optimiser)
+        self.surrogates = Surrogates(config, self.accelerator)
         self.batches = Batches(self.training, config, cache)
         self.held_out = Batches(self.validation, config, FeatureCache(cache_folder, base))
         self.progress = TrainingProgress()
@@ -169,43 +160,60 @@ class BilevelTrainer:
         rng = step_rng(optimisation.seed, step, 2 * rank + 1)
         samples = self.batches.draw(step, rank, accelerator.num_processes)
         trains_surrogate = config.trains_surrogate(epoch)
-        generator, surrogate = self.generator, self.surrogate
+        self.surrogates.renew(step, self.epoch_steps)
+        number = self.surrogates.place(step, self.epoch_steps)
+        generator, surrogate = self.generator, self.surrogates.models[number]
+        share = 0.1 if epoch >= optimisation.learning_rate_drop_epoch else 1.0
         if trains_surrogate:
-            optimiser, fixed = self.surrogate_optimiser, accelerator.unwrap_model(generator)
-            learning_rate, generator = optimisation.surrogate_learning_rate, fixed
+            fixed = generator = accelerator.unwrap_model(generator)
+            optimiser = self.surrogates.optimisers[number]
+            self.surrogates.set_learning_rate(number, share * optimisation.surrogate_learning_rate)
         else:
-            optimiser, fixed = self.generator_optimiser, accelerator.unwrap_model(surrogate)
-            learning_rate, surrogate = optimisation.generator_learning_rate, fixed
-        dropped = epoch >= optimisation.learning_rate_drop_epoch
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate * (0.1 if dropped else 1.0)
+            fixed = surrogate = self.surrogates.plain(number)
+            optimiser = self.generator_optimiser
+            for group in optimiser.param_groups:
+                group["lr"] = share * optimisation.generator_learning_rate
         with frozen(fixed), accelerator.autocast():
-            views, target, noise = protected_views(generator, samples, config, self.device, rng)
-            logits = self._segment(surrogate, views, target, rng)
-            wanted = target
+            with torch.set_grad_enabled(not trains_surrogate):
+                views = make_views(generator, samples, config, self.device, rng)
+            seen = as_trained_on(views.protected, config, rng)
+            logits = self._segment(number, surrogate, seen, views.target, rng)
+            wanted = views.target
             if config.noise.label_modification and not trains_surrogate:
-                wanted = torch.ones_like(target)
+                wanted = torch.ones_like(wanted)
             loss = mask_loss(
                 logits, wanted, points=sampling.points_sampled,
                 oversample=sampling.oversample_ratio,
                 importance=sampling.importance_sample_ratio, rng=rng,
             )  # fmt: skip
-            # Both: a scaler looks for overflow in either one's gradients.
+            figures = {"loss": float(loss.detach())}
+            if config.noise.visibility and not trains_surrogate:
+                scores = self._scores(views.clean, views.protected)
+                seen_by_people = (config.noise.visibility - scores).clamp(min=0).mean() / 10
+                loss = loss + config.noise.visibility_weight * seen_by_people
+                figures["visibility"] = float(scores.detach().mean())
+            # All: a scaler looks for overflow in everybody's gradients.
             self.generator_optimiser.zero_grad(set_to_none=True)
-            self.surrogate_optimiser.zero_grad(set_to_none=True)
+            self.surrogates.zero_grad()
             accelerator.backward(loss)
         accelerator.clip_grad_norm_(
             [p for group in optimiser.param_groups for p in group["params"]], 1.0
         )
         optimiser.step()
-        figures = {"loss": float(loss.detach()), "iou": float(mask_iou(logits, target))}
-        return "surrogate" if trains_surrogate else "generator", figures | noise_statistics(noise)
+        figures["iou"] = float(mask_iou(logits, views.target))
+        phase = "surrogate" if trains_surrogate else "generator"
+        return phase, figures | noise_statistics(views.noise)
+
+    def _scores(self, clean: Tensor, protected: Tensor) -> Tensor:
+        """(B,) SSIMULACRA2 of views; those without any noise are at 100."""
+        with torch.autocast(self.device.type, enabled=False):
+            return score(clean.float(), protected.float())
 
     def _segment(
-        self, surrogate: nn.Module, views: Tensor, target: Tensor, rng: torch.Generator,
-        types: list[Any] | None = None,
+        self, number: int, surrogate: nn.Module, views: Tensor, target: Tensor,
+        rng: torch.Generator, types: list[Any] | None = None,
     ) -> Tensor:  # fmt: skip
-        plain = self.accelerator.unwrap_model(surrogate)
+        plain: Any = self.surrogates.plain(number)
         chosen = self.config.prompts
         prompts = draw_prompts(
             target, types or random_one(chosen.surrogate_prompts, rng),
@@ -216,38 +224,48 @@ class BilevelTrainer:
 
     @torch.no_grad()
     def validate(self, samples: list[TrainingSample]) -> tuple[dict[str, float], Any]:
-        """How far the surrogate relies on the noise.
+        """How far the surrogates rely on the noise.
 
-        Its IoU on protected validation images should be high, on the same images without noise
-        low; the difference picks the best checkpoint. No victim and no test image is involved.
+        Their IoU on protected validation images should be high, on the same images without noise
+        low. The difference picks the best checkpoint, less a tenth of what the noise is seen more
+        than it may. No victim and no test image is involved.
 
         Returns:
-            ``iou_protected``, ``iou_clean``, ``gap`` and noise statistics; and a picture.
+            ``iou_protected``, ``iou_clean``, ``gap``, ``visibility`` and noise statistics; and a
+            picture.
         """
         config = self.config
         generator = self.accelerator.unwrap_model(self.generator).eval()
-        surrogate = self.accelerator.unwrap_model(self.surrogate).eval()
         hint: list[Any] = ["none"] if "none" in config.prompts.surrogate_prompts else ["point"]
-        sums = {"iou_protected": 0.0, "iou_clean": 0.0}
+        sums = {"iou_protected": 0.0, "iou_clean": 0.0, "visibility": 0.0}
         picture: Any = None
         noises = []
         size = config.optimisation.batch_size
         for first in range(0, len(samples), size):
             some = samples[first : first + size]
             rng = step_rng(config.optimisation.seed, first, 62)
-            views, target, noise = protected_views(
-                generator, some, config, self.device, rng, prompt_types=["mask"], robust=0.0
+            views = make_views(generator, some, config, self.device, rng, prompt_types=["mask"])
+            for name, images in (("iou_protected", views.protected), ("iou_clean", views.clean)):
+                for number in range(len(self.surrogates.models)):
+                    network = self.surrogates.plain(number).eval()
+                    logits = self._segment(
+                        number, network, images, views.target, step_rng(0, first, 61), hint
+                    )
+                    network.train()
+                    share = len(some) / len(self.surrogates.models)
+                    sums[name] += float(mask_iou(logits, views.target)) * share
+            if min(views.clean.shape[-2:]) >= LEAST:
+                sums["visibility"] += float(self._scores(views.clean, views.protected).sum())
+            noises.append(views.noise)
+            picture = picture or noise_picture(
+                views.protected[:6], views.clean[:6], views.noise[:6]
             )
-            clean, _ = clean_views(some, config, self.device)
-            for name, images in (("iou_protected", views), ("iou_clean", clean)):
-                logits = self._segment(surrogate, images, target, step_rng(0, first, 61), hint)
-                sums[name] += float(mask_iou(logits, target)) * len(some)
-            noises.append(noise)
-            picture = picture or noise_picture(views[:6], clean[:6], noise[:6])
         generator.train()
-        surrogate.train()
         figures = {name: value / len(samples) for name, value in sums.items()}
         figures["gap"] = figures["iou_protected"] - figures["iou_clean"]
+        if config.noise.visibility:
+            excess = max(0.0, config.noise.visibility - figures["visibility"])
+            figures["gap"] -= config.noise.visibility_weight * excess / 10
         return figures | noise_statistics(torch.cat(noises)), picture
 
     def run(
@@ -288,7 +306,6 @@ class BilevelTrainer:
         held_out = self.held_out.fixed(validation_images) if main else []
         last = min(self.total_steps, stop_after or self.total_steps)
         self.generator.train()
-        self.surrogate.train()
         with interruptible() as asked:
             while progress.step < last:
                 phase, figures = self.step(progress.step)
@@ -336,9 +353,8 @@ class BilevelTrainer:
         head |= {n: b for n, b in generator.named_buffers() if n.startswith("codebook.")}
         tensors = {
             "generator": {name: tensor.detach().cpu() for name, tensor in head.items()},
-            "surrogate": unwrap(self.surrogate).state_dict(),
             "generator_optimiser": self.generator_optimiser.state_dict(),
-            "surrogate_optimiser": self.surrogate_optimiser.state_dict(),
+            "surrogates": self.surrogates.state(),
         }
         if self.accelerator.scaler is not None:
             tensors["scaler"] = self.accelerator.scaler.state_dict()
@@ -348,15 +364,14 @@ class BilevelTrainer:
         """Go back to where :meth:`_save` was called."""
         unwrap = self.accelerator.unwrap_model
         unwrap(self.generator).load_state_dict(state["generator"], strict=False)
-        unwrap(self.surrogate).load_state_dict(state["surrogate"])
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
-        self.surrogate_optimiser.load_state_dict(state["surrogate_optimiser"])
+        self.surrogates.restore(state["surrogates"])
         if self.accelerator.scaler is not None and "scaler" in state:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = TrainingProgress(**state["progress"])
 
     def _write_weights(self, name: str, record: dict[str, Any] | None) -> None:
-        """Write ``name.safetensors``, ready for use: with the export settings applied."""
+        """Write ``name.safetensors``, ready for use."""
         trained = self.accelerator.unwrap_model(self.generator)
         progress = {k: v for k, v in asdict(self.progress).items() if k != "history"}
         training = {
@@ -366,4 +381,4 @@ class BilevelTrainer:
             **(record or {}),
         }
         path = self.folder / f"{name}.safetensors"
-        write_generator(export(trained, self.config.export), path, training=training)
+        write_generator(trained, path, training=training)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
+from unseg.models.surrogate import SURROGATES
 from unseg.models.textures import are_periods
 from unseg.noise import Budget
 from unseg.train.settings import as_dict, from_dict, require
@@ -24,18 +25,17 @@ class ModelSettings:
         generator_init: ``random`` keeps the base's shape and replaces its weights by random ones,
             frozen, too (the paper's ablation of the start from SAM).
         mask_feature: feed the mask prompt at the noise grid's resolution into the noise feature.
-        local_norm: side, in noise-grid cells (a multiple of 4), of the window in which the noise
-            has zero mean and unit contrast. 0 only takes the mean over the whole image out, which
-            stops the collapse to a constant shift; a window also stops smooth colour clouds.
-        textures: periods, in noise-grid cells, of a bank of textures from which the feature
-            chooses one at every cell; 1, 2, 4 or 8 of them.
-        codebook: periods, in noise-grid cells, of the textures that name classes, instances or,
-            where a mask has no shape, what parts of an image look like
+        textures: periods, in 512ths of the long side, of a bank of textures from which the feature
+            chooses one at every cell; 1, 2, 4 or 8 of them. None is the paper's own head.
+        codebook: periods, in 512ths, of the textures that name classes, instances or, where a mask
+            has no shape, what parts of an image look like
             (:class:`~unseg.models.textures.Codebook`). The textures are fixed; what they stand for
             is fitted to the corpus before the first step.
         logit_scale: factor on the noise logits before tanh at the start.
         head_width: channels of the hidden layers of the noise feature convolutions.
-        surrogate: ``vit_b`` (SAM's own shape) or ``small`` (same parts, convolutional encoder).
+        surrogates: trained in turn, one a cycle: ``vit_b`` (SAM's own shape, from scratch),
+            ``small`` (SAM's parts, convolutional encoder, from scratch), and what trainers
+            fine-tune, under a feature pyramid: ``tinyvit``, ``efficientnet``, ``mobilenetv2``.
         surrogate_size: side of the square surrogate input, pixels.
         surrogate_width: channels of the small surrogate's embedding.
     """
@@ -44,36 +44,32 @@ class ModelSettings:
     generator_size: int = 1024
     generator_init: Literal["sam", "random"] = "sam"
     mask_feature: bool = False
-    local_norm: int = 0
     textures: tuple[float, ...] = ()
     codebook: tuple[float, ...] = ()
     logit_scale: float = 0.5
     head_width: int = 64
-    surrogate: Literal["vit_b", "small"] = "vit_b"
+    surrogates: tuple[str, ...] = ("vit_b",)
     surrogate_size: int = 512
     surrogate_width: int = 64
 
     def __post_init__(self) -> None:
         size = self.generator_size
         require(size > 0 and size % 64 == 0, "models.generator_size", size, "a multiple of 64")
-        for name, known in (
-            ("generator_init", ("sam", "random")),
-            ("surrogate", ("vit_b", "small")),
-        ):
-            value = getattr(self, name)
-            require(value in known, f"models.{name}", value, " or ".join(known))
-        wanted = "0 or a multiple of 4"
         require(
-            self.local_norm >= 0 and self.local_norm % 4 == 0, "models.local_norm",
-            self.local_norm, wanted,
+            self.generator_init in ("sam", "random"), "models.generator_init",
+            self.generator_init, "sam or random",
+        )  # fmt: skip
+        require(
+            bool(self.surrogates) and not set(self.surrogates) - set(SURROGATES),
+            "models.surrogates", self.surrogates, f"one or more of {', '.join(SURROGATES)}",
         )  # fmt: skip
         require(
             len(self.textures) in (0, 1, 2, 4, 8) and are_periods(self.textures),
-            "models.textures", self.textures, "1, 2, 4 or 8 periods of at least 2 cells",
+            "models.textures", self.textures, "1, 2, 4 or 8 periods of at least 2 (512ths)",
         )  # fmt: skip
         require(
             are_periods(self.codebook), "models.codebook", self.codebook,
-            "periods of at least 2 cells",
+            "periods of at least 2 (512ths)",
         )  # fmt: skip
         for name in ("head_width", "surrogate_size", "surrogate_width"):
             require(getattr(self, name) >= 1, f"models.{name}", getattr(self, name), "1 or more")
@@ -92,6 +88,7 @@ class OptimisationSettings:
         generator_learning_rate, surrogate_learning_rate: Adam's.
         surrogate_epochs: surrogate epochs at the start of each cycle.
         cycle_epochs: length of the cycle; the remaining epochs train the generator.
+        surrogate_turns: how many turns a surrogate has before it starts anew; 0 is all.
         seed: of everything.
     """
 
@@ -103,10 +100,17 @@ class OptimisationSettings:
     surrogate_learning_rate: float = 1e-4
     surrogate_epochs: int = 1
     cycle_epochs: int = 4
+    surrogate_turns: int = 0
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("epoch_steps", 0), ("seed", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("epoch_steps", 0),
+            ("seed", 0),
+            ("surrogate_turns", 0),
+        ):
             value = getattr(self, name)
             require(value >= least, f"optimisation.{name}", value, f"{least} or more")
         for name in ("generator_learning_rate", "surrogate_learning_rate"):
@@ -127,13 +131,23 @@ class NoiseSettings:
         epsilon, epsilon_background: training budget in 8-bit steps. The paper trains at 1 and
             deploys at 8 ("epsilon generalisation").
         label_modification: the generator's target is the all-ones mask, not the true one.
+        visibility: SSIMULACRA2 score below which a view of the noise costs (0 is the paper: nothing
+            does), so that the bound is used where it is not seen.
+        visibility_weight: what ten points below it cost beside a loss of one.
     """
 
     epsilon: float = 1.0
     epsilon_background: float = 0.25
     label_modification: bool = True
+    visibility: float = 0.0
+    visibility_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        require(0 <= self.visibility <= 100, "noise.visibility", self.visibility, "0 to 100")
+        require(
+            0 <= self.visibility_weight < math.inf, "noise.visibility_weight",
+            self.visibility_weight, "0 or more",
+        )  # fmt: skip
         try:
             self.budget  # noqa: B018
         except ValueError as error:
@@ -184,8 +198,10 @@ class DataSettings:
         jitter_min, jitter_max: range of the large-scale jitter, relative to the surrogate input.
         jitter_after: augment the protected image (so that embeddings can be cached), not the
             generator's input as the paper does.
-        robust: probability that a protected image passes one degradation (JPEG, blur, resize,
-            grey, colour) on its way to the surrogate; 0 is the paper.
+        photometric: whether protected images pass PhotoMetricDistortion on their way to the
+            surrogate, as most trainers' images do.
+        robust: probability that they pass one degradation (grey, or JPEG, blur, resizing) as well;
+            0 is the paper.
     """
 
     validation_share: float = 0.05
@@ -193,6 +209,7 @@ class DataSettings:
     jitter_min: float = 0.1
     jitter_max: float = 2.0
     jitter_after: bool = False
+    photometric: bool = False
     robust: float = 0.0
 
     def __post_init__(self) -> None:
@@ -232,39 +249,10 @@ class LossSettings:
 
 
 @dataclass(frozen=True)
-class ExportSettings:
-    """What distinguishes the generator that is used from the one that was trained.
-
-    Applied to a copy whenever weights are written (:func:`unseg.train.export.export`), so that
-    ``best.safetensors`` is ready for use. No gradient step sees any of it.
-
-    Args:
-        gain: factor on the noise logits. Training needs waves that are not saturated, or there is
-            no gradient; noise in use may fill the whole bound.
-        stretch: factor on the periods of the textures. A surrogate from scratch at a small input
-            learns short waves best, which victims with pretrained backbones hardly read.
-        codebook: periods of a new codebook, as many as were trained with; none keeps the trained
-            one. Nothing in a codebook is learned but what its entries stand for, which is kept.
-    """
-
-    gain: float = 1.0
-    stretch: float = 1.0
-    codebook: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("gain", "stretch"):
-            _positive(f"export.{name}", getattr(self, name))
-        require(
-            are_periods(self.codebook), "export.codebook", self.codebook,
-            "periods of at least 2 cells",
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """Settings of the bilevel min-min training (paper, section 3 and appendix A).
 
-    The defaults are the paper's; ``preset("cpu")`` changes what two cores cannot carry.
+    The defaults are the paper's; ``preset("shipped")`` makes the generator that ships.
 
     Args:
         models: generator and surrogate.
@@ -273,7 +261,6 @@ class TrainConfig:
         prompts: what generator and surrogate are asked with.
         data: split and augmentation.
         loss: PointRend's sampling of the loss.
-        export: what distinguishes the generator that is used from the one that was trained.
     """
 
     models: ModelSettings = field(default_factory=ModelSettings)
@@ -282,19 +269,6 @@ class TrainConfig:
     prompts: PromptSettings = field(default_factory=PromptSettings)
     data: DataSettings = field(default_factory=DataSettings)
     loss: LossSettings = field(default_factory=LossSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
-
-    def __post_init__(self) -> None:
-        new, trained = self.export.codebook, self.models.codebook
-        require(
-            not new or len(new) == len(trained), "export.codebook", new,
-            f"as many periods as models.codebook has ({len(trained)}), or none",
-        )  # fmt: skip
-        require(
-            are_periods(tuple(period * self.export.stretch for period in self.models.textures)),
-            "export.stretch", self.export.stretch,
-            "a factor that keeps the periods of models.textures at 2 cells or more",
-        )  # fmt: skip
 
     def trains_surrogate(self, epoch: int) -> bool:
         """Whether an epoch (0-based) belongs to the surrogate (ref: ``epoch % 4 == 0``)."""
@@ -320,47 +294,48 @@ def _share(name: str, value: float) -> None:
 
 REFERENCE = TrainConfig()
 
-CPU = TrainConfig(
+SHIPPED = TrainConfig(
     models=replace(
         REFERENCE.models,
         base="mobile_sam",
         generator_size=512,
         mask_feature=True,
-        # A victim that reads a photograph at 160 pixels sees the shortest as ten pixels. At half
-        # of these periods fine-tuned victims hardly notice the noise (docs/experiments/waves.md).
-        textures=(8.0, 10.0, 12.0, 14.0),
-        codebook=(5.0, 9.5),
-        logit_scale=3.0,
+        textures=(8.0, 9.0, 10.0, 11.0, 12.0, 14.0, 16.0, 20.0),
+        codebook=(12.0, 18.0),
+        logit_scale=1.0,
         head_width=32,
-        surrogate="small",
-        surrogate_size=192,
+        surrogates=("small", "mobilenetv2", "tinyvit", "efficientnet"),
+        surrogate_size=256,
     ),
     optimisation=replace(
         REFERENCE.optimisation,
-        epochs=30,
-        epoch_steps=20,
-        learning_rate_drop_epoch=25,
-        batch_size=8,
-        generator_learning_rate=5e-4,
-        surrogate_learning_rate=3e-3,
+        epochs=96,
+        epoch_steps=25,
+        learning_rate_drop_epoch=80,
+        batch_size=12,
+        generator_learning_rate=1e-3,
+        surrogate_learning_rate=1e-3,
         cycle_epochs=2,
+        surrogate_turns=4,
     ),
     # No noise outside: what carries none is what a whole clean image looks like.
-    noise=NoiseSettings(epsilon=8.0, epsilon_background=0.0, label_modification=False),
+    noise=NoiseSettings(
+        epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=85.0
+    ),
     prompts=replace(
         REFERENCE.prompts,
         generator_prompts=("mask",),
         surrogate_prompts=("none", "none", "none", "box", "point", "mask"),
     ),
+    # The long side of a view is 307 to 1,024 pixels: trainers scale photographs of 512 by 0.5 to 2.
     data=replace(
-        REFERENCE.data, jitter_min=0.7, jitter_max=1.8, jitter_after=True, robust=0.5
+        REFERENCE.data, jitter_min=1.2, jitter_max=4.0, jitter_after=True, photometric=True,
+        robust=0.5,
     ),
-    loss=replace(REFERENCE.loss, points_sampled=2304),
-    # Chosen on validation parts (docs/experiments/waves.md).
-    export=ExportSettings(gain=8.0, stretch=1.5, codebook=(8.0, 5.0)),
+    loss=replace(REFERENCE.loss, points_sampled=4096),
 )  # fmt: skip
 
-PRESETS: dict[str, TrainConfig] = {"reference": REFERENCE, "cpu": CPU}
+PRESETS: dict[str, TrainConfig] = {"reference": REFERENCE, "shipped": SHIPPED}
 
 
 def preset(name: str) -> TrainConfig:

@@ -65,7 +65,7 @@ class Task(Configured):
         Of several processes the first alone does this: a metric must not wait for the others.
         Tasks that talk with the victim (clicks) override this.
         """
-        return self.score((victim.predict(sample.image), sample) for sample in samples)
+        return self.score(victim.answers(samples))
 
     def show(self, victim: Victim, sample: Sample) -> Prediction:
         """A trained victim's answer to one sample, for a picture."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -54,6 +54,9 @@ class Victim(Configured):
     """
 
     kinds: ClassVar[frozenset[Kind]]
+    queued: ClassVar[bool] = False
+    """Whether training steps are queued on a GPU, in half precision and without waiting for each
+    other: a loss that reads values back, as matching does, can do neither."""
 
     @abstractmethod
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
@@ -66,6 +69,10 @@ class Victim(Configured):
     @abstractmethod
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """The answer to the problem it was trained for, for a (H, W, 3) uint8 photograph."""
+
+    def answers(self, samples: Iterable[Sample]) -> Iterator[tuple[Prediction, Sample]]:
+        """Answers to samples, in order, each beside its sample; in batches where that helps."""
+        return ((self.predict(sample.image), sample) for sample in samples)
 
 
 class InteractiveVictim(Victim):

@@ -1,9 +1,10 @@
-"""A trainer's loader: resize once, then random scale, crop, flip and mild colour jitter."""
+"""A trainer's loader: resize once, then random scale, crop, flip and colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unseg.datasets.samples import Sample
-from unseg.evaluate.victims.shuffled import Shuffled
+from unseg.evaluate.victims.colours import distorted, drawn, mild
+from unseg.evaluate.victims.shuffled import Photographs
 from unseg.models.backbones.base import MEAN, STD
+from unseg.models.constants import constant
+
+CPU = torch.device("cpu")
 
 
 def shrink(image: NDArray[np.uint8], short: int, *, nearest: bool = False) -> NDArray[np.uint8]:
@@ -34,9 +39,7 @@ def shrink(image: NDArray[np.uint8], short: int, *, nearest: bool = False) -> ND
 
 def normalise(images: Tensor) -> Tensor:
     """(B, 3, H, W) float in [0, 1] to zero mean and unit variance over natural images."""
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / std
+    return (images - constant(MEAN, images.device)) / constant(STD, images.device)
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,31 @@ class Augmentation:
         largest: largest random scale.
         flip: probability of a horizontal flip.
         jitter: brightness, contrast and saturation change by a factor in 1 +- jitter.
+        photometric: PhotoMetricDistortion instead of the jitter, as in mmsegmentation and
+            Mask2Former.
     """
 
     smallest: float = 0.75
     largest: float = 1.5
     flip: float = 0.5
     jitter: float = 0.2
+    photometric: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """For a result's key: of jitter and distortion, the one that acts."""
+        found = asdict(self)
+        del found["jitter" if self.photometric else "photometric"]
+        return found
+
+    def recoloured(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Draw and change the colours of (B, 3, H, W) float images in [0, 1]."""
+        count = len(images)
+        colours = drawn(count, rng) if self.photometric else mild(count, self.jitter, rng)
+        return distorted(images, colours.to(images.device))
+
+
+USUAL = Augmentation(smallest=0.5, largest=2.0, photometric=True)
+"""What practitioners train segmentation with at full resolution."""
 
 
 def crop_matrix(
@@ -83,6 +105,8 @@ def crop_matrix(
 class CropLoader:
     """Draws batches of square crops, from photographs at the work size.
 
+    What is drawn is drawn on the CPU, so that every device sees the same crops.
+
     Args:
         samples: training samples at their original resolution.
         size: short side of the work size, in pixels.
@@ -90,7 +114,8 @@ class CropLoader:
         batch_size: crops a batch.
         augmentation: how a crop is drawn.
         binary: targets are foreground maps, not class indices.
-        rng: the only source of randomness of geometry; colour draws from torch's.
+        rng: the only source of randomness.
+        device: where photographs lie and crops are made.
     """
 
     def __init__(
@@ -103,19 +128,11 @@ class CropLoader:
         augmentation: Augmentation,
         binary: bool,
         rng: np.random.Generator,
+        device: torch.device = CPU,
     ) -> None:
-        import kornia.augmentation as K
-
-        self._binary, self._size = binary, size
-        self._side, self._batch_size, self._augmentation, self._rng = (
-            crop,
-            batch_size,
-            augmentation,
-            rng,
-        )
-        self._items = Shuffled(samples, self._shrink, rng)
-        amount = augmentation.jitter
-        self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
+        self._size, self._side, self._batch_size = size, crop, batch_size
+        self._augmentation, self._binary, self._rng = augmentation, binary, rng
+        self._photographs = Photographs(samples, self._shrink, rng, device)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """One batch.
@@ -124,31 +141,22 @@ class CropLoader:
             Images (B, 3, S, S) in [0, 1], and targets (B, 1, S, S) float in {0, 1} or
             (B, S, S) int64 class indices.
         """
-        crops = [self._crop(*next(self._items)) for _ in range(self._batch_size)]
-        images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
-        maps = torch.from_numpy(np.stack([target for _, target in crops]))
-        targets = (maps[:, None] > 127).float() if self._binary else maps.long()
-        return self._jitter(images.float() / 255), targets
+        taken = self._photographs.take(self._batch_size)
+        # Reflection keeps the padding of small scales from being a cue.
+        matrices = np.stack(
+            [crop_matrix(one.shape, self._side, self._augmentation, self._rng) for one in taken]
+        )
+        # A foreground is moved as smoothly as its photograph and cut at one half.
+        smooth = 4 if self._binary else 3
+        soft, hard = self._photographs.crops(taken, matrices, self._side, smooth=smooth)
+        images = self._augmentation.recoloured((soft[:, :3] / 255).clamp(0, 1), self._rng)
+        return images, (soft[:, 3:] > 127.5).float() if self._binary else hard[:, 0].long()
 
-    def _shrink(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _shrink(self, sample: Sample) -> tuple[NDArray[np.uint8], None]:
         image, labels = shrink(sample.image, self._size), sample.class_map
-        if not self._binary:
-            return image, shrink(labels, self._size, nearest=True)
-        # The mask is shrunk by area and cut at one half, which moves no border.
-        return image, shrink((labels == 1).astype(np.uint8) * 255, self._size)
-
-    def _crop(
-        self, image: NDArray[np.uint8], target: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        matrix = crop_matrix(image.shape[:2], self._side, self._augmentation, self._rng)
-        side = (self._side, self._side)
-
-        def warp(array: NDArray[np.uint8], method: int) -> NDArray[np.uint8]:
-            # Reflection keeps the padding of small scales from being a cue.
-            warped = cv2.warpAffine(
-                array, matrix, side, flags=method, borderMode=cv2.BORDER_REFLECT_101
-            )
-            return np.asarray(warped, dtype=np.uint8)
-
-        method = cv2.INTER_LINEAR if self._binary else cv2.INTER_NEAREST
-        return warp(image, cv2.INTER_LINEAR), warp(target, method)
+        if self._binary:
+            # The mask is shrunk by area, which moves no border.
+            labels = shrink((labels == 1).astype(np.uint8) * 255, self._size)
+        else:
+            labels = shrink(labels, self._size, nearest=True)
+        return np.dstack([image, labels]), None

@@ -14,14 +14,17 @@ from torch import Tensor
 from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.problem import Problem
-from unseg.evaluate.victims.loader import MEAN, Augmentation, crop_matrix
-from unseg.evaluate.victims.shuffled import Shuffled
+from unseg.evaluate.victims.loader import CPU, Augmentation, crop_matrix
+from unseg.evaluate.victims.shuffled import Photographs, Taken
+from unseg.models.backbones.base import MEAN
 
 VISIBLE = 0.2
 """An object that a crop shows less of than this share is not one to be found there."""
 
 SMALLEST = 16
 """... nor is one of fewer pixels than this."""
+
+GREY = tuple(255 * value for value in MEAN)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Objects:
 
     def to(self, device: torch.device) -> Objects:
         """The same on another device."""
-        masks = None if self.masks is None else self.masks.to(device)
+        # As bytes, which is a quarter of what travels.
+        masks = None if self.masks is None else self.masks.bool().to(device).float()
         return Objects(self.classes.to(device), self.boxes.to(device), masks)
 
 
@@ -85,7 +89,8 @@ class ObjectLoader:
         size: side of the squares, in pixels.
         batch_size: squares a batch.
         augmentation: how a square is drawn.
-        rng: the only source of randomness of geometry; colour draws from torch's.
+        rng: the only source of randomness.
+        device: where photographs lie and crops are made; the objects stay on the CPU.
     """
 
     def __init__(
@@ -97,18 +102,13 @@ class ObjectLoader:
         batch_size: int,
         augmentation: Augmentation,
         rng: np.random.Generator,
+        device: torch.device = CPU,
     ) -> None:
-        import kornia.augmentation as K
-
-        self._side, self._batch_size, self._augmentation, self._rng = (
-            size,
-            batch_size,
-            augmentation,
-            rng,
+        self._side, self._batch_size = size, batch_size
+        self._augmentation, self._rng = augmentation, rng
+        self._photographs = Photographs(
+            samples, lambda sample: self._shrink(sample, problem), rng, device
         )
-        amount = augmentation.jitter
-        self._jitter = K.ColorJitter(amount, amount, amount, 0.0)
-        self._items = Shuffled(samples, lambda sample: self._shrink(sample, problem), rng)
 
     def draw(self) -> tuple[Tensor, list[Objects]]:
         """One batch; at least one of its squares holds an object if any sample does.
@@ -116,15 +116,17 @@ class ObjectLoader:
         Returns:
             Images (B, 3, S, S) in [0, 1], and the objects of each.
         """
-        crops = [self._crop(next(self._items)) for _ in range(self._batch_size)]
+        drawn = [self._place(one) for one in self._photographs.take(self._batch_size)]
         for _ in range(20):
-            if any(len(objects.classes) for _, objects in crops):
+            if any(len(objects.classes) for *_, objects in drawn):
                 break
-            crops[0] = self._crop(next(self._items))
-        images = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
-        return self._jitter(images.float() / 255), [objects for _, objects in crops]
+            drawn[0] = self._place(*self._photographs.take(1))
+        taken, matrices, objects = zip(*drawn, strict=True)
+        soft, _ = self._photographs.crops(taken, np.stack(matrices), self._side, fill=GREY)
+        images = self._augmentation.recoloured((soft / 255).clamp(0, 1), self._rng)
+        return images, list(objects)
 
-    def _shrink(self, sample: Sample, problem: Problem) -> _Item:
+    def _shrink(self, sample: Sample, problem: Problem) -> tuple[NDArray[np.uint8], _Truth]:
         height, width = sample.image.shape[:2]
         scale = self._side / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -133,35 +135,32 @@ class ObjectLoader:
         if problem.kind == "detection":
             if sample.categories is None:
                 raise UnsegError(f"{sample.name} has no boxes with categories")
-            return _Item(image, sample.categories, boxes=sample.object_boxes * scale)
+            return image, _Truth(sample.categories, boxes=sample.object_boxes * scale)
         index, classes = segments(sample, problem)
         small = cv2.resize(index, size, interpolation=cv2.INTER_NEAREST)
-        return _Item(image, classes, np.asarray(small, dtype=np.uint16))
+        return image, _Truth(classes, np.asarray(small, dtype=np.uint16))
 
-    def _crop(self, item: _Item) -> tuple[NDArray[np.uint8], Objects]:
+    def _place(self, one: Taken[_Truth]) -> tuple[Taken[_Truth], NDArray[np.float64], Objects]:
+        matrix = crop_matrix(one.shape, self._side, self._augmentation, self._rng)
+        truth = one.truth
+        if truth.index is None:
+            return one, matrix, _moved_boxes(truth, matrix, self._side)
         side = (self._side, self._side)
-        matrix = crop_matrix(item.image.shape[:2], self._side, self._augmentation, self._rng)
-        grey = [255 * value for value in MEAN]
-        image = cv2.warpAffine(item.image, matrix, side, flags=cv2.INTER_LINEAR, borderValue=grey)
-        if item.index is None:
-            objects = _moved_boxes(item, matrix, self._side)
-        else:
-            index = cv2.warpAffine(item.index, matrix, side, flags=cv2.INTER_NEAREST)
-            objects = _moved_masks(item, np.asarray(index, dtype=np.uint16), abs(matrix[0, 0]) ** 2)
-        return np.asarray(image, dtype=np.uint8), objects
+        index = cv2.warpAffine(truth.index, matrix, side, flags=cv2.INTER_NEAREST)
+        growth = abs(matrix[0, 0]) ** 2
+        return one, matrix, _moved_masks(truth, np.asarray(index, dtype=np.uint16), growth)
 
 
 @dataclass(frozen=True)
-class _Item:
-    """A photograph at the work size: with a map of segments, or with boxes in its pixels."""
+class _Truth:
+    """Of a photograph at the work size: a map of segments, or boxes in its pixels."""
 
-    image: NDArray[np.uint8]
     classes: NDArray[np.int64]
     index: NDArray[np.uint16] | None = None
     boxes: NDArray[np.float32] | None = None
 
 
-def _moved_masks(item: _Item, index: NDArray[np.uint16], growth: float) -> Objects:
+def _moved_masks(item: _Truth, index: NDArray[np.uint16], growth: float) -> Objects:
     """Objects of a warped map; ``growth`` is how much larger areas became."""
     assert item.index is not None
     count = len(item.classes) + 1
@@ -175,7 +174,7 @@ def _moved_masks(item: _Item, index: NDArray[np.uint16], growth: float) -> Objec
     )
 
 
-def _moved_boxes(item: _Item, matrix: NDArray[np.float64], side: int) -> Objects:
+def _moved_boxes(item: _Truth, matrix: NDArray[np.float64], side: int) -> Objects:
     assert item.boxes is not None
     growth = np.diag(matrix[:, :2])
     # The matrix moves the centres of pixels; boxes end at their edges, half a pixel further.

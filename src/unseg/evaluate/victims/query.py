@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class QueryVictim(TrainedVictim):
         self.checkpoint, self.augmentation = checkpoint, augmentation
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+        return {**super().settings(), "augmentation": self.augmentation.settings()}
 
     @abstractmethod
     def labels(self, objects: list[Objects]) -> dict[str, Any]:
@@ -109,7 +108,7 @@ class QueryVictim(TrainedVictim):
     ) -> Callable[[], tuple[Tensor, list[Objects]]]:
         return ObjectLoader(
             samples, problem, size=self.size, batch_size=self.batch_size,
-            augmentation=self.augmentation, rng=rng,
+            augmentation=self.augmentation, rng=rng, device=self.place,
         ).draw  # fmt: skip
 
     def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:

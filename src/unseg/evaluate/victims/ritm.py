@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ class RitmVictim(ClickVictim):
         self.width, self.augmentation = width, augmentation
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+        return {**super().settings(), "augmentation": self.augmentation.settings()}
 
     def build(self, problem: Problem) -> nn.Module:
         backbone = BACKBONES[self.backbone](pretrained=self.pretrained)
@@ -156,7 +155,7 @@ class RitmVictim(ClickVictim):
     ) -> Callable[[], tuple[Tensor, Tensor]]:
         loader = ObjectLoader(
             samples, problem, size=self.size, batch_size=self.batch_size,
-            augmentation=self.augmentation, rng=rng,
+            augmentation=self.augmentation, rng=rng, device=self.place,
         )  # fmt: skip
 
         def draw() -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import cv2
@@ -79,7 +79,7 @@ class RSPrompterVictim(TrainedVictim):
         self.augmentation = augmentation
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+        return {**super().settings(), "augmentation": self.augmentation.settings()}
 
     def fit(self, samples: Sequence[Sample], problem: Problem, training: Training) -> list[float]:
         if problem.kind == "semantic" and not problem.binary:
@@ -111,8 +111,9 @@ class RSPrompterVictim(TrainedVictim):
             samples = [pieces(sample) for sample in samples]
             problem = Problem("instance", problem.classes[1:], frozenset({0}))
         loader = ObjectLoader(
-            samples, problem, size=self.size, batch_size=1, augmentation=self.augmentation, rng=rng
-        )
+            samples, problem, size=self.size, batch_size=1, augmentation=self.augmentation, rng=rng,
+            device=self.place,
+        )  # fmt: skip
         truth: list[Objects] = []
         seen: list[Features] = []
         for _ in range(self.looks):

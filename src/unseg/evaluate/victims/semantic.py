@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +12,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unseg.datasets.samples import VOID, Sample, to_tensor
+from unseg.datasets.samples import VOID, Sample
 from unseg.errors import UnsegError
+from unseg.evaluate.defences.base import Defence
 from unseg.evaluate.problem import Kind, Prediction, Problem
 from unseg.evaluate.victims.base import Training
 from unseg.evaluate.victims.loader import Augmentation, CropLoader, normalise, shrink
 from unseg.evaluate.victims.training import TrainedVictim
 
 DEFAULT_AUGMENTATION = Augmentation()
+SMOOTH = 1e-5
+"""Keeps the Dice loss of a batch without foreground finite."""
+TOGETHER = 8
+"""Most photographs of one size that a GPU is asked about at once."""
 
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:
@@ -38,8 +43,29 @@ def class_weights(targets: Tensor, classes: int) -> Tensor:
         >>> class_weights(torch.tensor([[[0, 0, 0, 0, 1, 255]]]), 3).pow(2)
         tensor([1.2500, 5.0000, 0.0000])
     """
-    counts = torch.bincount(targets[targets != VOID], minlength=classes).float()
+    counts = class_counts(targets, classes)
     return torch.where(counts > 0, counts.sum() / counts.clamp(min=1), 0.0).sqrt()
+
+
+def class_counts(targets: Tensor, classes: int) -> Tensor:
+    """(classes,) float: pixels of each; unlike ``bincount`` it does not wait for a GPU."""
+    return torch.stack([(targets == label).sum() for label in range(classes)]).float()
+
+
+def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """One less the Dice coefficient of a whole batch (Milletari et al., *V-Net*, 2016).
+
+    Args:
+        logits: (B, 1, S, S) float.
+        targets: (B, 1, S, S) float in [0, 1].
+
+    Example:
+        >>> dice_loss(torch.tensor([[[[50.0, -50.0]]]]), torch.tensor([[[[1.0, 1.0]]]]))
+        tensor(0.3333)
+    """
+    found = logits.sigmoid()
+    both, all_ = (found * targets).sum(), found.sum() + targets.sum()
+    return 1 - (2 * both + SMOOTH) / (all_ + SMOOTH)
 
 
 class SemanticVictim(TrainedVictim):
@@ -61,6 +87,7 @@ class SemanticVictim(TrainedVictim):
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"semantic"})
+    queued: ClassVar[bool] = True
     stride: ClassVar[int] = 32
     """What input sides must be a multiple of."""
 
@@ -89,7 +116,7 @@ class SemanticVictim(TrainedVictim):
         self.augmentation = augmentation
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "augmentation": asdict(self.augmentation)}
+        return {**super().settings(), "augmentation": self.augmentation.settings()}
 
     @staticmethod
     def num_classes(problem: Problem) -> int:
@@ -101,13 +128,15 @@ class SemanticVictim(TrainedVictim):
     ) -> Callable[[], tuple[Tensor, Tensor]]:
         return CropLoader(
             samples, size=self.size, crop=self.crop, batch_size=self.batch_size,
-            augmentation=self.augmentation, binary=problem.binary, rng=rng,
+            augmentation=self.augmentation, binary=problem.binary, rng=rng, device=self.place,
         ).draw  # fmt: skip
 
     def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
         images, targets = batch
-        rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
-        images, targets = training.defence.batch(images, targets, rng)
+        if type(training.defence).batch is not Defence.batch:
+            # Defences work on the CPU, with the generator that draws for them.
+            rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
+            images, targets = training.defence.batch(images.cpu(), targets.cpu(), rng)
         device = self.device(network)
         images, targets = images.to(device), targets.to(device)
 
@@ -127,22 +156,33 @@ class SemanticVictim(TrainedVictim):
             targets: (B, 1, S, S) float in [0, 1], or (B, S, S) int64.
         """
         side = targets.shape[-2:]
+        logits = logits.float()
         if logits.shape[-2:] != side:
             logits = F.interpolate(logits, side, mode="bilinear", align_corners=False)
         if targets.is_floating_point():
-            from monai.losses.dice import DiceLoss
-
-            dice = DiceLoss(sigmoid=True, batch=True)
-            return F.binary_cross_entropy_with_logits(logits, targets) + dice(logits, targets)
+            entropy = F.binary_cross_entropy_with_logits(logits, targets)
+            return entropy + dice_loss(logits, targets)
         weights = class_weights(targets, logits.shape[1])
         total = F.cross_entropy(logits, targets, weights, ignore_index=VOID, reduction="sum")
         # The usual weighted mean, and 0 instead of NaN for a batch that is all void.
-        return total / weights[targets[targets != VOID]].sum().clamp(min=1.0)
+        return total / (weights * class_counts(targets, len(weights))).sum().clamp(min=1.0)
+
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        return self._answers([image])[0]
+
+    def answers(self, samples: Iterable[Sample]) -> Iterator[tuple[Prediction, Sample]]:
+        most = 1 if self.device(self.network).type == "cpu" else TOGETHER
+        # Neighbours of one size are asked about together.
+        for _, alike in groupby(samples, lambda sample: sample.image.shape):
+            while some := list(islice(alike, most)):
+                yield from zip(self._answers([one.image for one in some]), some, strict=True)
 
     @torch.no_grad()
-    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+    def _answers(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """Of photographs of one size."""
         network = self.network
-        small = to_tensor(shrink(image, self.size))[None].to(self.device(network)) / 255
+        pixels = np.stack([shrink(image, self.size) for image in images])
+        small = torch.from_numpy(pixels).to(self.device(network)).permute(0, 3, 1, 2) / 255
         height, width = small.shape[-2:]
         pad = (0, -width % self.stride, 0, -height % self.stride)
         padded = F.pad(small, pad, mode="replicate")
@@ -152,9 +192,9 @@ class SemanticVictim(TrainedVictim):
         if logits.shape[-2:] != padded.shape[-2:]:
             logits = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
         logits = logits[..., :height, :width]
-        full = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)[0]
-        found = full[0] > 0 if self._problem.binary else full.argmax(dim=0)
-        return found.long().cpu()
+        full = F.interpolate(logits, images[0].shape[:2], mode="bilinear", align_corners=False)
+        found = full[:, 0] > 0 if self._problem.binary else full.argmax(dim=1)
+        return list(found.long().cpu())
 
     @staticmethod
     def _logits(network: nn.Module, images: Tensor) -> Tensor:

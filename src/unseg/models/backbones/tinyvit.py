@@ -40,8 +40,8 @@ class TinyViT(Backbone):
 
 
 def _shipped() -> TinyVit:
-    from unseg.models.registry import load_generator
+    from unseg.models.registry import load_shipped_base
 
-    encoder = copy.deepcopy(load_generator().base.encoder)
+    encoder = copy.deepcopy(load_shipped_base().encoder)
     assert isinstance(encoder, TinyVit)
     return encoder.requires_grad_(True)
