@@ -34,6 +34,10 @@ RANGE_HELP = (
     "Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of the range. "
     "auto takes it from the file, or from its data."
 )
+KEY_HELP = (
+    "File with your key, from which the noise follows; keep it to yourself. It is made when it "
+    "does not exist. Default: what the variable UNSEG_KEY says, else a file of your own."
+)
 STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
 
@@ -141,6 +145,7 @@ def protect(
     salience: Annotated[
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help=KEY_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[
         int,
@@ -202,6 +207,8 @@ def protect(
       unseg protect portrait.jpg -o protected.png
 
       unseg protect slides -o protected --tint
+
+      unseg protect photos -o protected --key photos.key
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -211,7 +218,7 @@ def protect(
         target=target, visibility=visibility, format=format, batch_size=batch_size,
         quality=quality, range=range, tint=tint, strip=strip,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
-        model=model, salience=salience, device=device, strict=strict,
+        model=model, salience=salience, device=device, strict=strict, key=key,
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest

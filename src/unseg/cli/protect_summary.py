@@ -50,6 +50,16 @@ def print_summary(report: FolderReport) -> None:
         say(line)
 
 
+def made_key(report: FolderReport) -> str:
+    """A sentence on a key that was made for this run; empty where it was there already."""
+    if report.made_key is None:
+        return ""
+    return (
+        f"made your key, {report.made_key}: the noise follows from it, so keep it to yourself, and "
+        "a copy of it until these images are finished; no one needs it to check them"
+    )
+
+
 def seen(totals: dict[str, Any]) -> str:
     """What people see of the noise: on average, and where they see most."""
     from unseg.protect.judge import words_of
@@ -63,7 +73,7 @@ def seen(totals: dict[str, Any]) -> str:
 def _advice(report: FolderReport) -> list[str]:
     """What the owner should look at, a sentence each."""
     totals = report.totals
-    lines = []
+    lines = [said] if (said := made_key(report)) else []
     guessed = sum(
         count
         for name, count in totals["mask_sources"].items()

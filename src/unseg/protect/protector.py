@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -15,6 +16,7 @@ from unseg.errors import UnsegError
 from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
 from unseg.images.ranges import RangeChoice
+from unseg.key import Key, owner_key
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
 from unseg.masks.colourcodes import colours_of
@@ -103,6 +105,7 @@ class Protector:
         salience: str = DEFAULTS.salience,
         find: Sequence[str] = DEFAULT_FIND,
         noises: Sequence[str] = DEFAULT_NOISES,
+        key: Key | Path | str | None = None,
     ) -> Self:
         """Load a generator.
 
@@ -113,11 +116,14 @@ class Protector:
                 by ``unseg train-salience``.
             find: what finds the foreground where no mask is given, in this order.
             noises: what makes the noise, the first that suits an image.
+            key: the secret that the noise follows from, or its file; None is the owner's own, see
+                :func:`unseg.key.owner_key`, which is made at first use.
 
         Raises:
-            UnsegError: when the model or the device is not there.
+            UnsegError: when the model, the device or a usable key is not there.
         """
-        loaded = Models(model, salience, device)
+        given = Path(key) if isinstance(key, str) else key
+        loaded = Models(model, salience, device, owner_key(given).key)
         return cls(load_noises(noises, loaded), load_sources(find, loaded), loaded.base)
 
     @overload

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
 from unseg.images.ranges import RangeChoice
 from unseg.images.writer import JPEG_QUALITY
+from unseg.key import Key, OwnerKey
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import DEFAULT_FIND, SOURCES
 from unseg.noise import Budget
@@ -56,6 +58,8 @@ class Settings:
         salience: the head that finds what stands out: ``default``, ``none`` or a file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         strict: whether a warning is an error, such as a mask that is mostly void.
+        key: the secret that the noise's phases, directions, periods and hues follow from, or its
+            file; None is the owner's own, see :func:`unseg.key.owner_key`. It is written nowhere.
 
     Raises:
         UnsegError: when a value is none of these.
@@ -83,6 +87,7 @@ class Settings:
     salience: str = "default"
     device: str = "auto"
     strict: bool = False
+    key: OwnerKey | Key | Path | str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -125,10 +130,17 @@ class Settings:
             raise UnsegError(f"batch_size={self.batch_size}: expected at least 1")
         object.__setattr__(self, "find", tuple(self.find))
         object.__setattr__(self, "noises", tuple(self.noises))
+        if isinstance(self.key, str):
+            object.__setattr__(self, "key", Path(self.key))
         for name in self.find:
             SOURCES.check(name)
         for name in self.noises:
             NOISES.check(name)
+
+    @property
+    def owner_key(self) -> OwnerKey | None:
+        """The key, once :func:`unseg.protect.keys.with_key` has found it."""
+        return self.key if isinstance(self.key, OwnerKey) else None
 
     @property
     def chooses_silent(self) -> bool:
@@ -158,8 +170,10 @@ class Settings:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return json.loads(json.dumps(asdict(self)))
+        """The settings as JSON, without the key."""
+        parts = asdict(replace(self, key=None))
+        del parts["key"]
+        return json.loads(json.dumps(parts))
 
     def digest(self, model_sha256: str, masks: str) -> str:
         """Checksum of all that an image's protected form depends on, the image itself excepted.
