@@ -75,6 +75,14 @@ def write_results(folder: Path) -> Path:
     for share, value, alone in ((0.2, 0.6, 0.57), (0.8, 0.3, 0.4)):
         put(folder, "person", "unet", mixed("unseg", share), value)
         put(folder, "person", "unet", mixed("clean", round(1 - share, 2)), alone)
+    put(folder, "roads", "unet", "clean", 0.6)
+    for level, share in (("low", 0.2), ("", 0.1), ("strong", 0)):
+        for noise, mean in (("unseg", 0.1), ("stripes", 0.15)):
+            changed = condition(noise)
+            if level:
+                changed = {**condition(f"{noise}-{level}"), "visibility": level}
+            seen = (100 * mean + 400 * share, 300 * share)
+            put(folder, "roads", "unet", changed, mean + share, visibility=seen)
     put(folder, "ccp", "unet", "clean", 0.31)
     put(folder, "ccp", "unet", "unseg", 0.29)
     return folder

@@ -269,9 +269,12 @@ def test_a_wrong_victim_gets_one_clear_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "gpu"], "--suite gpu is not known: choose from cpu, smoke, paper"),
+        (
+            ["--suite", "tpu"],
+            "--suite tpu is not known: choose from real, schedules, frontier",
+        ),
         (["--suite", "smoke", "--seed", "9"], "--suite smoke has no run that matches the other"),
-        (["--suite", "smoke", "--steps", "9"], "--suite smoke sets its victims itself"),
+        (["--suite", "smoke", "--size", "96"], "--suite smoke sets its victims itself"),
         (["--task", "person", "--defence", "prayer"], "prayer is not a defence: choose from none"),
         (
             ["--task", "person", "--condition", "noise"],

@@ -20,6 +20,7 @@ from unseg.evaluate.pictures import CELL, names
 from unseg.evaluate.results import ResultStore
 from unseg.report.failures import failures, not_measurable
 from unseg.report.figures import FIGURES
+from unseg.report.figures.curves import VisibilityCurve
 from unseg.report.names import distinguish
 from unseg.report.readme import END, START
 from unseg.report.summary import find_results, summarise
@@ -342,3 +343,13 @@ def test_older_results_have_no_visibility_and_are_read(tmp_path: Path) -> None:
         path.write_text(json.dumps({**body, "visibility": wrong}))
         with pytest.raises(UnsegError, match="is not a result file"):
             ResultStore(tmp_path).all()
+
+
+def test_a_noise_at_its_levels_is_one_line(results: Path) -> None:
+    roads = [entry for entry in entries_of(results) if entry.task == "roads"]
+    curve = VisibilityCurve()
+    lines = {
+        name: sorted(curve.x(entry) for entry in entries)
+        for name, entries in curve.lines(roads).items()
+    }
+    assert lines == {"unseg": [10, 50, 90], "stripes": [15, 55, 95]}

@@ -256,14 +256,17 @@ def _cells(study: Study, suite: Suite | None) -> list[Cell]:
     if suite is None:
         cells = selection.grid(settings, study.part)
     else:
-        if study.victim_settings:
+        steps = settings.pop("steps", None)
+        if settings:
             raise UnsegError(
-                f"--suite {suite.name} sets its victims itself: leave out --victim-set, --steps "
-                "and --size"
+                f"--suite {suite.name} sets its victims itself, but for --steps: leave out "
+                "--victim-set and --size"
             )
         if study.part != "test":
             raise UnsegError(f"--suite {suite.name} reports on the test part: leave out --part")
         cells = selection.of(suite)
+        if steps is not None:
+            cells = [cell.lasting(steps) for cell in cells]
     if study.shard is not None and cells:
         cells = shard(cells, study.shard)
     return cells

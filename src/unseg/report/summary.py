@@ -115,6 +115,12 @@ class Series:
         return str(self._condition.get("visibility", "strong"))
 
     @property
+    def without_level(self) -> str:
+        """What tells the noise from others, whatever visibility was asked for."""
+        mine = {k: v for k, v in self._condition.items() if k not in ("name", "visibility")}
+        return content_key({"ours": self.ours, **mine})
+
+    @property
     def attacker(self) -> str:
         """The victim with the resolution it trains at."""
         size = self.runs[0].resolution

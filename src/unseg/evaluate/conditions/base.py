@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,7 +18,6 @@ from unseg.evaluate.problem import Problem
 from unseg.evaluate.settings import Configured
 from unseg.images.photo import Photo
 from unseg.images.reader import rgb_of
-from unseg.images.view import model_image
 from unseg.masks.regions import Regions
 from unseg.noise import Budget
 from unseg.protect.core import protect_photo
@@ -106,10 +104,6 @@ class HandMade(Condition):
         made = self.noise(to_tensor(sample.image), sample, self.generator(sample, seed))
         regions = Regions.union(sample.mask)
         photo = photo_of_sample(sample)
-        if self.visibility != "strong":
-            # What may be seen is searched for at the size that models are shown.
-            size = model_image(photo).shape[1:]
-            made = F.interpolate(made[None], size, mode="area")[0]
         after = protect_photo(photo, regions, [FixedNoise(made)], self.budget, self.visibility)
         return rgb_of(replace(photo, pixels=after.pixels))
 

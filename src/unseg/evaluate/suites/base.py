@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Cell:
     seed: int = 0
     budget: Budget = Budget()
     part: Part = "test"
+
+    def lasting(self, steps: int) -> Cell:
+        """The same run with another number of training steps."""
+        settings = {**dict(self.victim.settings), "steps": steps}
+        return replace(self, victim=Recipe.of(self.victim.name, **settings))
 
     def __str__(self) -> str:
         budget = f"{self.budget.foreground:g}/{self.budget.background:g}"

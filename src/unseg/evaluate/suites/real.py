@@ -13,17 +13,14 @@ from typing import Any
 from unseg.evaluate.conditions import BASELINES
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.suites.base import Grid, Recipe, Suite
-from unseg.evaluate.victims.loader import Augmentation
-
-AUGMENTED = Augmentation(smallest=0.5, largest=2.0)
-"""The usual recipe's scales."""
+from unseg.evaluate.victims.loader import USUAL
 
 
 def _crops(victim: str, size: int, crop: int, steps: int, rate: float, batch: int = 8) -> Recipe:
     """A victim that learns from crops of photographs of a short side."""
     return Recipe.of(
         victim, size=size, crop=crop, steps=steps, learning_rate=rate, batch_size=batch,
-        augmentation=AUGMENTED,
+        augmentation=USUAL,
     )  # fmt: skip
 
 
@@ -31,7 +28,7 @@ def _squares(victim: str, size: int, steps: int, rate: float, batch: int = 8, **
     """A victim that learns from whole photographs, in squares."""
     return Recipe.of(
         victim, size=size, steps=steps, learning_rate=rate, batch_size=batch,
-        augmentation=AUGMENTED, **own,
+        augmentation=USUAL, **own,
     )  # fmt: skip
 
 

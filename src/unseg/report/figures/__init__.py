@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unseg.report.figures.bars import condition_bars, retention_bars
-from unseg.report.figures.curves import BudgetCurve, MixingCurve
+from unseg.report.figures.curves import BudgetCurve, MixingCurve, VisibilityCurve
 from unseg.report.figures.heat import defence_map
 from unseg.report.summary import Series
 
@@ -30,6 +30,11 @@ FIGURES: dict[str, tuple[str, Figure]] = {
         "Protected images mixed with clean ones. Where a line lies on that of the clean rest "
         "alone, the protected images taught the victim nothing.",
         MixingCurve().draw,
+    ),
+    "visibility": (
+        "The figure over how far people see the noise, learned and hand-made: lower and further "
+        "to the right is better.",
+        VisibilityCurve().draw,
     ),
     "defences": (
         "What a defence gives back: the share of the clean figure without a defence. Grey "

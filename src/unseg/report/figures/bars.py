@@ -19,13 +19,13 @@ from unseg.report.figures.style import (
     new_figure,
     save,
 )
-from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, Series, grouped, unique
+from unseg.report.summary import CLEAN, NO_DEFENCE, OURS, STRIPES, Series, grouped, unique
 from unseg.report.tables import per_cent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-USUAL = ("random", "pattern", OURS)
+USUAL = ("random", "pattern", STRIPES, OURS)
 """What every victim is trained on beside the clean images."""
 
 ACROSS = 8
@@ -73,7 +73,7 @@ def condition_bars(entries: Sequence[Series], path: Path) -> bool:
     candidates = [e for e in _undefended(entries) if e.condition != CLEAN]
     for group in grouped(candidates, lambda e: e.task).values():
         largest = max(map(_without_sweep, grouped(group, lambda e: e.victim).values()), key=len)
-        if len(largest) > len(USUAL):
+        if len(largest) > len({e.label for e in largest} & {*USUAL}):
             chosen.append(largest)
     if not chosen:
         return False

@@ -1,4 +1,4 @@
-"""Curves over the budget, and over the share of protected images."""
+"""Curves over the budget, the share of protected images, and how far the noise is seen."""
 
 from __future__ import annotations
 
@@ -137,3 +137,21 @@ class MixingCurve(Curve):
 
     def x(self, entry: Series) -> float:
         return 100 * entry.protected_share
+
+
+class VisibilityCurve(Curve):
+    """The metric over how far people see the noise, hand-made and learned, at several levels."""
+
+    label = "mean SSIMULACRA2 of the training images (to the right: less is seen)"
+
+    def lines(self, group: Sequence[Series]) -> dict[str, list[Series]]:
+        judged = [
+            e for e in group if e.standard and (e.ours or e.frontier) and e.visibility is not None
+        ]
+        # One line is one noise at all its levels; its name has none of them.
+        noises = grouped(judged, lambda e: e.without_level).values()
+        return {one[0].condition.replace(f"-{one[0].level}", ""): one for one in noises}
+
+    def x(self, entry: Series) -> float:
+        assert entry.visibility is not None
+        return entry.visibility[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unseg.report.summary import CLEAN, OURS
+from unseg.report.summary import CLEAN, OURS, STRIPES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ OURS_COLOUR = "#0b6e6e"
 COLOURS = {
     CLEAN: "#9aa5b1", "random": "#7fb2e5", "gaussian": "#b9a7e0", "constant": "#c9b037",
     "pattern": "#e08e45", "lsp": "#c8553d", "texture": "#8c2f39", "em": "#6a994e",
-    "ar": "#a7c957", OURS: OURS_COLOUR, "unseg-tint": OURS_COLOUR,
+    "ar": "#a7c957", STRIPES: "#5b6ee1", OURS: OURS_COLOUR, "unseg-tint": OURS_COLOUR,
     "unseg-class": "#25a18e", "unseg-instance": "#6fcfb5",
 }  # fmt: skip
 SPARE = ("#5e548e", "#be95c4", "#355070", "#b56576", "#eaac8b", "#6d6875", "#457b9d", "#bc6c25")
