@@ -20,6 +20,10 @@ install_import_hook(shape_check.PACKAGES, "shape_check.check")
 
 import noise_stub  # noqa: E402
 from unseg.cli.main import main  # noqa: E402
+from unseg.key import VARIABLE, Key  # noqa: E402
+
+# No test makes a key in the home of whoever runs it.
+os.environ[VARIABLE] = Key.of_text("the tests").secret.hex()
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -78,7 +78,7 @@ def test_format_numbers_are_written_and_checked(folder: Path) -> None:
     unseg.protect_folder(folder / "photos", out, masks=folder / "masks")
     run = out / "unseg-run.json"
     content = json.loads(run.read_text())
-    assert content["format"] == 2
+    assert content["format"] == 3
     lines = (out / "unseg-manifest.jsonl").read_text().splitlines()
     assert all(json.loads(line)["manifest_format"] == 2 for line in lines)
     run.write_text(json.dumps({**content, "format": 3}))

@@ -24,17 +24,14 @@ from unseg.protect.noises import generator as generator_noise
 from unseg.protect.noises.fixed import FixedNoise
 from unseg.protect.quality import largest_change
 from unseg.protect.view import View, view
-from unseg.protect.visibility import Visibility
 
 DISC = (photo()[..., 0] > 140).astype(np.int32)
 FULL = Photo(photo())
 
 
-def noise_fields(
-    model: object, views: list[View], budget: Budget, visibility: Visibility
-) -> list[Tensor]:
+def noise_fields(model: object, views: list[View]) -> list[Tensor]:
     """The fields of the product's sources around a stand-in, without the sources' names."""
-    return [field for _, field in named_fields(noises(model), views, budget, visibility)]
+    return [field for _, field in named_fields(noises(model), views)]
 
 
 def disc_regions(target: str) -> Regions:
@@ -45,14 +42,14 @@ def disc_regions(target: str) -> Regions:
 
 def _union_noise(source: WaveSource, before: Photo, foreground: np.ndarray) -> Tensor:
     shown = view(before, Regions.union(foreground))
-    return noise_fields(source, [shown], Budget(), "strong")[0]
+    return noise_fields(source, [shown])[0]
 
 
 @pytest.mark.parametrize("target", ["class", "instance"])
 def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
     regions, source = disc_regions(target), WaveSource()
     shown = view(FULL, regions)
-    field = noise_fields(source, [shown], Budget(), "strong")[0]
+    field = noise_fields(source, [shown])[0]
     assert regions.count >= 2
     for r in range(1 + regions.count):
         prompt = regions.foreground if r == 0 else regions.index == r
@@ -66,7 +63,7 @@ def test_each_region_has_the_noise_of_its_own_prompt(target: str) -> None:
 def test_where_every_label_is_a_class_the_first_carries_no_noise() -> None:
     rules = LabelRules(target="class", background=None)
     regions = regions_of(LabelMap(disc_regions("class").index.astype(np.int32)), rules)
-    field = noise_fields(WaveSource(), [view(FULL, regions)], Budget(), "strong")[0]
+    field = noise_fields(WaveSource(), [view(FULL, regions)])[0]
     first = torch.from_numpy(regions.index == 1)
     assert bool(first.any()) and not field[:, first].any() and bool(field[:, ~first].all())
 
@@ -76,10 +73,10 @@ def test_prompts_beyond_the_memory_limit_go_in_several_calls(
 ) -> None:
     shown = view(FULL, disc_regions("instance"))
     source = BatchSource()
-    together = noise_fields(source, [shown], Budget(), "strong")[0]
+    together = noise_fields(source, [shown])[0]
     assert source.calls == 1
     monkeypatch.setattr(generator_noise, "MAX_VALUES", 3 * shown.foreground.size)
-    apart = noise_fields(source, [shown, shown], Budget(), "strong")
+    apart = noise_fields(source, [shown, shown])
     assert source.batches == 0 and source.calls == 1 + 2 * (1 + shown.count)
     assert all(torch.equal(field, together) for field in apart)
 
@@ -89,10 +86,10 @@ def test_batches_give_the_same_noise_as_single_images() -> None:
              for s in range(3)]  # fmt: skip
     views.append(view(FULL, disc_regions("class")))
     source = BatchSource()
-    batched = noise_fields(source, views, Budget(), "strong")
+    batched = noise_fields(source, views)
     assert source.batches == 1
     for one, field in zip(views, batched, strict=True):
-        assert torch.equal(noise_fields(source, [one], Budget(), "strong")[0], field)
+        assert torch.equal(noise_fields(source, [one])[0], field)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -132,7 +129,7 @@ def test_grey_images_get_the_sum_of_the_channels_within_the_bound() -> None:
     before = Photo(np.full((40, 60), 100, np.uint8))
     shown = view(before, Regions.union(everywhere))
     # Visibility is measured on the change that is published, so the sum comes first.
-    noise = noise_fields(Channels(), [shown], Budget(8, 2), "strong")[0]
+    noise = noise_fields(Channels(), [shown])[0]
     assert (noise == 0.5).all()
     assert (add_noise(before, noise, everywhere, Budget(8, 2)) == 104).all()
     strong = add_noise(before, torch.ones_like(noise), everywhere, Budget(8, 2))
@@ -229,7 +226,7 @@ def test_colour_files_of_grey_pixels_are_tinted() -> None:
     grey = np.repeat(photo()[..., :1], 3, axis=2)
     regions, source = disc_regions("class"), WaveSource()
     shown = view(Photo(grey), regions)
-    field = noise_fields(source, [shown], Budget(), "strong")[0]
+    field = noise_fields(source, [shown])[0]
     assert source.calls == 0
     assert not field[:, torch.from_numpy(~regions.foreground)].any()
     colours = {tuple(c) for c in field[:, torch.from_numpy(regions.foreground)].T.tolist()}
@@ -237,8 +234,6 @@ def test_colour_files_of_grey_pixels_are_tinted() -> None:
     assert len(colours) == 2 and all(abs(v) == 1 for c in colours for v in c)
     # A file of one channel has no colour to give, and mixed batches keep their order.
     single = view(Photo(grey[..., 0]), regions)
-    fields = noise_fields(source, [shown, single, view(FULL, regions)], Budget(), "strong")
+    fields = noise_fields(source, [shown, single, view(FULL, regions)])
     assert source.calls > 0 and torch.equal(fields[0], field)
-    assert torch.equal(
-        fields[2], noise_fields(source, [view(FULL, regions)], Budget(), "strong")[0]
-    )
+    assert torch.equal(fields[2], noise_fields(source, [view(FULL, regions)])[0])

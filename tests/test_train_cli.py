@@ -160,7 +160,7 @@ def test_a_card_needs_a_run_of_today(tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli("card", tmp_path, "-o", tmp_path / "card")
     assert code == 2 and "expected a folder written by unseg train" in err
     (tmp_path / "log.jsonl").write_text("")
-    facts = {"format": "unseg-generator-1", "base": "", "settings": "{}",
+    facts = {"format": "unseg-generator-3", "base": "", "settings": "{}",
              "training": json.dumps({"config": {"epsilon": 8}})}  # fmt: skip
     save_tensors({}, tmp_path / "best.safetensors", facts)
     code, _, err = cli("card", tmp_path, "-o", tmp_path / "card")
@@ -170,6 +170,7 @@ def test_a_card_needs_a_run_of_today(tmp_path: Path, cli: Cli) -> None:
 
 def test_the_ablations_are_settings(material: Path) -> None:
     pairs = ["epsilon=1", "epsilon_background=0.25", "label_modification=true",
+             "visibility=0",
              "generator_prompts=box,point", "surrogate_prompts=mask"]  # fmt: skip
     config = override(preset("shipped"), pairs)
     assert config.noise == NoiseSettings(1.0, 0.25, True)

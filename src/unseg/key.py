@@ -15,7 +15,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ KEY_FORMAT = "unseg-key-1"
 #: Bytes of a secret.
 SECRET_BYTES = 32
 #: Seconds that a file which another process is writing is waited for.
-PATIENCE = 2.0
+PATIENCE = 5.0
 
 _DIGITS = re.compile(rf"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}")
 
@@ -40,8 +40,6 @@ class Key:
 
     Args:
         secret: 32 bytes; neither ``repr`` nor ``str`` shows them.
-        source: where it came from, for messages: a file or a variable, never the secret.
-        made: whether its file did not exist before.
 
     Raises:
         ValueError: when the secret has another length.
@@ -49,28 +47,26 @@ class Key:
     Example:
         >>> key = Key.of_text("an example")
         >>> key
-        Key(source='text')
+        Key()
         >>> key.uniform("phase", 3) == key.uniform("phase", 3) != key.uniform("phase", 4)
         True
     """
 
     secret: bytes = field(repr=False)
-    source: str = field(default="", compare=False)
-    made: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes) or len(self.secret) != SECRET_BYTES:
-            raise ValueError(f"a key has {SECRET_BYTES} bytes")  # whose they are is not said
+            raise ValueError(f"a key has {SECRET_BYTES} bytes")  # what was given is not said
 
     @classmethod
     def generate(cls) -> Key:
         """A new key from the system's source of randomness."""
-        return cls(secrets.token_bytes(SECRET_BYTES), "new")
+        return cls(secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
     def of_text(cls, text: str) -> Key:
         """The key that a text stands for (its sha256): public, for tests and the evaluation."""
-        return cls(hashlib.sha256(text.encode()).digest(), "text")
+        return cls(hashlib.sha256(text.encode()).digest())
 
     def uniform(self, *labels: str | int) -> float:
         """The number in [0, 1) that these labels name; see :meth:`uniforms`."""
@@ -123,44 +119,91 @@ class Key:
         return hmac.new(self.secret, "/".join(parts).encode(), hashlib.sha256).digest()
 
 
-def owner_key(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Key:
-    """The owner's key: the given file's, else that of ``UNSEG_KEY``, else their own file's.
+@dataclass(frozen=True)
+class OwnerKey:
+    """A key as one run uses it.
 
     Args:
-        given: a key file; it is made when it does not exist, in a folder that does.
-        environ: variables: ``UNSEG_KEY`` is a key file, or the 64 hexadecimal digits themselves.
+        key: the secret.
+        source: where it came from, for the run's file and messages. Where a user keeps files is
+            nobody's business: of a path it names the last two parts.
+        path: of its file, if it has one.
+        made: whether the file did not exist before.
+        salt: of the fingerprint, random for every run, so that those of two cannot be linked.
+    """
 
-    Returns:
-        The key; its ``source`` says where from, and ``made`` whether its file is new.
+    key: Key
+    source: str
+    path: Path | None = None
+    made: bool = False
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+    def describe(self) -> dict[str, str]:
+        """Source, salt and fingerprint, for the run's file."""
+        return {
+            "source": self.source,
+            "salt": self.salt.hex(),
+            "fingerprint": self.key.fingerprint(self.salt),
+        }
+
+    def is_of(self, described: Mapping[str, str]) -> bool:
+        """Whether an earlier run's :meth:`describe` is of the same key."""
+        try:
+            salt = bytes.fromhex(described["salt"])
+            return hmac.compare_digest(described["fingerprint"], self.key.fingerprint(salt))
+        except (KeyError, TypeError, ValueError):
+            return False
+
+
+def owner_key(
+    given: Key | Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    make: bool = True,
+    outside: Sequence[Path] = (),
+) -> OwnerKey:
+    """The owner's key: the given one, else that of ``UNSEG_KEY``, else the one of their own file.
+
+    Args:
+        given: a key, or its file.
+        environ: variables: ``UNSEG_KEY`` is a key file that exists, or the 64 hexadecimal digits
+            themselves.
+        make: whether a file that does not exist, given or the owner's own, is made.
+        outside: folders that the key must not lie in, as they are published.
 
     Raises:
-        UnsegError: when a file is damaged, may be read by others or cannot be made.
+        UnsegError: when a file is damaged, may be read by others, lies where it must not, does not
+            exist or cannot be made.
     """
+    if isinstance(given, Key):
+        return OwnerKey(given, "a key given in Python")
     if given is not None:
-        if _DIGITS.fullmatch(given.name) and not given.exists():
+        if _DIGITS.fullmatch(given.name) and not _exists(given):
             raise UnsegError(
                 "--key takes the name of a file, not the digits of a key: give those in the "
                 f"variable {VARIABLE}"
             )
-        return _read_or_make(given.expanduser())
+        path = given.expanduser()
+        return _from_file(path, f"the file {_shown(path)}", make, outside)
     named = environ.get(VARIABLE, "").strip()
     if named and _DIGITS.fullmatch(named):
-        return Key(bytes.fromhex(named), f"the variable {VARIABLE}")
+        return OwnerKey(Key(bytes.fromhex(named)), f"the variable {VARIABLE}")
     if named:
         path = Path(named).expanduser()
-        if not path.exists():  # without its text: that may be a secret
+        if not _exists(path):  # without its text: that may be a secret
             raise UnsegError(
                 f"{VARIABLE} is neither an existing file nor {2 * SECRET_BYTES} hexadecimal "
                 "digits: correct it, or unset it to use your own key file"
             )
-        return read_key(path)
+        return _from_file(path, f"the file {_shown(path)} ({VARIABLE})", False, outside)
     path = key_file(environ)
-    try:
-        path.parent.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise _not_made(path, error) from error
-    return _read_or_make(path)
+    if make:
+        try:
+            path.parent.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _not_made(path, error) from error
+    return _from_file(path, f"your own key file {_shown(path)}", make, outside)
 
 
 def key_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -215,7 +258,7 @@ def read_key(path: Path) -> Key:
             f"{2 * SECRET_BYTES} hexadecimal digits; put a copy back, or remove it and a new one "
             "is made"
         )
-    return Key(bytes.fromhex(digits), str(path))
+    return Key(bytes.fromhex(digits))
 
 
 def write_key(path: Path, key: Key) -> None:
@@ -253,16 +296,39 @@ def _create(path: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _read_or_make(path: Path) -> Key:
+def _from_file(path: Path, source: str, make: bool, outside: Sequence[Path]) -> OwnerKey:
     """The key of a file, which is made unless it is there; of two that make it, one wins."""
-    if not path.exists():
-        key = Key(Key.generate().secret, str(path), made=True)
+    for folder in outside:
+        here = folder.resolve()
+        if path.absolute().is_relative_to(here) or path.resolve().is_relative_to(here):
+            raise UnsegError(
+                f"the key {path} lies in {folder}, which is there to be published: keep it "
+                "elsewhere"
+            )
+    if not _exists(path):
+        if not make:
+            raise UnsegError(
+                f"the key {path} does not exist: put a copy of it back, or give another file with "
+                "--key"
+            )
+        key = Key.generate()
         try:
             write_key(path, key)
-            return key
+            return OwnerKey(key, source, path, made=True)
         except FileExistsError:
             _wait(path)
-    return read_key(path)
+    return OwnerKey(read_key(path), source, path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be entered; making the file says so
+        return False
+
+
+def _shown(path: Path) -> str:
+    return "/".join(path.absolute().parts[-2:])
 
 
 def _wait(path: Path) -> None:

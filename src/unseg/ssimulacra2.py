@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 #: Least side, in pixels, that reaches the coarsest scale.
@@ -63,6 +63,12 @@ _WEIGHTS: tuple[dict[str, tuple[float, ...]], ...] = (
     },
 )  # fmt: skip
 
+#: For every scale, how much a channel's changes count in :func:`exposure`: in proportion to the
+#: means above, and where there are 4-norms alone a little.
+_SHOWN: tuple[dict[str, float], ...] = (
+    {"y": 0.5}, {"y": 1.0}, {"x": 0.1, "y": 1.0}, {"b": 0.4}, {},
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class _Scale:
@@ -82,11 +88,12 @@ class Original:
     scales: tuple[_Scale, ...]
 
 
-def prepare(original: Float[Tensor, "b 3 h w"]) -> Original:
+def prepare(original: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]) -> Original:
     """Work out once what :func:`score` needs of the originals.
 
     Args:
-        original: (B, 3, H, W), float, sRGB in [0, 255]; sides of at least :data:`LEAST`.
+        original: (B, 3, H, W), sRGB, uint8 (which is faster) or float in [0, 255]; sides of at
+            least :data:`LEAST`.
 
     Raises:
         ValueError: when a side is too short.
@@ -102,13 +109,15 @@ def prepare(original: Float[Tensor, "b 3 h w"]) -> Original:
 
 
 def score(
-    original: Float[Tensor, "_b 3 _h _w"] | Original, changed: Float[Tensor, "b 3 h w"]
+    original: Float[Tensor, "_b 3 _h _w"] | UInt8[Tensor, "_b 3 _h _w"] | Original,
+    changed: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"],
 ) -> Float[Tensor, " b"]:
     """SSIMULACRA2 of changed images; differentiable in ``changed``.
 
     Args:
-        original: (B, 3, H, W), float, sRGB in [0, 255]; or what :func:`prepare` made of it.
-        changed: the same shape, dtype, range and device.
+        original: (B, 3, H, W), sRGB, uint8 or float in [0, 255]; or what :func:`prepare` made of
+            it.
+        changed: the same shape and range, on the same device.
 
     Returns:
         (B,): at most 100, which is no difference; below 0 for what is hardly the same image.
@@ -124,10 +133,10 @@ def score(
     before = original if isinstance(original, Original) else prepare(original)
     if before.shape != changed.shape:
         raise ValueError(f"shapes differ: {tuple(before.shape)} and {tuple(changed.shape)}")
-    total = changed.new_zeros(changed.shape[0])
+    total = torch.zeros(changed.shape[0], device=changed.device)
     pyramid = zip(before.scales, _pyramid(changed), _WEIGHTS, strict=True)
     for scale, planes, channels in pyramid:
-        weights = changed.new_tensor(list(channels.values()))
+        weights = planes.new_tensor(list(channels.values()))
         mean = _blur(planes)
         kinds = (
             _dissimilarity(scale, planes, mean),
@@ -146,6 +155,28 @@ def score(
     return 100 - 10 * apart.clamp(min=1e-5) ** 0.6276336467831387
 
 
+def exposure(
+    original: Original, changed: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b h w"]:
+    """Where a small change shows: its energy over what the original's own texture hides.
+
+    Args:
+        original: from :func:`prepare`.
+        changed: (B, 3, H, W), as for :func:`score`.
+
+    Returns:
+        (B, H, W), at least 0 and without a unit; 0 where nothing changed.
+    """
+    total = torch.zeros(changed.shape[0], 1, *changed.shape[2:], device=changed.device)
+    pyramid = zip(original.scales, _pyramid(changed), _WEIGHTS, _SHOWN, strict=True)
+    for scale, planes, channels, shares in pyramid:
+        energy = _blur((planes - scale.planes).square()) / (2 * scale.variance + _C2)
+        weights = planes.new_tensor([shares.get(name, 0.0) for name in channels])
+        found = torch.einsum("bchw,c->bhw", energy, weights)[:, None]
+        total = total + F.interpolate(found, total.shape[2:], mode="bilinear")
+    return total[:, 0]
+
+
 def _dissimilarity(
     scale: _Scale, planes: Float[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b c h w"]:
@@ -162,18 +193,30 @@ def _four_norm(values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
     return values.square().square().mean((2, 3)).clamp(min=1e-32) ** 0.25
 
 
-def _pyramid(image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+def _pyramid(image: Tensor) -> list[Tensor]:
     """For every scale (B, C, h, w), the channels of XYB that count there."""
-    value = image / 255
-    linear = torch.where(
-        value <= 0.04045, value / 12.92, ((value.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    )
+    if image.dtype == torch.uint8:
+        linear = _linear_of_steps().to(image.device)[image.int()]
+    else:
+        linear = _linear(image)
     planes = []
     for number, channels in enumerate(_WEIGHTS):
         if number:  # light is averaged, not what the eye makes of it
             linear = F.avg_pool2d(linear, 2, ceil_mode=True, count_include_pad=False)
         planes.append(_xyb(linear, channels))
     return planes
+
+
+def _linear(image: Tensor) -> Tensor:
+    """Light, in [0, 1], of sRGB in [0, 255]."""
+    value = image.float() / 255
+    bright = ((value.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(value <= 0.04045, value / 12.92, bright)
+
+
+@cache
+def _linear_of_steps() -> Tensor:
+    return _linear(torch.arange(256))
 
 
 def _xyb(linear: Float[Tensor, "b 3 h w"], names: dict[str, tuple[float, ...]]) -> Tensor:

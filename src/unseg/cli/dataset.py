@@ -10,12 +10,15 @@ import typer
 
 from unseg.cli.protect import (
     FIND_HELP,
+    KEY_HELP,
     QUALITY_HELP,
     RANGE_HELP,
     SALIENCE_HELP,
     STRIP_HELP,
+    VISIBILITY_HELP,
     range_choice,
 )
+from unseg.cli.protect_summary import made_key
 from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
 
@@ -76,7 +79,7 @@ def dataset(
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(help="How much of the bound is used where the noise would be most visible."),
+        typer.Option(help=VISIBILITY_HELP),
     ] = "normal",
     format: Annotated[
         Literal["auto", "png", "webp", "tiff", "jpeg", "same"],
@@ -110,6 +113,7 @@ def dataset(
     salience: Annotated[
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help=KEY_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[
         int,
@@ -144,6 +148,8 @@ def dataset(
       unseg dataset VOC2012 -o protected --splits train --format png
 
       unseg dataset yolo -o trial --limit 5
+
+      unseg dataset coco -o coco-protected --key coco.key
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -162,7 +168,7 @@ def dataset(
     settings = Settings(
         budget=Budget(eps, eps_bg), visibility=visibility, batch_size=batch_size, model=model,
         salience=salience, device=device, strict=strict, quality=quality,
-        range=range_choice(range), strip=strip,
+        range=range_choice(range), strip=strip, key=key,
     )  # fmt: skip
     with FolderProgress(quiet=as_json) as shown:
         plan = plan_dataset(
@@ -267,6 +273,8 @@ def _print_report(report: DatasetReport) -> None:
         typer.echo(f"rewritten: {name}")
     if len(report.rewritten) > 20:
         typer.echo(f"rewritten: {len(report.rewritten) - 20} more, see unseg-dataset.json")
+    if said := made_key(report.folder):
+        typer.echo(said)
     for text, names in report.warnings.items():
         more = f": {len(names)} (first: {names[0]})" if names else ""
         typer.echo(f"warning: {text}{more}")

@@ -43,6 +43,10 @@ PHOTOGRAPHS = (
 )
 
 
+#: Text of the demo's key: public, as its photographs are, so that everybody gets its pictures.
+PUBLIC_KEY = "unseg demo"
+
+
 def copy_photographs(folder: Path) -> None:
     """Copy the photographs, byte for byte, into a folder that is made if need be.
 
@@ -124,8 +128,11 @@ def demo(
     from rich.console import Console
     from rich.progress import Progress
 
+    from unseg.cli.protect_summary import seen
+    from unseg.key import Key
     from unseg.progress import Update
     from unseg.protect.folder import protect_folder
+    from unseg.protect.settings import Settings
     from unseg.protect.verify import verify_folder
 
     originals, protected = out / "originals", out / "protected"
@@ -141,7 +148,13 @@ def demo(
         def shown(update: Update) -> None:
             bar.update(task, completed=update.done, total=update.total)
 
-        report = protect_folder(originals, protected, existing="overwrite", progress=shown)
+        report = protect_folder(
+            originals,
+            protected,
+            Settings(key=Key.of_text(PUBLIC_KEY)),
+            existing="overwrite",
+            progress=shown,
+        )
         findings = verify_folder(protected, originals)
     for line in [r.error for r in report.errors] + [p.text for p in findings.problems]:
         say(f"unseg: {line}", error=True, colour="red")
@@ -156,5 +169,6 @@ def demo(
         f"{len(findings.problems)} problems; {totals['seconds_per_image']} seconds per image, with "
         "masks that the models found"
     )
+    say(f"visibility:    {seen(totals)} (SSIMULACRA2; 100 is no difference)")
     if not (report.ok and findings.ok):
         raise typer.Exit(1)

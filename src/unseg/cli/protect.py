@@ -25,10 +25,18 @@ FIND_HELP = (
     "What finds the objects where you give no mask, in this order: salient (what stands out), "
     "proposed (what looks like an object), whole-image, or your own module:Name."
 )
+VISIBILITY_HELP = (
+    "What people may see of the noise, as SSIMULACRA2 judges it: low, nothing when flickering (at "
+    "least 90); normal, nothing side by side (85); strong uses the whole bound."
+)
 QUALITY_HELP = "Quality of JPEG files; colours are kept in full (4:4:4)."
 RANGE_HELP = (
     "Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of the range. "
     "auto takes it from the file, or from its data."
+)
+KEY_HELP = (
+    "File with your key, from which the noise follows; keep it to yourself. It is made when it "
+    "does not exist. Default: what the variable UNSEG_KEY says, else a file of your own."
 )
 STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
@@ -100,10 +108,7 @@ def protect(
     ] = "auto",
     visibility: Annotated[
         Literal["low", "normal", "strong"],
-        typer.Option(
-            help="How much of the bound is used where the noise would be most visible; strong uses "
-            "all of it everywhere."
-        ),
+        typer.Option(help=VISIBILITY_HELP),
     ] = "normal",
     format: Annotated[
         Literal["png", "webp", "tiff", "jpeg", "same"],
@@ -140,6 +145,7 @@ def protect(
     salience: Annotated[
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help=KEY_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[
         int,
@@ -201,6 +207,8 @@ def protect(
       unseg protect portrait.jpg -o protected.png
 
       unseg protect slides -o protected --tint
+
+      unseg protect photos -o protected --key photos.key
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -210,7 +218,7 @@ def protect(
         target=target, visibility=visibility, format=format, batch_size=batch_size,
         quality=quality, range=range, tint=tint, strip=strip,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
-        model=model, salience=salience, device=device, strict=strict,
+        model=model, salience=salience, device=device, strict=strict, key=key,
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest

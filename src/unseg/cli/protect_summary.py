@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unseg.cli.shown import plain, say
 
@@ -37,8 +37,8 @@ def print_summary(report: FolderReport) -> None:
         "largest change inside": figure(totals["largest_change_inside"], " steps"),
         "largest change outside": figure(totals["largest_change_outside"], " steps"),
         "16-bit images with steps of their own range": str(totals["part_of_range"] or ""),
+        "visibility": seen(totals),
         "mean PSNR": figure(totals["mean_psnr"], " dB"),
-        "mean SSIM": figure(totals["mean_ssim"]),
         "seconds per image": figure(totals["seconds_per_image"]),
         "model": report.description["model"],
     }
@@ -50,10 +50,30 @@ def print_summary(report: FolderReport) -> None:
         say(line)
 
 
+def made_key(report: FolderReport) -> str:
+    """A sentence on a key that was made for this run; empty where it was there already."""
+    if report.made_key is None:
+        return ""
+    return (
+        f"made your key, {report.made_key}: the noise follows from it, so keep it to yourself, and "
+        "a copy of it until these images are finished; no one needs it to check them"
+    )
+
+
+def seen(totals: dict[str, Any]) -> str:
+    """What people see of the noise: on average, and where they see most."""
+    from unseg.protect.judge import words_of
+
+    mean, lowest = totals["mean_visibility"], totals["lowest_visibility"]
+    if mean is None or lowest is None:
+        return ""
+    return f"{words_of(mean)} ({mean:.0f}); at worst {words_of(lowest)} ({lowest:.0f})"
+
+
 def _advice(report: FolderReport) -> list[str]:
     """What the owner should look at, a sentence each."""
     totals = report.totals
-    lines = []
+    lines = [said] if (said := made_key(report)) else []
     guessed = sum(
         count
         for name, count in totals["mask_sources"].items()

@@ -28,7 +28,7 @@ def verify(
     """Check a protected folder against its manifest, and against the originals if given.
 
     Without --originals: checksums, sizes, masks, missing and unlisted files. With them also the
-    largest change inside and outside each mask, PSNR and SSIM.
+    largest change inside and outside each mask, PSNR, SSIM and visibility score.
     Exit codes: 0 everything matches, 1 something does not, 2 there is nothing to verify.
 
     Examples:

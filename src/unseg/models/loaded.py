@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from unseg.errors import UnsegError
+from unseg.key import Key
 from unseg.models.generator import NoiseGenerator
 from unseg.models.registry import load_generator
 from unseg.models.salience import SalienceHead, load_salience
@@ -22,25 +23,33 @@ class Models:
         salience: ``default`` is the shipped head where it suits the generator's base, ``none`` is
             no head, all else a file written by ``unseg train-salience``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        key: what the generator's waves follow from; None leaves its own, which is public.
 
     Raises:
         UnsegError: when the device is unknown or not there.
     """
 
     def __init__(
-        self, model: str = "default", salience: str = "default", device: str = "auto"
+        self,
+        model: str = "default",
+        salience: str = "default",
+        device: str = "auto",
+        key: Key | None = None,
     ) -> None:
-        self.model, self.salience = model, salience
+        self.model, self.salience, self.key = model, salience, key
         self.device = pick_device(device)
 
     @cached_property
     def generator(self) -> NoiseGenerator:
-        """The generator, on the device.
+        """The generator, on the device, with the key.
 
         Raises:
             UnsegError: when it is missing, damaged or of another kind.
         """
-        return load_generator(self.model, self.device)
+        generator = load_generator(self.model, self.device)
+        if self.key is not None and hasattr(generator, "key"):
+            generator.key = self.key  # a model of one's own may need none
+        return generator
 
     @property
     def base(self) -> SamBase:

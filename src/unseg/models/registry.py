@@ -29,16 +29,14 @@ from unseg.models.weights.io import (
 )
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-generator-2"
-FORMAT_1 = "unseg-generator-1"
-"""Of versions up to 0.10.0: the base is inside, or in a shipped generator that is named."""
+FORMAT = "unseg-generator-3"
 
 REMEDY = "give a generator written by unseg train"
 
-DEFAULT = "unseg-mobile-sam-6"
+DEFAULT = "unseg-mobile-sam-7"
 SHIPPED = (DEFAULT,)
 """Names of the generators that ship with the package."""
-RETIRED = tuple(f"unseg-mobile-sam-{number}" for number in range(1, 6))
+RETIRED = tuple(f"unseg-mobile-sam-{number}" for number in range(1, 7))
 """Names of generators that shipped with earlier versions."""
 BASE = "mobile-sam.safetensors"
 """The frozen base that ships with the package."""
@@ -64,7 +62,8 @@ def resolve(name_or_path: str) -> Path:
         return path
     if name in RETIRED:
         raise UnsegError(
-            f"{name} is retired: its weights are in the repository at the git tag v0.10.0"
+            f"{name} is retired: its weights and the code that runs them are in the repository at "
+            "the git tag v0.10.0"
         )
     raise UnsegError(
         f"{name_or_path} is neither a file nor a model that ships with unseg: give a .safetensors "
@@ -175,15 +174,13 @@ def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Pat
     design = Architecture.from_json(found["base"])
     if frozen:
         return build_base(design, frozen, size, str(path))
-    named = found.get("base_file", found.get("base_from", "nothing"))
-    if named not in (BASE, *SHIPPED, *RETIRED):
+    named = found.get("base_file", "nothing")
+    if named != BASE:
         raise UnsegError(
             f"{path} has no base inside and names {named}, which does not ship with unseg: {REMEDY}"
         )
     base = load_shipped_base(size)
-    # Files of version 0.10.0 and earlier have no checksum: they name a shipped generator, and all
-    # of these had this base.
-    wanted = found.get("base_sha256", shipped_base_sha256())
+    wanted = found["base_sha256"]
     if base.architecture != design or wanted != shipped_base_sha256():
         raise UnsegError(
             f"{path} was made for a base with sha256 {wanted[:12]}..., but the {BASE} that ships "
@@ -194,9 +191,13 @@ def _base(frozen: dict[str, Tensor], found: dict[str, str], size: int, path: Pat
 
 def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
     kind = found.get("format", "unknown")
-    if kind not in (FORMAT, FORMAT_1):
-        newer = kind.startswith("unseg-generator-")
-        hint = "a newer version of unseg wrote it" if newer else f"not {FORMAT!r}"
+    if kind != FORMAT:
+        number = kind.removeprefix("unseg-generator-")
+        hint = f"not {FORMAT!r}"
+        if number in ("1", "2"):
+            hint = "whose textures were drawn another way: use version 0.11.0 or train again"
+        elif number != kind:
+            hint = "a newer version of unseg wrote it"
         raise UnsegError(
             f"{path} is a safetensors file of format {kind!r}, {hint}: expected a generator "
             "written by unseg train"

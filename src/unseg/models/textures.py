@@ -75,18 +75,18 @@ class Table:
 
     def keyed(self, key: Key, label: str) -> Table:
         """The owner's version: directions and periods turned within their ranges."""
-        changed = [
-            _turned(vector, key, label, number) for number, vector in enumerate(self.vectors)
-        ]
-        return replace(self, vectors=torch.stack(changed))
+        count, device = len(self.vectors), self.vectors.device
+        longer = 1 + KEY_PERIOD * _signed(key, label, "period", count).to(device)
+        angle = 2 * math.pi * KEY_DIRECTION * _signed(key, label, "direction", count).to(device)
+        y, x = (self.vectors / longer[:, None]).unbind(1)
+        cos, sin = angle.cos(), angle.sin()
+        return replace(self, vectors=torch.stack([cos * y + sin * x, cos * x - sin * y], dim=1))
 
 
-def _turned(vector: Float[Tensor, 2], key: Key, label: str, number: int) -> Float[Tensor, 2]:
-    longer = 1 + KEY_PERIOD * (2 * key.uniform(label, number, "period") - 1)
-    angle = 2 * math.pi * KEY_DIRECTION * (2 * key.uniform(label, number, "direction") - 1)
-    y, x = vector / longer
-    cos, sin = math.cos(angle), math.sin(angle)
-    return torch.stack([cos * y + sin * x, cos * x - sin * y])
+@lru_cache(maxsize=32)
+def _signed(key: Key, label: str, what: str, count: int) -> Float[Tensor, " {count}"]:
+    """Numbers in [-1, 1) that only the key's owner knows."""
+    return 2 * torch.tensor(key.uniforms(count, label, what)) - 1
 
 
 def turn_hues(colours: Float[Tensor, "b k 3"], key: Key, label: str) -> Float[Tensor, "b k 3"]:
@@ -100,11 +100,7 @@ def turn_hues(colours: Float[Tensor, "b k 3"], key: Key, label: str) -> Float[Te
     Returns:
         (B, K, 3) in [-1, 1].
     """
-    count = colours.shape[1]
-    angle = torch.tensor(
-        [2 * math.pi * KEY_HUE * (2 * key.uniform(label, i, "hue") - 1) for i in range(count)],
-        device=colours.device,
-    )
+    angle = 2 * math.pi * KEY_HUE * _signed(key, label, "hue", colours.shape[1]).to(colours)
     red, green, blue = colours.unbind(-1)
     cos, sin = angle.cos(), angle.sin()
     turned = torch.stack([cos * red - sin * green, sin * red + cos * green, blue], dim=-1)
@@ -308,10 +304,10 @@ class Codebook(nn.Module):
         if bool(looks.any()):
             entry = torch.where(looks, self.nearest(embedding, side), entry)
         colours = self.colours.expand(len(codes), -1, -1)
-        table = Table(self.vectors.cpu(), self.colours.cpu()).keyed(key, self.LABEL)
+        table = Table(self.vectors, self.colours).keyed(key, self.LABEL)
         return Drawing(
             F.one_hot(entry, count).permute(0, 3, 1, 2).float(),
-            table.vectors.to(embedding.device),
+            table.vectors,
             image_phase(embedding, key, self.LABEL, count),
             turn_hues(colours, key, self.LABEL),
         )
@@ -377,11 +373,11 @@ class TextureBank(nn.Module):
             soft = soft.gather(1, order[:, :, None, None].expand_as(soft))
         hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
         choice = hard + (soft - soft.detach()) if torch.is_grad_enabled() else hard
-        table = Table(self.vectors.cpu(), torch.zeros(len(self.vectors), 0))
+        table = Table(self.vectors, self.vectors[:, :0]).keyed(key, self.LABEL)
         hues = torch.tanh(colours + self.hues).transpose(1, 2)
         return Drawing(
             choice.float(),
-            table.keyed(key, self.LABEL).vectors.to(feature.device),
+            table.vectors,
             image_phase(embedding, key, self.LABEL, soft.shape[1]),
             turn_hues(hues.float(), key, self.LABEL),
         )

@@ -20,10 +20,12 @@ from unseg.images.photo import Photo, Pixels
 from unseg.images.view import touched
 from unseg.masks.regions import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
+from unseg.protect.judge import as_seen
 from unseg.protect.noises.base import NoiseSource, without_colour
 from unseg.protect.quality import row_blocks
 from unseg.protect.view import View, view
 from unseg.protect.visibility import Visibility, soften
+from unseg.remarks import Remark
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Protection:
     Args:
         pixels: of the photograph's shape and dtype, within the budget.
         noise: name of the noise source; None where there was nothing to protect.
+        remarks: what an owner should know of the noise.
     """
 
     pixels: Pixels
     noise: str | None
+    remarks: tuple[Remark, ...] = ()
 
 
 def protect_photo(
@@ -67,7 +71,7 @@ def protect_photos(
         regions: of every photograph, at its size.
         noises: asked in this order; the first that suits a photograph makes its noise.
         budget: the bound, in 8-bit steps.
-        visibility: how much of the bound is used where the noise would be seen most.
+        visibility: how much of it may be seen; see :func:`unseg.protect.visibility.soften`.
 
     Returns:
         One for every photograph. Pixels may be equal to the original's where the budget holds no
@@ -78,14 +82,17 @@ def protect_photos(
     """
     busy = [i for i, one in enumerate(regions) if one.foreground.any()]
     views = [view(photos[i], regions[i]) for i in busy]
-    fields = dict(zip(busy, noise_fields(noises, views, budget, visibility), strict=True))
+    fields = dict(zip(busy, noise_fields(noises, views), strict=True))
     result = []
     for i, photo in enumerate(photos):
         if i not in fields:
             result.append(Protection(photo.pixels.copy(), None))
             continue
         name, field = fields.pop(i)
-        result.append(Protection(add_noise(photo, field, regions[i].foreground, budget), name))
+        foreground = regions[i].foreground
+        soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
+        pixels = add_noise(photo, soft.noise, foreground, budget)
+        result.append(Protection(pixels, name, soft.remarks))
     return result
 
 
@@ -102,10 +109,8 @@ def refuse_unchanged(photo: Photo, protection: Protection, name: str) -> None:
         )
 
 
-def noise_fields(
-    noises: Sequence[NoiseSource], views: Sequence[View], budget: Budget, visibility: Visibility
-) -> list[tuple[str, Tensor]]:
-    """One noise field a view, made as hard to see as is asked.
+def noise_fields(noises: Sequence[NoiseSource], views: Sequence[View]) -> list[tuple[str, Tensor]]:
+    """One noise field a view, as its source makes it for that kind of image.
 
     Images of one channel get the sum of the three noise channels, cut to [-1, 1], in each: the
     mean would leave a third of a coloured texture's strength. Regions whose code is
@@ -114,8 +119,6 @@ def noise_fields(
     Args:
         noises: the first that suits a view makes its noise.
         views: of the images.
-        budget: the bound that the noise will be scaled to, in 8-bit steps.
-        visibility: see :func:`unseg.protect.visibility.soften`.
 
     Returns:
         The source's name and (3, h, w) for each, float, in [-1, 1], on the CPU.
@@ -125,10 +128,7 @@ def noise_fields(
     for source in dict.fromkeys(chosen):
         mine = [i for i, one in enumerate(chosen) if one is source]
         fields.update(zip(mine, source.fields([views[i] for i in mine]), strict=True))
-    return [
-        (source.name, _finished(fields[i], views[i], budget, visibility))
-        for i, source in enumerate(chosen)
-    ]
+    return [(source.name, _finished(fields[i], views[i])) for i, source in enumerate(chosen)]
 
 
 def _suiting(noises: Sequence[NoiseSource], shown: View) -> NoiseSource:
@@ -139,17 +139,13 @@ def _suiting(noises: Sequence[NoiseSource], shown: View) -> NoiseSource:
     raise UnsegError(f"no noise source suits the image (tried: {names}): add the generator")
 
 
-def _finished(
-    field: Float[Tensor, "3 h w"], shown: View, budget: Budget, visibility: Visibility
-) -> Float[Tensor, "3 h w"]:
+def _finished(field: Float[Tensor, "3 h w"], shown: View) -> Float[Tensor, "3 h w"]:
     if not torch.isfinite(field).all():
         raise UnsegError("the model's noise is not finite: use other weights (--model)")
     for region, code in enumerate(shown.codes, start=1):
         if code == QUIET:
             field = field.masked_fill(torch.from_numpy(shown.index == region), 0)
-    if shown.grey:
-        field = without_colour(field)
-    return soften(field, shown.image, torch.from_numpy(shown.foreground), budget, visibility)
+    return without_colour(field) if shown.grey else field
 
 
 def add_noise(

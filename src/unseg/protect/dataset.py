@@ -16,7 +16,6 @@ from unseg.images.formats import FORMATS, format_of
 from unseg.images.reader import read_photo
 from unseg.masks.regions import Target
 from unseg.masks.sources import MaskSource, load_sources
-from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
 from unseg.protect.carried import (
     DATASET,
@@ -28,6 +27,7 @@ from unseg.protect.carried import (
 )
 from unseg.protect.dataset_plan import DatasetFormat, DatasetPlan, jobs_of, plan_dataset
 from unseg.protect.folder import Existing, FolderReport, FolderRun, check_output
+from unseg.protect.keys import models_of, with_key
 from unseg.protect.manifest import MANIFEST, RUN, read_run
 from unseg.protect.noises import load_noises
 from unseg.protect.plan import Job, Plan
@@ -159,6 +159,7 @@ def protect_dataset(
     jobs = with_series_ranges(jobs, plan.layout, plan.survey.images, settings.range)
     # What mentions no image clearly is to be known before hours of work.
     plan.layout.rewrite({j.source: j.output for j in jobs if j.source != j.output}, (), folder)
+    settings = with_key(settings, folder, resume=existing == "resume", outside=(plan.root,))
     check_output(folder, existing)
     copies = _Copies(plan, folder, jobs, existing)
     copies.start(progress)
@@ -171,7 +172,7 @@ def _protect(
     progress: Progress,
 ) -> FolderReport:  # fmt: skip
     """Protect the images, by the same run as a folder's."""
-    models = Models(settings.model, settings.salience, settings.device)
+    models = models_of(settings)
     noises = load_noises(settings.noises, models)
     # Which classes share a texture matters where they fill the images.
     dense = plan.dense and settings.target == "class"

@@ -20,11 +20,11 @@ from unseg.files import AnyPath
 from unseg.masks.among import holds_photographs
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
-from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
 from unseg.protect.earlier import refuse_protected
 from unseg.protect.folder_report import FolderReport
 from unseg.protect.given import given_masks
+from unseg.protect.keys import FIELD, models_of, with_key, without_others
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
@@ -96,7 +96,8 @@ def protect_folder(
         places, folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
-    models = Models(settings.model, settings.salience, settings.device)
+    settings = with_key(settings, folder, resume=existing == "resume")
+    models = models_of(settings)
     owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)
     owned, settings = owner.files, owner.settings
     check_output(folder, existing)
@@ -217,7 +218,8 @@ class FolderRun:
         planned = {job.output for job in plan.jobs}
         #: Jobs that are left to do.
         self.jobs = [job for job in plan.jobs if job.output not in done]
-        self._records = [r for r in earlier if r.output in done or r.output not in planned]
+        kept = [r for r in earlier if r.output in done or r.output not in planned]
+        self._records = without_others(kept, plan.out, settings)
         self.manifest.replace(self._records)
         write_run(plan.out, self._description("running"))
 
@@ -233,7 +235,9 @@ class FolderRun:
         self.manifest.replace(self._records)
         description = self._description("finished")
         write_run(self.plan.out, description)
-        return FolderReport(self.plan.out, self._planned(), description, [])
+        key = self.settings.owner_key
+        made = key.path if key is not None and key.made else None
+        return FolderReport(self.plan.out, self._planned(), description, [], made_key=made)
 
     def _planned(self) -> list[Record]:
         planned = {job.output for job in self.plan.jobs}
@@ -274,11 +278,12 @@ class FolderRun:
 
     def _description(self, status: str) -> dict[str, Any]:
         """Content of the run's file."""
-        finished = status == "finished"
+        finished, key = status == "finished", self.settings.owner_key
         return {
             "status": status,
             **provenance(seed=0, data_sha256=_data_sha256(self._records) if finished else None),
             "settings": self.settings.describe(),
+            FIELD: None if key is None else key.describe(),
             "mask_sources": [source.name for source in self.sources],
             "model": model_id(self.noises),
             "model_sha256": weights_sha256(self.noises),
@@ -320,6 +325,10 @@ class FolderRun:
             "largest_change_outside": max((c.outside for c in changes), default=None),
             "mean_psnr": _mean([r.psnr for r in good]),
             "mean_ssim": _mean([r.ssim for r in good]),
+            "mean_visibility": _mean([r.visibility_score for r in good]),
+            "lowest_visibility": min(
+                (r.visibility_score for r in good if r.visibility_score is not None), default=None
+            ),
             "seconds": round(seconds, 2),
             "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
         }

@@ -21,6 +21,7 @@ class FolderReport:
         unused_masks: masks that belong to no image, by name. They are a warning where some image
             has no mask: the names may not fit. A part of a data set may well be protected alone.
         remarks: what to know of the annotations as a whole.
+        made_key: the file of the key, where it did not exist before this run.
     """
 
     out: Path
@@ -28,6 +29,7 @@ class FolderReport:
     description: dict[str, Any]
     unused_masks: list[str]
     remarks: tuple[Remark, ...] = ()
+    made_key: Path | None = None
 
     @property
     def totals(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from unseg.images.photo import Photo, Pixels
@@ -147,20 +147,26 @@ def photo_score(before: Photo, after: Pixels, mask: Bool[np.ndarray, "H W"]) -> 
     """
     crop = crop_around(mask)
     part = crop.rows, crop.columns
-    judge = Judge(crop, before.in_steps(before.pixels[part]))
-    return judge.score(before.in_steps(after[part]))
+    return Judge(crop, as_seen(before, before.pixels[part])).score(as_seen(before, after[part]))
 
 
-def _as_viewed(
-    values: Shaped[np.ndarray, "h w ..."], crop: ViewedPart
-) -> Float[Tensor, "1 3 h2 w2"]:
-    """A part of an image at the size at which it is judged."""
+def as_seen(photo: Photo, pixels: Pixels) -> Pixels:
+    """Samples of a photo as a screen shows them: uint8, of 16 bits the range in use."""
+    if photo.bits == 8:
+        return pixels
+    # Halves all go up, so that a change of whole steps stays one.
+    return np.floor(photo.in_steps(pixels) + np.float32(0.5)).astype(np.uint8)
+
+
+def _as_viewed(values: Shaped[np.ndarray, "h w ..."], crop: ViewedPart) -> Tensor:
+    """A part of an image at the size at which it is judged: (1, 3, h2, w2), uint8 or float."""
     channels = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
     planes = []
     for channel in channels:  # one after the other, as floats take room
-        plane = channel.astype(np.float32)
+        plane = channel
         if plane.shape != crop.size[::-1]:
-            plane = np.asarray(cv2.resize(plane, crop.size, interpolation=cv2.INTER_AREA))
+            size, way = crop.size, cv2.INTER_AREA
+            plane = np.asarray(cv2.resize(channel.astype(np.float32), size, interpolation=way))
         down, across = (max(0, LEAST_CROP - side) for side in plane.shape)
         planes.append(np.pad(plane, ((0, down), (0, across)), mode="symmetric"))
     return torch.from_numpy(np.stack(planes)).expand(3, -1, -1)[None]

@@ -18,8 +18,8 @@ RUN = "unseg-run.json"
 MASKS = "unseg-masks"
 
 #: Format of the manifest and the run's file; raised when either changes. Those of unseg 0.10 and
-#: before have none, which is 1.
-FORMAT = 2
+#: before have none, which is 1; the score of visibility came with 3.
+FORMAT = 3
 
 
 class BudgetRecord(BaseModel):
@@ -84,6 +84,7 @@ class Record(BaseModel):
     within_budget: bool | None = None
     psnr: float | None = None
     ssim: float | None = None
+    visibility_score: float | None = None
     survival: SurvivalRecord | None = None
     noise: str | None = None
     model: str

@@ -36,7 +36,7 @@ from unseg.protect.noises import NoiseSource
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
 from unseg.protect.settings import Settings
-from unseg.remarks import texts
+from unseg.remarks import Remark, texts
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -172,6 +172,7 @@ class Pipeline:
         assert item.protection is not None
         photo, job, record = item.photo, item.job, item.record
         refuse_unchanged(photo, item.protection, job.source)
+        self._remark(record, item.protection.remarks)
         record.noise = item.protection.noise
         record.status = "protected" if record.noise is not None else "unchanged"
         record.format = writer.output_format(photo, job.source, self.settings.format)
@@ -203,13 +204,21 @@ class Pipeline:
         kind = writer.output_format(photo, record.source, self.settings.format)
         record.location = has_location(photo.exif) or (kind == "TIFF" and photo.location)
         remarks = (*photo.remarks, *writer.losses(photo, kind), *found.remarks)
-        record.notes = texts(remarks, warning=False)
-        record.warnings = texts(remarks, warning=True)
-        if self.settings.strict and record.warnings:
-            raise UnsegError(f"{record.source}: {record.warnings[0]} (--strict)")
+        self._remark(record, remarks)
         record.mask_source, record.mask_note = found.source, found.note
         record.mask_file, record.mask_file_sha256 = found.file, found.file_sha256
         record.foreground_share = round(float(found.regions.foreground.mean()), 6)
+
+    def _remark(self, record: Record, remarks: tuple[Remark, ...]) -> None:
+        """Write down what is to be known.
+
+        Raises:
+            UnsegError: for a warning, where the settings are strict.
+        """
+        record.notes += texts(remarks, warning=False)
+        record.warnings += texts(remarks, warning=True)
+        if self.settings.strict and record.warnings:
+            raise UnsegError(f"{record.source}: {record.warnings[0]} (--strict)")
 
     def _encode(self, item: ImageInWork, kind: str) -> bytes:
         """The file's bytes; the pixels they were made of are let go unless they are compared."""
@@ -236,6 +245,7 @@ class Pipeline:
         record.within_budget = change.within(budget)
         record.psnr = None if quality.psnr is None else round(quality.psnr, 3)
         record.ssim = None if quality.ssim is None else round(quality.ssim, 5)
+        record.visibility_score = round(quality.visibility, 2)
         if record.lossless and not record.within_budget:
             raise UnsegError(
                 f"{item.job.output} changed by {change.inside:g} inside and {change.outside:g} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -15,6 +16,7 @@ from unseg.errors import UnsegError
 from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
 from unseg.images.ranges import RangeChoice
+from unseg.key import Key, owner_key
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
 from unseg.masks.colourcodes import colours_of
@@ -103,6 +105,7 @@ class Protector:
         salience: str = DEFAULTS.salience,
         find: Sequence[str] = DEFAULT_FIND,
         noises: Sequence[str] = DEFAULT_NOISES,
+        key: Key | Path | str | None = None,
     ) -> Self:
         """Load a generator.
 
@@ -113,11 +116,14 @@ class Protector:
                 by ``unseg train-salience``.
             find: what finds the foreground where no mask is given, in this order.
             noises: what makes the noise, the first that suits an image.
+            key: the secret that the noise follows from, or its file; None is the owner's own, see
+                :func:`unseg.key.owner_key`, which is made at first use.
 
         Raises:
-            UnsegError: when the model or the device is not there.
+            UnsegError: when the model, the device or a usable key is not there.
         """
-        loaded = Models(model, salience, device)
+        given = Path(key) if isinstance(key, str) else key
+        loaded = Models(model, salience, device, owner_key(given).key)
         return cls(load_noises(noises, loaded), load_sources(find, loaded), loaded.base)
 
     @overload
@@ -156,8 +162,8 @@ class Protector:
             budget: how far a pixel may move, in 8-bit steps; see :meth:`unseg.Budget.of`.
             target: one prompt for the union of the foreground, one a label (``class``), or one an
                 instance, composed region by region.
-            visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-                noise would be seen most.
+            visibility: ``low`` (not seen when flickering), ``normal`` (not seen side by side) or
+                ``strong``, the whole bound; see :mod:`unseg.protect.visibility`.
             background: the label that is background; None when every label is a class.
             silent: with ``class`` and without background, the labels that carry no noise; see
                 :class:`Settings`. ``auto`` chooses them from the images of this call, so give
@@ -263,7 +269,7 @@ def is_batch(image: object) -> bool:
 def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[Any]:
     after = replace(one.photo, pixels=made.pixels)
     quality = compare(one.photo, after, found.regions.foreground)
-    remarks = (*one.photo.remarks, *found.remarks)
+    remarks = (*one.photo.remarks, *found.remarks, *made.remarks)
     return Protected(
         image=one.restore(after),
         mask=found.regions.foreground,
@@ -274,6 +280,7 @@ def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[An
         change=quality.change,
         psnr=quality.psnr,
         ssim=quality.ssim,
+        visibility_score=quality.visibility,
     )
 
 

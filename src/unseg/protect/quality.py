@@ -1,4 +1,4 @@
-"""What a protected image differs by: the largest change, PSNR, SSIM, surviving noise."""
+"""What a protected image differs by: the largest change, what is seen of it, PSNR, SSIM."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unseg.images.photo import Photo, Pixels
 from unseg.noise import Change, measure
+from unseg.protect.judge import photo_score
 
 #: Pixels worked on at a time, so that memory does not grow with the photograph.
 BLOCK_PIXELS = 1 << 18
@@ -28,12 +29,15 @@ class Quality:
     Args:
         change: largest change inside and outside the mask, in steps of the range in use.
         psnr: peak signal-to-noise ratio in dB, None when the images are equal.
-        ssim: structural similarity, None when a side is below 11 pixels.
+        ssim: structural similarity, None when a side is below 11 pixels. It says little of what
+            people see.
+        visibility: the judge's score, at most 100; see :mod:`unseg.protect.judge`.
     """
 
     change: Change
     psnr: float | None
     ssim: float | None
+    visibility: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def compare(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Quali
         largest_change(before, after, foreground),
         psnr(before.pixels, after.pixels, before.peak),
         ssim(before.pixels, after.pixels, before.step, before.low),
+        photo_score(before, after.pixels, foreground),
     )
 
 

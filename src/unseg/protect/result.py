@@ -23,6 +23,7 @@ from unseg.images.formats import format_of
 from unseg.images.reader import rgb_of
 from unseg.images.writer import JPEG_QUALITY, encode
 from unseg.noise import Change
+from unseg.protect.judge import words_of
 
 #: Long side of the thumbnails that a notebook shows, in pixels.
 THUMBNAIL = 320
@@ -44,6 +45,8 @@ class Protected(Generic[Kind]):
         change: largest change inside and outside the mask, in 8-bit steps.
         psnr: in dB; None when nothing changed.
         ssim: structural similarity; None when a side is below 11 pixels.
+        visibility_score: SSIMULACRA2 of a crop around the mask, at most 100, which is no
+            difference; :attr:`seen` says it in words.
     """
 
     image: Kind
@@ -55,6 +58,12 @@ class Protected(Generic[Kind]):
     change: Change
     psnr: float | None
     ssim: float | None
+    visibility_score: float
+
+    @property
+    def seen(self) -> str:
+        """What people see of the noise, in words; see :func:`unseg.protect.judge.words_of`."""
+        return words_of(self.visibility_score)
 
     def save(self, path: AnyPath, *, quality: int = JPEG_QUALITY) -> None:
         """Write the image to a file, with a Pillow image's EXIF data, profile and density.
@@ -84,7 +93,8 @@ class Protected(Generic[Kind]):
         if self.noise is None:
             return f"{where}, left as it is"
         psnr = "" if self.psnr is None else f", {self.psnr:.1f} dB"
-        return f"{where}, change {self.change.inside:g}/{self.change.outside:g} steps{psnr}"
+        change = f"change {self.change.inside:g}/{self.change.outside:g} steps"
+        return f"{where}, {change}{psnr}, {self.seen} ({self.visibility_score:.0f})"
 
     def _repr_html_(self) -> str:
         """Thumbnails of image and mask with the figures, for notebooks."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
 from unseg.images.ranges import RangeChoice
 from unseg.images.writer import JPEG_QUALITY
+from unseg.key import Key, OwnerKey
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import DEFAULT_FIND, SOURCES
 from unseg.noise import Budget
@@ -38,8 +40,8 @@ class Settings:
         silent: with ``target="class"`` and ``background=None``, the labels that carry no noise
             while the others share one texture. ``auto`` chooses them from the images, ``first``
             gives every class a texture of its own and none to label 0.
-        visibility: ``low``, ``normal`` or ``strong``: how much of the bound is used where the
-            noise would be seen most.
+        visibility: what people may see of the noise, as the judge says: ``low``, nothing when
+            flickering; ``normal``, nothing side by side; ``strong`` uses the whole bound.
         format: ``png``, ``webp`` and ``tiff`` are lossless, ``jpeg`` is not, ``same`` keeps the
             original's kind. DICOM files stay such.
         quality: of JPEG files, 1..100; their colours are never stored smaller (4:4:4).
@@ -56,6 +58,8 @@ class Settings:
         salience: the head that finds what stands out: ``default``, ``none`` or a file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         strict: whether a warning is an error, such as a mask that is mostly void.
+        key: the secret that the noise's phases, directions, periods and hues follow from, or its
+            file; None is the owner's own, see :func:`unseg.key.owner_key`. It is written nowhere.
 
     Raises:
         UnsegError: when a value is none of these.
@@ -83,6 +87,7 @@ class Settings:
     salience: str = "default"
     device: str = "auto"
     strict: bool = False
+    key: OwnerKey | Key | Path | str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -125,10 +130,17 @@ class Settings:
             raise UnsegError(f"batch_size={self.batch_size}: expected at least 1")
         object.__setattr__(self, "find", tuple(self.find))
         object.__setattr__(self, "noises", tuple(self.noises))
+        if isinstance(self.key, str):
+            object.__setattr__(self, "key", Path(self.key))
         for name in self.find:
             SOURCES.check(name)
         for name in self.noises:
             NOISES.check(name)
+
+    @property
+    def owner_key(self) -> OwnerKey | None:
+        """The key, once :func:`unseg.protect.keys.with_key` has found it."""
+        return self.key if isinstance(self.key, OwnerKey) else None
 
     @property
     def chooses_silent(self) -> bool:
@@ -158,8 +170,10 @@ class Settings:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return json.loads(json.dumps(asdict(self)))
+        """The settings as JSON, without the key."""
+        parts = asdict(replace(self, key=None))
+        del parts["key"]
+        return json.loads(json.dumps(parts))
 
     def digest(self, model_sha256: str, masks: str) -> str:
         """Checksum of all that an image's protected form depends on, the image itself excepted.

@@ -29,10 +29,13 @@ from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, read_
 from unseg.protect.quality import compare
 from unseg.provenance import sha256_file
 
-#: Manifests hold PSNR and SSIM rounded to 3 and 5 places; different builds of OpenCV may differ
-#: by a little more.
+#: Manifests hold PSNR, SSIM and the score rounded to 3, 5 and 2 places; different builds of
+#: OpenCV may differ by a little more.
 PSNR_TOLERANCE = 0.01
 SSIM_TOLERANCE = 0.0002
+VISIBILITY_TOLERANCE = 0.05
+#: Manifests of formats before this one do not say how far the noise is seen.
+_SCORED = 3
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def verify_folder(
 
     Without the originals: checksums, sizes, masks, damaged or doubled records, files that are
     missing or not listed, and the run's own checksum of the manifest. With them also the largest
-    change inside and outside the mask, PSNR and SSIM, computed anew.
+    change inside and outside the mask, PSNR, SSIM and visibility score, computed anew.
 
     Args:
         folder: the output folder.
@@ -205,7 +208,7 @@ def _check_original(
     record: Record, photo: Photo, foreground: NDArray[np.bool_], originals: Sequence[Path],
     findings: Findings,
 ) -> None:  # fmt: skip
-    """Compare with the original: checksum, bound, PSNR and SSIM."""
+    """Compare with the original: checksum, bound, PSNR, SSIM and how far the noise is seen."""
     data = _find_original(record, originals)
     original = decode(data, record.source, record.range or "full")
     found = compare(original, alike(original, photo, record.output), foreground)
@@ -223,10 +226,14 @@ def _check_original(
         findings.report(
             record.output, f"changed by {_text(found.change)}, but the manifest says {said}"
         )
-    for name, value, stated, tolerance in (
+    figures = [
         ("PSNR", found.psnr, record.psnr, PSNR_TOLERANCE),
         ("SSIM", found.ssim, record.ssim, SSIM_TOLERANCE),
-    ):
+    ]
+    if record.manifest_format >= _SCORED:
+        visible = "visibility score", found.visibility, record.visibility_score
+        figures.append((*visible, VISIBILITY_TOLERANCE))
+    for name, value, stated, tolerance in figures:
         if not _close(value, stated, tolerance):
             findings.report(record.output, f"{name} is {value}, but the manifest says {stated}")
 

@@ -19,7 +19,8 @@ from unseg.train.config import PromptType, TrainConfig
 from unseg.train.corpus import CorpusEntry, Picture, draw_mask, fixed_mask, load
 from unseg.train.prompts import draw_prompts, random_subset
 
-#: Pixels of decoded pictures kept in memory, of 7 bytes each: below 4 GB a process.
+#: Pixels of decoded pictures kept in memory, of 7 bytes each, and as many of their features, of
+#: about 6: below 8 GB a process.
 PIXELS_IN_MEMORY = 2048 * 512 * 512
 #: Of validation images: a photograph of 512 pixels loses nothing.
 VALIDATED = Jitter(flip=False, scale=2.0, top=0.5, left=0.5)
@@ -64,9 +65,15 @@ class Batches:
         self.entries, self.config, self.cache = list(entries), config, cache
         count = max(1, PIXELS_IN_MEMORY // config.models.generator_size**2)
         self._load = lru_cache(maxsize=count)(self._read)
+        self._features = lru_cache(maxsize=count)(self._look)
 
     def _read(self, index: int) -> Picture:
         return load(self.entries[index], self.config.models.generator_size)
+
+    def _look(self, index: int) -> Features:
+        """What the frozen encoder sees of a whole picture, in half precision."""
+        found = self.cache.features(self._load(index).image)
+        return Features(embedding=found.embedding.half(), early=found.early.half())
 
     def indices(self, step: int, rank: int, world: int) -> list[int]:
         """Entries of a step: a fresh permutation of the part for every pass over it."""
@@ -89,9 +96,9 @@ class Batches:
         samples = []
         for index in range(min(count, len(self.entries))):
             picture = self._load(index)
-            features = self.cache.features(picture.image)
+            mask = fixed_mask(picture)
             samples.append(
-                TrainingSample(picture.image.float(), fixed_mask(picture), features, VALIDATED)
+                TrainingSample(picture.image.float(), mask, self._features(index), VALIDATED)
             )
         return samples
 
@@ -100,8 +107,7 @@ class Batches:
         mask = draw_mask(picture, rng)
         jitter = Jitter.draw(flip=data.flip, low=data.jitter_min, high=data.jitter_max, rng=rng)
         if data.jitter_after:
-            features = self.cache.features(picture.image)
-            return TrainingSample(picture.image.float(), mask, features, jitter)
+            return TrainingSample(picture.image.float(), mask, self._features(index), jitter)
         image, mask = apply_jitter(
             picture.image.float(), mask, jitter, self.config.models.generator_size
         )

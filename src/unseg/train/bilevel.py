@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,6 +113,7 @@ class BilevelTrainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        base.to(self.device)
         self.training, self.validation = split(
             entries, config.data.validation_share, optimisation.seed
         )
@@ -134,6 +136,8 @@ class BilevelTrainer:
         self.batches = Batches(self.training, config, cache)
         self.held_out = Batches(self.validation, config, FeatureCache(cache_folder, base))
         self.progress = TrainingProgress()
+        self._reader = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[list[TrainingSample]]] | None = None
 
     @property
     def epoch_steps(self) -> int:
@@ -158,7 +162,7 @@ class BilevelTrainer:
         optimisation, sampling = config.optimisation, config.loss
         rank, epoch = accelerator.process_index, step // self.epoch_steps
         rng = step_rng(optimisation.seed, step, 2 * rank + 1)
-        samples = self.batches.draw(step, rank, accelerator.num_processes)
+        samples = self._drawn(step)
         trains_surrogate = config.trains_surrogate(epoch)
         self.surrogates.renew(step, self.epoch_steps)
         number = self.surrogates.place(step, self.epoch_steps)
@@ -203,6 +207,18 @@ class BilevelTrainer:
         figures["iou"] = float(mask_iou(logits, views.target))
         phase = "surrogate" if trains_surrogate else "generator"
         return phase, figures | noise_statistics(views.noise)
+
+    def _drawn(self, step: int) -> list[TrainingSample]:
+        """The samples of a step; those of the next one are read meanwhile."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+
+        def read(number: int) -> tuple[int, Future[list[TrainingSample]]]:
+            return number, self._reader.submit(self.batches.draw, number, rank, world)
+
+        asked, samples = self._ahead if self._ahead and self._ahead[0] == step else read(step)
+        found = samples.result()
+        self._ahead = read(asked + 1)
+        return found
 
     def _scores(self, clean: Tensor, protected: Tensor) -> Tensor:
         """(B,) SSIMULACRA2 of views; those without any noise are at 100."""

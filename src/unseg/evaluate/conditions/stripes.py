@@ -19,7 +19,7 @@ from unseg.errors import UnsegError
 from unseg.evaluate.conditions.classwise import ClassWise
 from unseg.evaluate.problem import BACKGROUND
 from unseg.noise import Budget
-from unseg.protect.visibility import DEFAULT, SIMILARITY, Visibility
+from unseg.protect.visibility import DEFAULT, LIMITS, Visibility
 
 BLUE = (0.0, 0.0, 1.0)
 """The channel that eyes resolve least."""
@@ -84,10 +84,8 @@ class StripesInMask(ClassWise):
             raise UnsegError(f"stripes: hue {hue} must be three numbers in -1..1, not all 0")
         if not 0 < amplitude <= 1:
             raise UnsegError(f"stripes: amplitude {amplitude} must be above 0 and at most 1")
-        if visibility not in SIMILARITY:
-            raise UnsegError(
-                f"stripes: visibility {visibility} must be one of {', '.join(SIMILARITY)}"
-            )
+        if visibility not in LIMITS:
+            raise UnsegError(f"stripes: visibility {visibility} must be one of {', '.join(LIMITS)}")
         self.period, self.angle, self.amplitude = float(period), float(angle), float(amplitude)
         self.hue = [float(part) for part in hue]
         self.visibility: Visibility = visibility
