@@ -17,6 +17,7 @@ from unseg.images.photo import Photo
 from unseg.masks.sources import SOURCES, Found, MaskSource
 from unseg.masks.sources.whole import WholeImage
 from unseg.progress import Update
+from unseg.protect.manifest import FORMAT
 from unseg.protect.noises import NOISES
 
 MASK = photo()[..., 0] > 140
@@ -78,12 +79,15 @@ def test_format_numbers_are_written_and_checked(folder: Path) -> None:
     unseg.protect_folder(folder / "photos", out, masks=folder / "masks")
     run = out / "unseg-run.json"
     content = json.loads(run.read_text())
-    assert content["format"] == 3
+    assert content["format"] == FORMAT
     lines = (out / "unseg-manifest.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["manifest_format"] == 2 for line in lines)
-    run.write_text(json.dumps({**content, "format": 3}))
+    assert all(json.loads(line)["manifest_format"] == FORMAT for line in lines)
+    run.write_text(json.dumps({**content, "format": FORMAT + 1}))
     findings = unseg.verify_folder(out)
-    assert "format 3, but this version of unseg reads up to 2" in findings.problems[0].text
+    assert (
+        f"format {FORMAT + 1}, but this version of unseg reads up to {FORMAT}"
+        in findings.problems[0].text
+    )
     newer = [json.dumps({**json.loads(line), "manifest_format": 9}) for line in lines]
     (out / "unseg-manifest.jsonl").write_text("\n".join(newer))
     findings = unseg.verify_folder(out)

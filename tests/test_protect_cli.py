@@ -167,6 +167,7 @@ def test_label_options(
     labels[10:20, 19:21] = 255  # parts the 15 in two
     out = tmp_path / "out"
     masks = save(tmp_path / "masks" / "a.png", labels).parent
+    options = (*options, "--visibility", "strong")
     code, _, err = cli("protect", tmp_path / "in", "-o", out, "--masks", masks, *options)
     record = records(out)["a.png"]
     assert code == 0, err
@@ -428,9 +429,10 @@ def test_an_earlier_run_is_not_touched_unasked(cli: Cli, photos: Path, tmp_path:
 def test_overwrite_replaces_its_images_and_keeps_others(
     cli: Cli, photos: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    cli("protect", photos, "-o", out)
-    assert cli("protect", photos / "a.jpg", "-o", out, "--overwrite", "--eps", "3")[0] == 0
+    out, strong = tmp_path / "out", ("--visibility", "strong")
+    cli("protect", photos, "-o", out, *strong)
+    line = ("protect", photos / "a.jpg", "-o", out, *strong, "--overwrite", "--eps", "3")
+    assert cli(*line)[0] == 0
     found = records(out)
     assert len(found) == 5 and found["a.jpg"]["change"]["inside"] == 3
     assert found["b.png"]["change"]["inside"] == 8

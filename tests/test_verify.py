@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(cli: Cli, photos: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "out"
-    assert cli("protect", photos, "-o", folder)[0] == 0
+    assert cli("protect", photos, "-o", folder, "--visibility", "strong")[0] == 0
     return folder
 
 
@@ -169,6 +169,11 @@ WITH_ORIGINALS: dict[str, tuple[Damage, str]] = {
     "over the budget": (lambda o: rewrite(o, "c.png", 60), "over the budget of 8 and 2"),
     "psnr": (lambda o: edit(o, "c.png", psnr=20.0), "the manifest says 20.0"),
     "ssim": (lambda o: edit(o, "c.png", ssim=0.5), "the manifest says 0.5"),
+    "visibility": (lambda o: edit(o, "c.png", visibility_score=99.9), "manifest says 99.9"),
+    "no visibility": (
+        lambda o: edit(o, "c.png", visibility_score=None),
+        "c.png: visibility score is ",
+    ),
     "no psnr": (lambda o: edit(o, "c.png", psnr=None), "the manifest says None"),
     "change": (
         lambda o: edit(o, "c.png", change={"inside": 7.0, "outside": 2.0}),
@@ -191,6 +196,13 @@ def test_damage_is_found_with_the_originals(cli: Cli, out: Path, photos: Path, n
     damage(out)
     code, text, _ = cli("verify", out, "--originals", photos)
     assert code == 1 and message in text
+
+
+def test_manifests_from_before_the_score_are_verified(cli: Cli, out: Path, photos: Path) -> None:
+    for name in ("a.jpg", "sub/b.png", "c.png"):
+        edit(out, name, manifest_format=2, visibility_score=None)
+    code, text, _ = cli("verify", out, "--originals", photos)
+    assert code == 0, text
 
 
 def test_a_budget_that_was_lowered_in_the_manifest_is_found(

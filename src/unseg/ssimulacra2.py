@@ -112,7 +112,9 @@ def score(
     original: Float[Tensor, "_b 3 _h _w"] | UInt8[Tensor, "_b 3 _h _w"] | Original,
     changed: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"],
 ) -> Float[Tensor, " b"]:
-    """SSIMULACRA2 of changed images; differentiable in ``changed``.
+    """SSIMULACRA2 of changed images; differentiable in ``changed``, in single precision.
+
+    Half precision is too coarse for it, so it should not be called under autocast.
 
     Args:
         original: (B, 3, H, W), sRGB, uint8 or float in [0, 255]; or what :func:`prepare` made of
@@ -244,7 +246,7 @@ def _blur(planes: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     OpenCV is ten times as fast as a convolution of torch's on CPU, but has no gradient; and there
     a product with a matrix is faster than the convolution, backwards, too.
     """
-    if planes.is_cuda or (planes.requires_grad and torch.is_grad_enabled()):
+    if planes.device.type != "cpu" or (planes.requires_grad and torch.is_grad_enabled()):
         height, width = planes.shape[-2:]
         down = _matrix(height, True).to(planes)
         across = _matrix(width, False).to(planes)

@@ -30,9 +30,9 @@ _WORKED = 2048
 #: How much more noise texture carries: the gain goes with this power of what hides it. Of 0 (the
 #: same everywhere) to 1, hand-made waves kept most of their energy at 0.35 to 0.5.
 _POWER = 0.5
-#: Tries of the search: pixels that are judged in all, least and most tries, and tries more where
-#: none of those has kept the limit.
-_EFFORT, _FEWEST, _MOST, _MORE = 3_300_000, 3, 8, 6
+#: Tries of the search: pixels that are judged in all, least and most tries, tries more where the
+#: best is far above the limit (whole steps make the score jump), and where none has kept it.
+_EFFORT, _FEWEST, _MOST, _AGAIN, _MORE = 3_300_000, 3, 8, 2, 6
 #: What a score may be above the limit; the search goes on for less.
 _CLOSE = 0.5
 #: Share of the noise's amplitude that, when no more is left, is worth a warning.
@@ -172,8 +172,9 @@ def _search(
             best, below = (level, found, math.exp(aim)), aim
         else:
             above = aim
-        close = limit <= found <= limit + _CLOSE
-        if close or (number + 1 >= tries and not math.isinf(below)):
+        spare = best[1] - limit
+        left = tries + (_AGAIN if spare > 3 * _CLOSE else 0)
+        if limit <= found <= limit + _CLOSE or (number + 1 >= left and not math.isinf(below)):
             break
         points.append((aim, math.log(max(100 - found, 0.01))))
     return best
