@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -91,12 +91,14 @@ class Worker:
     Args:
         process: started.
         pipe: to and from it.
+        maker: it makes images and trains nothing.
         at: what it does, or None.
         group: of the last run, whose published images it still holds.
     """
 
     process: BaseProcess
     pipe: Connection
+    maker: bool = False
     at: Cell | Share | None = None
     group: Group | None = None
 
@@ -127,7 +129,7 @@ def run_jobs(runner: Runner, jobs: int, limit: float = float("inf")) -> Iterator
         if not _left(job):
             yield schedule.step(job.cell, job.stored, job.reason, job.stored is not None)
     if schedule.pending:
-        with _crew(_setup(runner, schedule.jobs), schedule.jobs) as workers:
+        with _crew(_setup(runner, schedule.jobs), schedule.jobs, schedule.makers) as workers:
             yield from schedule.run(workers, limit)
 
 
@@ -157,7 +159,11 @@ class _Schedule:
             key, kept = runner.published_set(cell)
             group = self._groups[cell] = (cell.task, cell.part, key)
             if kept and group not in self._waiting:
-                self._waiting[group] = Waiting([Share(cell, rank, jobs) for rank in range(jobs)])
+                shares = max(jobs, cores())
+                self._waiting[group] = Waiting([Share(cell, i, shares) for i in range(shares)])
+        gpu = runner.processes.device.type == "cuda"
+        # A GPU leaves most cores idle, and images are made on cores.
+        self.makers = max(0, cores() - jobs) if gpu and self._waiting else 0
 
     def step(self, cell: Cell, result: Result | None, reason: str, reused: bool = False) -> Step:
         self._reported += 1
@@ -210,9 +216,11 @@ class _Schedule:
         yield self.step(work, answer.result, answer.reason)
 
     def _next(self, worker: Worker, workers: list[Worker]) -> Cell | Share | None:
+        if worker.maker:
+            return self._share()
         making = sum(isinstance(one.at, Share) for one in workers)
         # Half of the processes make images while the others train.
-        if making < (len(workers) + 1) // 2 and (share := self._share()):
+        if making < (self.jobs + 1) // 2 and not self.makers and (share := self._share()):
             return share
         ready = [cell for cell in self.pending if self._groups[cell] not in self._waiting]
         if not ready:
@@ -239,8 +247,9 @@ class _Schedule:
 
 
 @contextmanager
-def _crew(setup: Setup, jobs: int) -> Iterator[list[Worker]]:
-    """Processes that wait for work; stopped at the end, whatever they are at."""
+def _crew(setup: Setup, jobs: int, makers: int) -> Iterator[list[Worker]]:
+    """Processes that wait for work, and ``makers`` more that keep off the GPU; stopped at the end,
+    whatever they are at."""
     context = multiprocessing.get_context("spawn")
     workers: list[Worker] = []
     before = {name: os.environ.get(name) for name in LIMITS}
@@ -248,12 +257,14 @@ def _crew(setup: Setup, jobs: int) -> Iterator[list[Worker]]:
         # Libraries read these when they are first loaded.
         os.environ.update(dict.fromkeys(LIMITS, str(setup.threads)))
         with _terminated():
-            for _ in range(jobs):
+            for number in range(jobs + makers):
+                maker = number >= jobs
+                own = replace(setup, device="cpu", threads=1) if maker else setup
                 ours, theirs = context.Pipe()
-                process = context.Process(target=work, args=(setup, theirs), daemon=True)
+                process = context.Process(target=work, args=(own, theirs), daemon=True)
                 process.start()
                 theirs.close()
-                workers.append(Worker(process, ours))
+                workers.append(Worker(process, ours, maker))
             yield workers
     finally:
         for name, value in before.items():
