@@ -19,8 +19,8 @@ from unseg.models.textures import (
     UNITS,
     Codebook,
     Drawing,
-    Table,
     TextureBank,
+    TextureTable,
     Window,
     image_phase,
     turn_hues,
@@ -38,7 +38,7 @@ def bank() -> TextureBank:
 
 def one_wave(period: float, angle: float) -> Drawing:
     """One texture in all cells, blue alone."""
-    table = Table.of([(period, angle, (0.0, 0.0, 1.0))])
+    table = TextureTable.of([(period, angle, (0.0, 0.0, 1.0))])
     return Drawing(
         torch.ones(1, 1, 16, 16), table.vectors, torch.zeros(1, 1), torch.tensor([[[0.0, 0, 1]]])
     )
@@ -131,7 +131,7 @@ def test_phases_follow_the_image_and_the_key_and_nothing_else() -> None:
 
 
 def test_a_key_turns_directions_periods_and_hues_within_their_ranges() -> None:
-    table = Table.of([(16.0, 0.25, (0.3, -0.3, 1.0))] * 50)
+    table = TextureTable.of([(16.0, 0.25, (0.3, -0.3, 1.0))] * 50)
     keyed = table.keyed(KEY, "x")
     periods = UNITS / keyed.vectors.norm(dim=1) / 16
     angles = torch.atan2(keyed.vectors[:, 0], keyed.vectors[:, 1]) / (2 * math.pi) - 0.125

@@ -53,7 +53,7 @@ def are_periods(values: Sequence[float]) -> bool:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextureTable:
     """The textures that a cell can have.
 
     Args:
@@ -65,7 +65,7 @@ class Table:
     hues: Float[Tensor, "k _c"]
 
     @classmethod
-    def of(cls, entries: Sequence[tuple[float, float, tuple[float, ...]]]) -> Table:
+    def of(cls, entries: Sequence[tuple[float, float, tuple[float, ...]]]) -> TextureTable:
         """A table of (period, direction in fractions of pi, hue)."""
         turned = [
             (math.sin(math.pi * angle) * UNITS / period, math.cos(math.pi * angle) * UNITS / period)
@@ -73,7 +73,7 @@ class Table:
         ]
         return cls(torch.tensor(turned), torch.tensor([hue for _, _, hue in entries]))
 
-    def keyed(self, key: Key, label: str) -> Table:
+    def keyed(self, key: Key, label: str) -> TextureTable:
         """The owner's version: directions and periods turned within their ranges."""
         count, device = len(self.vectors), self.vectors.device
         longer = 1 + KEY_PERIOD * _signed(key, label, "period", count).to(device)
@@ -268,7 +268,7 @@ class Codebook(nn.Module):
 
     def __init__(self, embed_dim: int, periods: Sequence[float]) -> None:
         super().__init__()
-        table = Table.of(code_entries(periods))
+        table = TextureTable.of(code_entries(periods))
         self.register_buffer("vectors", table.vectors)
         self.register_buffer("colours", table.hues)
         self.register_buffer("centres", torch.zeros(len(table.vectors), embed_dim))
@@ -304,7 +304,7 @@ class Codebook(nn.Module):
         if bool(looks.any()):
             entry = torch.where(looks, self.nearest(embedding, side), entry)
         colours = self.colours.expand(len(codes), -1, -1)
-        table = Table(self.vectors, self.colours).keyed(key, self.LABEL)
+        table = TextureTable(self.vectors, self.colours).keyed(key, self.LABEL)
         return Drawing(
             F.one_hot(entry, count).permute(0, 3, 1, 2).float(),
             table.vectors,
@@ -339,7 +339,7 @@ class TextureBank(nn.Module):
                 f"{len(periods)} periods make {len(entries)} waves, which do not "
                 f"divide {channels} channels: give 1, 2, 4 or 8 periods"
             )
-        vectors = Table.of(entries * (channels // len(entries))).vectors
+        vectors = TextureTable.of(entries * (channels // len(entries))).vectors
         self.register_buffer("vectors", vectors, persistent=False)
         self.choice = nn.Conv2d(channels, channels, 1)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
@@ -373,7 +373,7 @@ class TextureBank(nn.Module):
             soft = soft.gather(1, order[:, :, None, None].expand_as(soft))
         hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
         choice = hard + (soft - soft.detach()) if torch.is_grad_enabled() else hard
-        table = Table(self.vectors, self.vectors[:, :0]).keyed(key, self.LABEL)
+        table = TextureTable(self.vectors, self.vectors[:, :0]).keyed(key, self.LABEL)
         hues = torch.tanh(colours + self.hues).transpose(1, 2)
         return Drawing(
             choice.float(),

@@ -45,7 +45,7 @@ class Jitter:
 
 
 @dataclass(frozen=True)
-class Crop:
+class Cut:
     """Which part of an image a jittered view shows, and how large.
 
     Args:
@@ -59,7 +59,7 @@ class Crop:
     width: int
 
     @classmethod
-    def of(cls, height: int, width: int, jitter: Jitter, size: int) -> Crop:
+    def of(cls, height: int, width: int, jitter: Jitter, size: int) -> Cut:
         """The part of an image of this height and width that a view of side ``size`` shows."""
         factor = size * jitter.scale / max(height, width)
         parts = []
@@ -74,12 +74,12 @@ class Crop:
         return cls(rows, columns, shown_rows, shown_columns)
 
 
-def place(part: Tensor, crop: Crop, jitter: Jitter, size: int, padding: Tensor) -> Tensor:
+def place(part: Tensor, cut: Cut, jitter: Jitter, size: int, padding: Tensor) -> Tensor:
     """Turn a part of an image into a square view: resize, mirror, pad.
 
     Args:
-        part: (C, h, w), float: the crop's rows and columns.
-        crop: where it came from.
+        part: (C, h, w), float: the cut's rows and columns.
+        cut: where it came from.
         jitter: the draw.
         size: side of the view.
         padding: (C,) the value of each channel where there is no image.
@@ -89,18 +89,18 @@ def place(part: Tensor, crop: Crop, jitter: Jitter, size: int, padding: Tensor) 
     """
     # Antialiased, as a trainer's image loader does it: otherwise shrinking would let through
     # fine noise that no victim ever sees.
-    view = F.interpolate(part[None], (crop.height, crop.width), mode="bilinear", antialias=True)[0]
+    view = F.interpolate(part[None], (cut.height, cut.width), mode="bilinear", antialias=True)[0]
     if jitter.flip:
         view = view.flip(-1)
     result = padding[:, None, None].expand(-1, size, size).clone()
-    top = round(jitter.top * (size - crop.height))
-    left = round(jitter.left * (size - crop.width))
-    result[:, top : top + crop.height, left : left + crop.width] = view
+    top = round(jitter.top * (size - cut.height))
+    left = round(jitter.left * (size - cut.width))
+    result[:, top : top + cut.height, left : left + cut.width] = view
     return result
 
 
 def apply_jitter(image: Tensor, mask: Tensor, jitter: Jitter, size: int) -> tuple[Tensor, Tensor]:
-    """Crop, resize, mirror and pad one image and its mask to a square.
+    """Cut, resize, mirror and pad one image and its mask to a square.
 
     Args:
         image: (3, H, W), float, in [0, 255].
@@ -111,10 +111,10 @@ def apply_jitter(image: Tensor, mask: Tensor, jitter: Jitter, size: int) -> tupl
     Returns:
         (3, size, size) image padded with grey 127.5, and (1, size, size) mask padded with 0.
     """
-    crop = Crop.of(image.shape[-2], image.shape[-1], jitter, size)
-    both = torch.cat([image, mask])[:, crop.rows, crop.columns]
+    cut = Cut.of(image.shape[-2], image.shape[-1], jitter, size)
+    both = torch.cat([image, mask])[:, cut.rows, cut.columns]
     padding = both.new_tensor([GREY, GREY, GREY, 0.0])
-    both = place(both, crop, jitter, size, padding)
+    both = place(both, cut, jitter, size, padding)
     return both[:3], both[3:]
 
 

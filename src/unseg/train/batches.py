@@ -13,7 +13,7 @@ from unseg.models.geometry import letterbox_mask
 from unseg.models.sam.base import Features
 from unseg.models.textures import Window
 from unseg.noise import compose
-from unseg.train.augment import GREY, Crop, Jitter, apply_jitter, degrade, photometric, place
+from unseg.train.augment import GREY, Cut, Jitter, apply_jitter, degrade, photometric, place
 from unseg.train.cache import FeatureCache
 from unseg.train.config import PromptType, TrainConfig
 from unseg.train.corpus import CorpusEntry, Picture, draw_mask, fixed_mask, load
@@ -171,17 +171,17 @@ def make_views(
         for number, sample in enumerate(samples):
             height, width = sample.image.shape[-2:]
             jitter = sample.jitter
-            crop = (
-                Crop(slice(0, height), slice(0, width), side, side)
+            cut = (
+                Cut(slice(0, height), slice(0, width), side, side)
                 if jitter is None
-                else Crop.of(height, width, jitter, side)
+                else Cut.of(height, width, jitter, side)
             )
-            both = torch.cat([sample.image, sample.mask])[:, crop.rows, crop.columns].to(device)
+            both = torch.cat([sample.image, sample.mask])[:, cut.rows, cut.columns].to(device)
             image, mask = both[None, :3], both[None, 3:]
-            noise = field.paint(number, Window(height, width, crop.rows, crop.columns))[None]
+            noise = field.paint(number, Window(height, width, cut.rows, cut.columns))[None]
             protected = compose(image, noise, mask, config.noise.budget)
             part = torch.cat([protected, image, mask, noise], dim=1)[0]
-            views.append(place(part, crop, jitter or CENTRED, side, padding))
+            views.append(place(part, cut, jitter or CENTRED, side, padding))
     together = torch.stack(views)
     return Views(together[:, :3], together[:, 3:6], together[:, 6:7], together[:, 7:])
 
