@@ -304,19 +304,18 @@ SHIPPED = TrainConfig(
         codebook=(12.0, 18.0),
         logit_scale=1.0,
         head_width=32,
-        surrogates=("small", "mobilenetv2", "efficientnet"),
+        surrogates=("small", "mobilenetv2"),
         surrogate_size=256,
     ),
     optimisation=replace(
         REFERENCE.optimisation,
-        epochs=40,
+        epochs=24,
         epoch_steps=25,
-        learning_rate_drop_epoch=32,
+        learning_rate_drop_epoch=20,
         batch_size=6,
         generator_learning_rate=1e-3,
         surrogate_learning_rate=1e-3,
         cycle_epochs=2,
-        surrogate_turns=4,
     ),
     # No noise outside: what carries none is what a whole clean image looks like.
     noise=NoiseSettings(
