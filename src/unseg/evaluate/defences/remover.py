@@ -1,7 +1,8 @@
-"""A remover trained on pairs made with the public generator: the strongest simple defence."""
+"""A remover trained on pairs made with the public generator and another key than the owner's."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,13 @@ from unseg.evaluate.conditions.build import shared_generator
 from unseg.evaluate.conditions.unseg import Target, Unseg, fingerprint
 from unseg.evaluate.defences.learned import Restoring
 from unseg.evaluate.problem import Problem
+from unseg.key import Key
+from unseg.models.generator import NoiseGenerator
 from unseg.noise import Budget
 from unseg.protect.noises.generator import NoiseModel
 
+KEY = Key.of_text("a trainer's own")
+"""What the trainer draws the textures with, for want of the owner's key."""
 PHOTOGRAPHS = Problem("semantic", ("region",))
 """What the trainer's own photographs show: parts, each a label."""
 
@@ -33,7 +38,7 @@ class Remover(Restoring):
     """
 
     name = "remover"
-    summary = "network trained on pairs made with the public generator"
+    summary = "network trained on pairs made with the public generator and another key"
 
     def __init__(
         self,
@@ -51,6 +56,10 @@ class Remover(Restoring):
             self._source, self.generator_id = shared_generator(model)
         else:
             self._source, self.generator_id = source, fingerprint(source)
+        if isinstance(self._source, NoiseGenerator):
+            # A copy on the same weights: the owner's side keeps its own key.
+            self._source = copy.copy(self._source)
+            self._source.key = KEY
         self.foreground, self.background = foreground, background
 
     def inputs(self, samples: Sequence[Sample]) -> list[Tensor]:
