@@ -85,6 +85,7 @@ def test_every_cell_has_one_texture_in_its_hue(bank: TextureBank) -> None:
     embedding, colours = torch.randn(1, 12, 4, 4), torch.randn(1, 3, 16)
     with torch.no_grad():
         bank.choice.weight.copy_(torch.eye(16)[:, :, None, None])
+        assert bank.choice.bias is not None
         bank.choice.bias.zero_()
         bank.hues.zero_()
         feature = torch.zeros(1, 16, 16, 16)

@@ -43,6 +43,11 @@ BY_LOOK = -1
 #: Largest change that a key makes: of a period, as a factor; of a direction, in turns; of a hue, in
 #: turns of red against green. Codes stay apart by more.
 KEY_PERIOD, KEY_DIRECTION, KEY_HUE = 0.06, 0.015, 0.04
+#: Side of the block of cells that share a texture of the learned choice.
+TOGETHER = 8
+#: Where the search begins: period and direction of the hand-made waves that do most for what is
+#: seen of them, by how much they lead before the softmax, and the logits of their hue, blue.
+START, START_LEAD, START_HUE = (12.0, 0.5), 0.9, (0.0, 0.0, 1.5)
 #: Pixels drawn at a time.
 BLOCK = 1 << 19
 
@@ -342,9 +347,19 @@ class TextureBank(nn.Module):
         vectors = TextureTable.of(entries * (channels // len(entries))).vectors
         self.register_buffer("vectors", vectors, persistent=False)
         self.choice = nn.Conv2d(channels, channels, 1)
+        self._begin(entries)
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
-        # Where the search for hues begins: blue, which is seen least.
-        self.hues = nn.Parameter(torch.tensor([0.0, 0.0, 1.0])[:, None].repeat(1, channels))
+        self.hues = nn.Parameter(torch.tensor(START_HUE)[:, None].repeat(1, channels))
+
+    def _begin(self, entries: Sequence[tuple[float, float, tuple[float, ...]]]) -> None:
+        """Begin with one texture everywhere: a choice at random would be one of nothing."""
+        period, angle = START
+        unlike = [abs(math.log(p / period)) + abs(a - angle) for p, a, _ in entries]
+        nn.init.normal_(self.choice.weight, std=0.01)
+        assert self.choice.bias is not None
+        nn.init.zeros_(self.choice.bias)
+        with torch.no_grad():
+            self.choice.bias[unlike.index(min(unlike))] = START_LEAD
 
     def forward(
         self,
@@ -356,7 +371,8 @@ class TextureBank(nn.Module):
     ) -> Drawing:
         """One texture a cell.
 
-        The choice is hard, as what is published must be crisp; its gradient is the softmax's.
+        The choice is hard, as what is published must be crisp; its gradient is the softmax's. It is
+        the same in a block of cells: a texture is read where several periods stand side by side.
 
         Args:
             feature: (B, K, G, G) noise feature.
@@ -366,13 +382,16 @@ class TextureBank(nn.Module):
                 bank differ in orientation first, then in period, then in colour.
             key: the owner's.
         """
-        soft = (self.choice(feature) * self.log_sharpness.exp()).softmax(dim=1)
+        logits = F.avg_pool2d(self.choice(feature), TOGETHER, ceil_mode=True)
+        soft = (logits * self.log_sharpness.exp()).softmax(dim=1)
         if codes is not None:
             order = torch.arange(soft.shape[1], device=soft.device) - codes[:, None]
             order = order % soft.shape[1]
             soft = soft.gather(1, order[:, :, None, None].expand_as(soft))
         hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
         choice = hard + (soft - soft.detach()) if torch.is_grad_enabled() else hard
+        side = feature.shape[-1]
+        choice = F.interpolate(choice, scale_factor=TOGETHER, mode="nearest")[..., :side, :side]
         table = TextureTable(self.vectors, self.vectors[:, :0]).keyed(key, self.LABEL)
         hues = torch.tanh(colours + self.hues).transpose(1, 2)
         return Drawing(
