@@ -250,8 +250,8 @@ class Coco(Layout):
         found: dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]] = {}
         for file in self.files:
             by_id: dict[Any, list[dict[str, Any]]] = {}
-            for one in file.body["annotations"]:
-                with annotation_errors(file, f"annotation {_id(one)}"):
+            with annotation_errors(file, "an annotation"):
+                for one in file.body["annotations"]:
                     by_id.setdefault(one["image_id"], []).append(one)
             for record in file.body["images"]:
                 if (place := file.images.get(record["id"])) is not None:
@@ -306,11 +306,15 @@ class Coco(Layout):
     def classes_in(self, image: str) -> frozenset[int] | None:
         if image not in self._records:
             return None
-        found = set()
+        found: set[int] = set()
         for file, _, own in self._records[image]:
-            for one in own:
-                with annotation_errors(file, f"annotation {_id(one)}"):
+            one: Any = None
+            try:
+                for one in own:
                     found.add(self._numbers[file.name][one["category_id"]])
+            except (KeyError, TypeError):
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    raise
         return frozenset(found)
 
     def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
@@ -324,7 +328,7 @@ class Coco(Layout):
             for one in own:
                 with annotation_errors(file, f"annotation {_id(one)}"):
                     number = self._numbers[file.name][one["category_id"]]
-                    mask = mask_of_segmentation(one.get("segmentation"), (height, width))
+                    mask = mask_of_segmentation(file.outline(one), (height, width))
                     if mask is not None:
                         masks.append((number, mask))
                     elif one.get("bbox") and min(one["bbox"][2:4]) >= 1:
@@ -357,7 +361,7 @@ class Coco(Layout):
     ) -> dict[str, bytes]:
         changed = {}
         for file in self.every_file:  # captions and keypoints mention the images, too
-            new = rewritten(file, (self.root / file.name).read_bytes(), renamed)
+            new = rewritten(file, self.root / file.name, renamed)
             if new is not None:
                 changed[file.name] = new
         own = [file.name for file in self.every_file]

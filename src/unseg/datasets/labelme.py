@@ -48,8 +48,11 @@ class Labelme(Layout):
         found = (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.json"))
         for path in list(found)[:20]:
             try:
-                body = json.loads(path.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError):
+                data = path.read_bytes()
+                if b'"imagePath"' not in data or b'"shapes"' not in data:
+                    continue  # other files may be very large
+                body = json.loads(data.decode("utf-8-sig"))
+            except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(body, dict) and {"imagePath", "shapes"} <= body.keys():
                 return 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import splitext
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -169,6 +170,7 @@ def plan_dataset(
         )
     chosen = _classes(named, classes, exclude) if named or classes or exclude else {}
     good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
+    found_in = set(good)
     if not good and not any(one is None for one in held.values()):
         raise UnsegError(
             f"no image of {', '.join(wanted)} has an object of the classes "
@@ -187,7 +189,7 @@ def plan_dataset(
         classes=chosen,
         dense=survey.dense and chosen.keys() >= named.keys(),
         protected=tuple(kept),
-        negative=tuple(n for n, one in held.items() if one is not None and n not in set(good)),
+        negative=tuple(n for n, one in held.items() if one is not None and n not in found_in),
         unannotated=tuple(name for name, one in held.items() if one is None),
         apart=tuple(sorted(name for name, of in survey.images.items() if not of)),
         beyond=tuple(good[len(kept) :]),
@@ -271,9 +273,7 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Jo
             output = _output(name, format)
         except UnsegError as error:
             refusal = str(error)
-        mask = (
-            f"{PurePosixPath(output).with_suffix('')}.png" if format != "same" else f"{output}.png"
-        )
+        mask = f"{output if format == 'same' else splitext(output)[0]}.png"
         jobs.append(
             Job(plan.root / name, name, output, f"{MASKS}/{mask}", refusal, place // batch_size)
         )
@@ -291,11 +291,11 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Jo
 
 
 def _output(name: str, format: OutputFormat) -> str:
-    path = PurePosixPath(name)
-    kind = format_of(path.suffix)
+    stem, suffix = splitext(name)
+    kind = format_of(suffix)
     if kind is not None and kind == FORMATS.get(format.upper()):
         return name  # whatever its suffix, such as .PNG
-    return str(path.with_suffix(output_suffix(Path(name), format)))
+    return stem + output_suffix(Path(name), format)
 
 
 DatasetFormat = OutputFormat | Literal["auto"]
