@@ -153,12 +153,12 @@ def _kind_at(path: Path) -> Kind | None:
     if not path.is_file() or path.stat().st_size <= LARGE:
         text = coco_text(path)
         return None if text is None else kind_of(text.body)
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        if any(text.find(key) < 0 for key in (b'"images"', b'"file_name"', b'"annotations"')):
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        if any(raw.find(key) < 0 for key in (b'"images"', b'"file_name"', b'"annotations"')):
             return None
-        if text.find(b'"segments_info"') >= 0:
+        if raw.find(b'"segments_info"') >= 0:
             return "panoptic"
-        return "instance" if text.find(b'"category_id"') >= 0 else "other"
+        return "instance" if raw.find(b'"category_id"') >= 0 else "other"
 
 
 def split_of(name: str) -> str:
@@ -229,7 +229,7 @@ def rewritten(file: CocoFile, path: Path, renamed: Mapping[str, str]) -> bytes |
             new[one["file_name"]] = before_suffix + suffix + rest
     if not new:
         return None
-    seen = set()
+    seen: set[str] = set()
 
     def changed(match: re.Match[bytes]) -> bytes:
         if before[match.start() - 1 : match.start()] == b"\\":  # within a text
@@ -241,12 +241,15 @@ def rewritten(file: CocoFile, path: Path, renamed: Mapping[str, str]) -> bytes |
         ascii_only = match.group(2).isascii()
         return match.group(1) + json.dumps(new[value], ensure_ascii=ascii_only).encode()
 
-    before = path.read_bytes()
-    text = _FILE_NAME.sub(changed, before)
+    with (
+        path.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as before,
+    ):
+        text = _FILE_NAME.sub(changed, before)
     if len(seen) == len(new):
         return text
     # A key in another spelling, such as with escapes: the file is written anew.
-    body = json.loads(before.decode("utf-8-sig"))
+    body = json.loads(path.read_text(encoding="utf-8-sig"))
     for one in body["images"]:
         one["file_name"] = new.get(one["file_name"], one["file_name"])
     return json.dumps(body, ensure_ascii=False).encode("utf-8")

@@ -11,7 +11,7 @@ import binascii
 import io
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,11 +29,11 @@ from unseg.datasets.layout import (
     is_background,
     paint_objects,
 )
-from unseg.datasets.mentions import Names, rewrite_mentions
+from unseg.datasets.mentions import Names
 from unseg.datasets.outlines import mask_of_polygons
 from unseg.datasets.pairs import SPLITS
 from unseg.errors import UnsegError
-from unseg.files import read_bytes, walk
+from unseg.files import walk
 from unseg.remarks import Remark
 
 
@@ -105,7 +105,14 @@ class Labelme(Layout):
         if lost := [name for image, (name, _) in self._entries if image is None]:
             text = f"{len(lost)} files name an image that is not there (first: {lost[0]})"
             remarks.append(Remark(text, warning=True))
-        embedded = sum(_embeds(self.read(name)) for name, _ in self.files.values())
+        if inside := [name for name in lost if _embeds(self.read(name))]:
+            text = (
+                f"{len(inside)} of these files hold the clean image itself and are copied as they "
+                f"are (first: {inside[0]}): save their images beside them, so that they are "
+                "protected, or set imageData to null"
+            )
+            remarks.append(Remark(text, warning=True))
+        embedded = sum(_embeds(self.read(name)) for image, (name, _) in self._entries if image)
         if embedded:
             text = f"{embedded} files hold their image, which is replaced with the protected one"
             remarks.append(Remark(text))
@@ -154,23 +161,6 @@ class Labelme(Layout):
             groups[key] = (number, groups[key][1] | mask) if key in groups else (number, mask)
         labels, objects = paint_objects((size[1], size[0]), list(groups.values()))
         return Annotation(labels, objects, file=file, remarks=tuple(remarks))
-
-    def rewrite(
-        self, renamed: Mapping[str, str], protected: Collection[str], out: Path
-    ) -> dict[str, bytes]:
-        changed = rewrite_mentions(self.root, renamed)
-        for image in protected:
-            if image not in self.files:
-                continue
-            name = self.files[image][0]
-            before = changed.get(name) or self.read(name).read_bytes()
-            body = json.loads(before.decode("utf-8-sig"))
-            if not body.get("imageData"):
-                continue
-            file = renamed.get(image, image)
-            body["imageData"] = base64.b64encode(read_bytes(out / file, file)).decode()
-            changed[name] = (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode()
-        return changed
 
 
 def mask_of_shape(shape: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_] | None:

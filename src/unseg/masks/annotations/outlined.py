@@ -65,7 +65,9 @@ class OutlinedJson:
         Raises:
             ValueError: when it is no JSON.
         """
-        if not isinstance(value, int) or not 0 <= (place := value - self._first) < len(self._starts):
+        if not isinstance(value, int) or not 0 <= (place := value - self._first) < len(
+            self._starts
+        ):
             return value
         return json.loads(self._text[self._starts[place] : self._ends[place]])
 
