@@ -223,7 +223,8 @@ class Coco(Layout):
         if not found:
             raise UnsegError(f"{self.root} has no COCO {self.kind} file: expected {LAYOUT}")
         # Beside them may lie the same images' keypoints or stuff, which are not meant.
-        usual = [file for file in found if PurePosixPath(file.name).name.startswith("instances")]
+        apart = ("person_keypoints", "keypoints", "stuff")
+        usual = [file for file in found if not PurePosixPath(file.name).name.startswith(apart)]
         return usual or found
 
     @cached_property
