@@ -381,3 +381,75 @@ def test_empty_parts_are_told(
     change(root)
     code, text, err = cli("dataset", root, "--dry-run", "--splits", "train")
     assert code == 2 and message in err and "Traceback" not in text + err
+
+
+def test_annotations_of_another_size_are_scaled_or_refused(cli: Cli, tmp_path: Path) -> None:
+    root = labelme(tmp_path / "in")
+    body = json.loads((root / "0001.json").read_text())
+    body |= {"imageWidth": 2 * WIDTH, "imageHeight": 2 * HEIGHT}
+    for shape in body["shapes"]:
+        shape["points"] = [[2 * x, 2 * y] for x, y in shape["points"]]
+    (root / "0001.json").write_text(json.dumps(body))
+    code, text, _ = cli("dataset", root, "-o", tmp_path / "out")
+    assert code == 3 and "0001.json says 128x96 but the image is 64x48" in " ".join(text.split())
+    with Image.open(tmp_path / "out/unseg-masks/0001.png") as image:
+        mask = np.asarray(image)
+    truth = ellipse(1, 0) | ellipse(1, 1)
+    assert (mask ^ truth).mean() < 0.03
+    (root / "0001.json").write_text(json.dumps(body | {"imageHeight": 10**9}))
+    code, _, err = cli("dataset", root, "-o", tmp_path / "b")
+    assert code == 1 and "0001.jpg in 0001.json is 128x1000000000" in err
+
+
+def coco_of(root: Path, **changes: Any) -> Path:
+    """A photograph with one outline; ``changes`` are of its record."""
+    save(photograph(0), root / "images/a.jpg")
+    record = {"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, **changes}
+    flat = outline(ellipse(0)).ravel().tolist()
+    one = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": flat}
+    body = {"images": [record], "annotations": [one], "categories": [{"id": 1, "name": "x"}]}
+    (root / "a.json").write_text(json.dumps(body))
+    return root
+
+
+def test_coco_records_as_people_have_them(cli: Cli, tmp_path: Path) -> None:
+    assert cli("dataset", coco_of(tmp_path / "a", width=None), "-o", tmp_path / "ao")[0] == 0
+    huge = coco_of(tmp_path / "b", width=10**7, height=10**7)
+    code, _, err = cli("dataset", huge, "-o", tmp_path / "bo")
+    assert code == 1 and "is 10000000x10000000, but the file 64x48" in err
+    root = coco_of(tmp_path / "c")
+    body = json.loads((root / "a.json").read_text())
+    (root / "a.json").write_text(json.dumps({**body, "images": body["images"] * 2}))
+    code, _, err = cli("dataset", root, "-o", tmp_path / "co")
+    assert code == 2 and "two images have the id 1" in err
+    (root / "a.json").write_text(
+        json.dumps({**body, "annotations": [{**body["annotations"][0], "image_id": "1"}]})
+    )
+    code, _, err = cli("dataset", root, "-o", tmp_path / "co")
+    assert code == 2 and "1 annotations of images that it does not list" in err
+
+
+def test_labels_and_masks_that_fit_none_or_several_are_told(cli: Cli, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "in")
+    (root / "labels/train/9999.txt").write_text("0 .5 .5 .1 .1\n")
+    _, text, _ = cli("dataset", root, "--dry-run")
+    assert "1 files of labels fit no image (first: labels/train/9999.txt)" in " ".join(text.split())
+    root = tmp_path / "pairs"
+    for name in ("a/x", "b/x"):
+        save(photograph(0), root / f"images/{name}.jpg")
+    save(ellipse(0).astype(np.uint8) * 255, root / "masks/x.png")
+    _, text, _ = cli("dataset", root, "--dry-run")
+    assert "1 masks in masks fit several images each (first: x.png, for 2)" in text
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "jpg"])
+def test_masks_of_other_kinds_make_pairs(kind: str, cli: Cli, tmp_path: Path) -> None:
+    for n in range(2):
+        save(photograph(n), tmp_path / "in/images" / f"{n}.png")
+        path = tmp_path / "in/masks" / f"{n}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(ellipse(n).astype(np.uint8) * np.uint8(255)).save(path, quality=95)
+    code, text, err = cli("dataset", tmp_path / "in", "-o", tmp_path / "out")
+    assert code == 0, text + err
+    with Image.open(tmp_path / "out/unseg-masks/images/0.png") as image:
+        assert (np.asarray(image) ^ ellipse(0)).mean() < 0.02

@@ -28,7 +28,7 @@ from unseg.datasets.cocofile import (
 )
 from unseg.datasets.layout import Annotation, Layout, Survey, boxes_of, paint_objects
 from unseg.datasets.mentions import rewrite_mentions
-from unseg.datasets.outlines import mask_of_segmentation, resized
+from unseg.datasets.outlines import check_ratio, mask_of_segmentation, resized
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
 from unseg.extras import require
@@ -325,7 +325,10 @@ class Coco(Layout):
         width, height = size
         for file, record, own in self._records[image]:
             with annotation_errors(file, f"the record of {image}"):
-                width, height = int(record.get("width", width)), int(record.get("height", height))
+                width = int(record.get("width") or width)
+                height = int(record.get("height") or height)
+            # Before outlines are drawn: what a file says may be far from what the image is.
+            check_ratio((width, height), size, f"{image} in {file.name}")
             for one in own:
                 with annotation_errors(file, f"annotation {_id(one)}"):
                     number = self._numbers[file.name][one["category_id"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import mmap
 import re
@@ -102,10 +103,14 @@ def coco_text(path: Path) -> OutlinedJson | None:
 def _coco_file(name: str, text: OutlinedJson, names: Names, wanted: Kind) -> CocoFile:
     split, body = split_of(name), text.body
     images: dict[Any, str] = {}
-    missing = []
+    missing: list[str] = []
+    ids: set[Any] = set()
     for one in body["images"]:
         if not isinstance(one["id"], int | float | str):
             raise UnsegError(f"{name}: the id {one['id']} of {one['file_name']} is not a number")
+        if one["id"] in ids:
+            raise UnsegError(f"{name}: two images have the id {one['id']}: number them anew")
+        ids.add(one["id"])
         place = place_of(one["file_name"], name, split, names)
         if place is None:
             missing.append(one["file_name"])
@@ -230,24 +235,22 @@ def rewritten(file: CocoFile, path: Path, renamed: Mapping[str, str]) -> bytes |
     if not new:
         return None
     seen: set[str] = set()
-
-    def changed(match: re.Match[bytes]) -> bytes:
-        if before[match.start() - 1 : match.start()] == b"\\":  # within a text
-            return match.group(0)
-        value = json.loads(match.group(2))
-        if value not in new:
-            return match.group(0)
-        seen.add(value)
-        ascii_only = match.group(2).isascii()
-        return match.group(1) + json.dumps(new[value], ensure_ascii=ascii_only).encode()
-
+    text, end = io.BytesIO(), 0  # a file may be large: it is written once
     with (
         path.open("rb") as stream,
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as before,
     ):
-        text = _FILE_NAME.sub(changed, before)
+        for match in _FILE_NAME.finditer(before):
+            start = match.start()
+            value = json.loads(match.group(2))
+            if value in new and before[max(start - 1, 0) : start] != b"\\":  # not within a text
+                seen.add(value)
+                said = json.dumps(new[value], ensure_ascii=match.group(2).isascii())
+                text.write(before[end : match.start(2)] + said.encode())
+                end = match.end(2)
+        text.write(before[end:])
     if len(seen) == len(new):
-        return text
+        return text.getvalue()
     # A key in another spelling, such as with escapes: the file is written anew.
     body = json.loads(path.read_text(encoding="utf-8-sig"))
     for one in body["images"]:

@@ -26,7 +26,7 @@ from unseg.datasets.mentions import Names
 from unseg.datasets.outlines import mask_of_polygons
 from unseg.errors import UnsegError
 from unseg.files import walk
-from unseg.masks.annotations.names import SPLITS, data_yaml, names_in_yaml, read_yaml
+from unseg.masks.annotations.names import LISTS, SPLITS, data_yaml, names_in_yaml, read_yaml
 from unseg.remarks import Remark
 
 #: What outlines that run over the image's border may reach; pixels are larger.
@@ -84,6 +84,12 @@ class Yolo(Layout):
         every = self.images_below()
         images: dict[str, tuple[str, ...]] = dict.fromkeys(every, ())
         remarks = []
+        used = {self.label_of(image) for image in every}
+        names_of = [path.relative_to(self.root).as_posix() for path in self.labels()]
+        unused = [name for name in names_of if name not in used and _labels_one(name)]
+        if unused:
+            text = f"{len(unused)} files of labels fit no image (first: {unused[0]})"
+            remarks.append(Remark(text, warning=True))
         if self.yaml is None:
             for image in every:
                 parts = PurePosixPath(image).parts[:-1]
@@ -191,6 +197,12 @@ class Yolo(Layout):
         labels, objects = paint_objects((height, width), masks)
         found = boxes_of(boxes, relative=True, name=name)
         return Annotation(labels, objects, found, name, tuple(remarks))
+
+
+def _labels_one(name: str) -> bool:
+    """Whether a text file's name may be that of an image's labels."""
+    own = PurePosixPath(name).name.lower()
+    return own not in LISTS and not own.startswith("readme")
 
 
 class YoloSeg(Yolo):

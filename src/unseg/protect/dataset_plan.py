@@ -183,7 +183,7 @@ def plan_dataset(
         fix = "give --find salient,whole-image to protect images without annotation"
         raise UnsegError(
             f"no image of {', '.join(wanted)} has an annotated object: "
-            f"{fix if None in held.values() else 'there is nothing to protect'}"
+            f"{fix if None in held.values() else 'there is nothing to protect'}" + _warned(survey)
         )
     chosen = _classes(named, classes, exclude) if named or classes or exclude else {}
     good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
@@ -191,7 +191,7 @@ def plan_dataset(
     if not good and not any(one is None for one in held.values()):
         raise UnsegError(
             f"no image of {', '.join(wanted)} has an object of the classes "
-            f"{', '.join(chosen.values())}: there is nothing to protect"
+            f"{', '.join(chosen.values())}: there is nothing to protect" + _warned(survey)
         )
     if limit is not None and limit < 1:
         raise UnsegError(f"limit {limit}: expected at least 1")
@@ -242,9 +242,14 @@ def _splits(survey: Survey, splits: Sequence[str] | None) -> tuple[str, ...]:
     if not chosen:
         raise UnsegError(
             f"no split has an image that is trained on (there are {known}): name some with --splits"
-            + "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
+            + _warned(survey)
         )
     return chosen
+
+
+def _warned(survey: Survey) -> str:
+    """What may be the reason that nothing was found."""
+    return "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
 
 
 def _classes(
