@@ -72,9 +72,11 @@ def walk(
                 for name in folders
                 if not name.startswith(".") and name not in names and _entered(here, name, skipped)
             )
+            below = here.relative_to(start).as_posix()
+            prefix = "" if below == "." else f"{below}/"
             for name in sorted(files):
                 if not name.startswith("."):
-                    yield here / name, (here / name).relative_to(start).as_posix()
+                    yield here / name, prefix + name
 
 
 def _entered(here: Path, name: str, skipped: Collection[Path]) -> bool:

@@ -63,6 +63,13 @@ def dataset(
         int | None,
         typer.Option(min=1, help="Protect only this many images, the first ones, for a trial."),
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Protect only the images that a list (one name a line) or a manifest names.",
+        ),
+    ] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the masks, in 8-bit steps.")
     ] = 8.0,
@@ -173,7 +180,7 @@ def dataset(
     with FolderProgress(quiet=as_json) as shown:
         plan = plan_dataset(
             root, layout=layout, splits=_names(splits), classes=_names(classes),
-            exclude=_names(exclude) or (), limit=limit, find=_names(find) or (),
+            exclude=_names(exclude) or (), limit=limit, only=only, find=_names(find) or (),
             progress=shown.update,
         )  # fmt: skip
     if not as_json:

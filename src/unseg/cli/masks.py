@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP
+from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, class_choice
 from unseg.cli.shown import say
 from unseg.errors import UnsegError
 
@@ -36,6 +36,10 @@ def masks(
             "(16 bits)."
         ),
     ] = "union",
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Classes to draw, by name or number. Default: all."),
+    ] = None,
     find: Annotated[
         str, typer.Option(metavar="NAME,...", help=FIND_HELP)
     ] = "salient,proposed,whole-image",
@@ -74,7 +78,8 @@ def masks(
     from unseg.protect.settings import Settings
 
     settings = Settings(
-        target=target, find=tuple(part.strip() for part in find.split(",") if part.strip()),
+        target=target, classes=None if classes is None else class_choice(classes),
+        find=tuple(part.strip() for part in find.split(",") if part.strip()),
         model=model, salience=salience, device=device,
     )  # fmt: skip
     with Progress(console=Console(stderr=True)) as bar:

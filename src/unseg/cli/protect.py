@@ -68,6 +68,13 @@ def protect(
             "they are, and in boxes without one what the base SAM finds."
         ),
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Protect only the images that a list (one name a line) or a manifest names.",
+        ),
+    ] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the mask, in 8-bit steps.")
     ] = 8.0,
@@ -227,8 +234,8 @@ def protect(
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown:
         report = protect_folder(
-            inputs, output, settings, masks=masks, boxes=boxes, existing=existing, again=again,
-            progress=shown.update,
+            inputs, output, settings, masks=masks, boxes=boxes, only=only, existing=existing,
+            again=again, progress=shown.update,
         )  # fmt: skip
     content: dict[str, Any] = {}
     if as_json:
@@ -277,7 +284,7 @@ def _settings(
         raise UnsegError(f"--silent {silent} needs --target class: a union has no labels")
     return Settings(
         budget=Budget(eps, eps_bg),
-        classes=None if classes is None else _classes(classes),
+        classes=None if classes is None else class_choice(classes),
         void="auto" if void == "auto" else None if void == "none" else _label("--void", void),
         background=0 if background == "0" else None,
         silent=_labels("--silent", silent) if named else silent,  # type: ignore[arg-type]
@@ -308,7 +315,12 @@ def range_choice(text: str) -> RangeChoice:
     return ends
 
 
-def _classes(text: str) -> tuple[int | str, ...]:
+def class_choice(text: str) -> tuple[int | str, ...]:
+    """What ``--classes`` says: numbers of labels, and names.
+
+    Raises:
+        UnsegError: when one is empty.
+    """
     parts = [part.strip() for part in text.split(",")]
     if "" in parts:
         raise UnsegError(

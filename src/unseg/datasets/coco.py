@@ -28,7 +28,7 @@ from unseg.datasets.cocofile import (
 )
 from unseg.datasets.layout import Annotation, Layout, Survey, boxes_of, paint_objects
 from unseg.datasets.mentions import rewrite_mentions
-from unseg.datasets.outlines import mask_of_segmentation, resized
+from unseg.datasets.outlines import check_ratio, mask_of_segmentation, resized
 from unseg.datasets.samples import VOID, LazySamples, Sample, box_around
 from unseg.errors import UnsegError
 from unseg.extras import require
@@ -223,7 +223,8 @@ class Coco(Layout):
         if not found:
             raise UnsegError(f"{self.root} has no COCO {self.kind} file: expected {LAYOUT}")
         # Beside them may lie the same images' keypoints or stuff, which are not meant.
-        usual = [file for file in found if PurePosixPath(file.name).name.startswith("instances")]
+        apart = ("person_keypoints", "keypoints", "stuff")
+        usual = [file for file in found if not PurePosixPath(file.name).name.startswith(apart)]
         return usual or found
 
     @cached_property
@@ -250,8 +251,8 @@ class Coco(Layout):
         found: dict[str, list[tuple[CocoFile, dict[str, Any], list[dict[str, Any]]]]] = {}
         for file in self.files:
             by_id: dict[Any, list[dict[str, Any]]] = {}
-            for one in file.body["annotations"]:
-                with annotation_errors(file, f"annotation {_id(one)}"):
+            with annotation_errors(file, "an annotation"):
+                for one in file.body["annotations"]:
                     by_id.setdefault(one["image_id"], []).append(one)
             for record in file.body["images"]:
                 if (place := file.images.get(record["id"])) is not None:
@@ -306,11 +307,15 @@ class Coco(Layout):
     def classes_in(self, image: str) -> frozenset[int] | None:
         if image not in self._records:
             return None
-        found = set()
+        found: set[int] = set()
         for file, _, own in self._records[image]:
-            for one in own:
-                with annotation_errors(file, f"annotation {_id(one)}"):
+            one: Any = None
+            try:
+                for one in own:
                     found.add(self._numbers[file.name][one["category_id"]])
+            except (KeyError, TypeError):
+                with annotation_errors(file, f"annotation {_id(one)}"):
+                    raise
         return frozenset(found)
 
     def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
@@ -320,11 +325,14 @@ class Coco(Layout):
         width, height = size
         for file, record, own in self._records[image]:
             with annotation_errors(file, f"the record of {image}"):
-                width, height = int(record.get("width", width)), int(record.get("height", height))
+                width = int(record.get("width") or width)
+                height = int(record.get("height") or height)
+            # Before outlines are drawn: what a file says may be far from what the image is.
+            check_ratio((width, height), size, f"{image} in {file.name}")
             for one in own:
                 with annotation_errors(file, f"annotation {_id(one)}"):
                     number = self._numbers[file.name][one["category_id"]]
-                    mask = mask_of_segmentation(one.get("segmentation"), (height, width))
+                    mask = mask_of_segmentation(file.outline(one), (height, width))
                     if mask is not None:
                         masks.append((number, mask))
                     elif one.get("bbox") and min(one["bbox"][2:4]) >= 1:
@@ -357,7 +365,7 @@ class Coco(Layout):
     ) -> dict[str, bytes]:
         changed = {}
         for file in self.every_file:  # captions and keypoints mention the images, too
-            new = rewritten(file, (self.root / file.name).read_bytes(), renamed)
+            new = rewritten(file, self.root / file.name, renamed)
             if new is not None:
                 changed[file.name] = new
         own = [file.name for file in self.every_file]

@@ -47,7 +47,11 @@ class CocoPanoptic(Coco):
         Raises:
             UnsegError: when there is none.
         """
-        path = PurePosixPath(file.name)
+        path, said = PurePosixPath(file.name), PurePosixPath(entry["file_name"])
+        if said.is_absolute() or ".." in said.parts:
+            raise UnsegError(
+                f"{file.name} names the map {said}, which is outside the data set: correct it"
+            )
         places = (path.with_suffix(""), path.parent / "panoptic" / file.split, path.parent)
         for place in places:
             if (self.root / place / entry["file_name"]).is_file():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from unseg.datasets.mentions import Names
 from unseg.errors import UnsegError
 from unseg.files import walk
 from unseg.images.formats import IMAGE_SUFFIXES
+from unseg.masks.annotations.outlined import OutlinedJson
 
 Kind = Literal["instance", "panoptic", "other"]
 
@@ -22,6 +25,9 @@ Kind = Literal["instance", "panoptic", "other"]
 OUTLINED = frozenset({"category_id", "segmentation", "bbox"})
 #: JSON files of one depth that are looked into for what a folder holds.
 CANDIDATES = 200
+#: Files above this many bytes are not parsed to find out what a folder is.
+LARGE = 1 << 22
+_FILE_NAME = re.compile(rb'("file_name"\s*:\s*)("(?:[^"\\]|\\.)*")')
 _SPLIT = re.compile(r"(train|val|valid|validation|test|dev|minival)[a-z]*[-_]?\d*", re.IGNORECASE)
 
 
@@ -34,6 +40,7 @@ class CocoFile:
         split: what its name, or its folder's, says it is.
         kind: what its annotations are.
         body: its content; of files of another kind than was asked for the images alone.
+        text: gives the outlines of the body.
         images: by the id of an image, its name relative to the data set.
         missing: file names of images that are listed and not there.
     """
@@ -42,8 +49,14 @@ class CocoFile:
     split: str
     kind: Kind
     body: dict[str, Any]
+    text: OutlinedJson | None
     images: Mapping[Any, str]
     missing: tuple[str, ...]
+
+    def outline(self, annotation: Mapping[str, Any]) -> Any:
+        """The ``segmentation`` of an annotation, or None."""
+        value = annotation.get("segmentation")
+        return value if self.text is None else self.text.outline(value)
 
 
 def find_coco_files(root: Path, kind: Kind) -> list[CocoFile]:
@@ -60,12 +73,12 @@ def find_coco_files(root: Path, kind: Kind) -> list[CocoFile]:
     names = Names(name for name in listed if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
     found = []
     for name in listed:
-        if name.lower().endswith(".json") and (body := coco_body(root / name)) is not None:
-            found.append(_coco_file(name, body, names, kind))
+        if name.lower().endswith(".json") and (text := coco_text(root / name)) is not None:
+            found.append(_coco_file(name, text, names, kind))
     return found
 
 
-def coco_body(path: Path) -> dict[str, Any] | None:
+def coco_text(path: Path) -> OutlinedJson | None:
     """Content of a JSON file if it lists images as COCO's do, else None.
 
     Raises:
@@ -73,27 +86,31 @@ def coco_body(path: Path) -> dict[str, Any] | None:
     """
     wanted = re.match(r"(instances|panoptic)_|.*(coco|annotation)", path.name, re.IGNORECASE)
     try:
-        body = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = OutlinedJson(path)
     except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         if wanted is None:
             return None
         reason = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "mend it"
         raise UnsegError(f"{path} cannot be read as JSON ({error}): {reason}") from error
-    images = body.get("images") if isinstance(body, dict) else None
+    images = text.body.get("images") if isinstance(text.body, dict) else None
     good = isinstance(images, list) and all(
         isinstance(one, dict) and "id" in one and isinstance(one.get("file_name"), str)
         for one in images
     )
-    return body if good and images else None
+    return text if good and images else None
 
 
-def _coco_file(name: str, body: dict[str, Any], names: Names, wanted: Kind) -> CocoFile:
-    split = split_of(name)
+def _coco_file(name: str, text: OutlinedJson, names: Names, wanted: Kind) -> CocoFile:
+    split, body = split_of(name), text.body
     images: dict[Any, str] = {}
-    missing = []
+    missing: list[str] = []
+    ids: set[Any] = set()
     for one in body["images"]:
         if not isinstance(one["id"], int | float | str):
             raise UnsegError(f"{name}: the id {one['id']} of {one['file_name']} is not a number")
+        if one["id"] in ids:
+            raise UnsegError(f"{name}: two images have the id {one['id']}: number them anew")
+        ids.add(one["id"])
         place = place_of(one["file_name"], name, split, names)
         if place is None:
             missing.append(one["file_name"])
@@ -101,8 +118,8 @@ def _coco_file(name: str, body: dict[str, Any], names: Names, wanted: Kind) -> C
             images[one["id"]] = place
     kind = kind_of(body)
     if kind != wanted:  # captions and keypoints may be large
-        body = {"images": body["images"]}
-    return CocoFile(name, split, kind, body, images, tuple(missing))
+        return CocoFile(name, split, kind, {"images": body["images"]}, None, images, tuple(missing))
+    return CocoFile(name, split, kind, body, text, images, tuple(missing))
 
 
 def kind_of(body: Mapping[str, Any]) -> Kind:
@@ -129,13 +146,24 @@ def kinds_below(root: Path) -> set[Kind]:
     found: set[Kind] = set()
     for depth in ("*.json", "*/*.json", "*/*/*.json"):
         for path in sorted(root.glob(depth))[:CANDIDATES]:
-            if path.name.startswith("instances_"):  # may be very large
-                found.add("instance")
-            elif path.name.startswith("panoptic_"):
-                found.add("panoptic")
-            elif (body := coco_body(path)) is not None:
-                found.add(kind_of(body))
+            if (kind := _kind_at(path)) is not None:
+                found.add(kind)
     return found
+
+
+def _kind_at(path: Path) -> Kind | None:
+    """Kind of a file; large ones are not parsed, as that takes long and is done later."""
+    if path.name.startswith(("instances_", "panoptic_")):
+        return "instance" if path.name.startswith("instances_") else "panoptic"
+    if not path.is_file() or path.stat().st_size <= LARGE:
+        text = coco_text(path)
+        return None if text is None else kind_of(text.body)
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        if any(raw.find(key) < 0 for key in (b'"images"', b'"file_name"', b'"annotations"')):
+            return None
+        if raw.find(b'"segments_info"') >= 0:
+            return "panoptic"
+        return "instance" if raw.find(b'"category_id"') >= 0 else "other"
 
 
 def split_of(name: str) -> str:
@@ -187,11 +215,15 @@ def annotation_errors(file: CocoFile, what: str) -> Iterator[None]:
         ) from error
 
 
-def rewritten(file: CocoFile, before: bytes, renamed: Mapping[str, str]) -> bytes | None:
+def rewritten(file: CocoFile, path: Path, renamed: Mapping[str, str]) -> bytes | None:
     """The file with the new names of images, or None where it mentions none of them.
 
-    Only the values of ``file_name`` change, where they stand in the file's own text; a file whose
-    text cannot be matched is written anew.
+    Only the values of ``file_name`` change, where they stand in the file's own text.
+
+    Args:
+        file: as it was found.
+        path: where it lies.
+        renamed: old and new names of images.
     """
     new: dict[str, str] = {}
     for one in file.body["images"]:
@@ -202,19 +234,25 @@ def rewritten(file: CocoFile, before: bytes, renamed: Mapping[str, str]) -> byte
             new[one["file_name"]] = before_suffix + suffix + rest
     if not new:
         return None
-    kept = [one for one in file.body["images"] if file.images.get(one["id"]) not in renamed]
-    expected = json.loads(before.decode("utf-8-sig"))
-    for one in expected["images"]:
-        if file.images.get(one["id"]) in renamed:
-            one["file_name"] = new[one["file_name"]]
-    if not any(one["file_name"] in new for one in kept):
-        text = before.decode("utf-8-sig")
-
-        def changed(match: re.Match[str]) -> str:
+    seen: set[str] = set()
+    text, end = io.BytesIO(), 0  # a file may be large: it is written once
+    with (
+        path.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as before,
+    ):
+        for match in _FILE_NAME.finditer(before):
+            start = match.start()
             value = json.loads(match.group(2))
-            return match.group(1) + json.dumps(new[value]) if value in new else match.group(0)
-
-        text = re.sub(r'("file_name"\s*:\s*)("(?:[^"\\]|\\.)*")', changed, text)
-        if json.loads(text) == expected:
-            return text.encode("utf-8")
-    return json.dumps(expected, ensure_ascii=False).encode("utf-8")
+            if value in new and before[max(start - 1, 0) : start] != b"\\":  # not within a text
+                seen.add(value)
+                said = json.dumps(new[value], ensure_ascii=match.group(2).isascii())
+                text.write(before[end : match.start(2)] + said.encode())
+                end = match.end(2)
+        text.write(before[end:])
+    if len(seen) == len(new):
+        return text.getvalue()
+    # A key in another spelling, such as with escapes: the file is written anew.
+    body = json.loads(path.read_text(encoding="utf-8-sig"))
+    for one in body["images"]:
+        one["file_name"] = new.get(one["file_name"], one["file_name"])
+    return json.dumps(body, ensure_ascii=False).encode("utf-8")

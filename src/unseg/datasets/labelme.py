@@ -11,7 +11,7 @@ import binascii
 import io
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,12 +29,16 @@ from unseg.datasets.layout import (
     is_background,
     paint_objects,
 )
-from unseg.datasets.mentions import Names, rewrite_mentions
-from unseg.datasets.outlines import mask_of_polygons
+from unseg.datasets.mentions import Names
+from unseg.datasets.outlines import check_ratio, mask_of_polygons, resized
 from unseg.datasets.pairs import SPLITS
 from unseg.errors import UnsegError
-from unseg.files import read_bytes, walk
+from unseg.files import walk
+from unseg.masks.annotations.base import size_of
 from unseg.remarks import Remark
+
+#: A JSON file's name, its shapes, and the (width, height) that they are of, if it says one.
+_Entry = tuple[str, list[dict[str, Any]], tuple[int, int] | None]
 
 
 class Labelme(Layout):
@@ -48,16 +52,19 @@ class Labelme(Layout):
         found = (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.json"))
         for path in list(found)[:20]:
             try:
-                body = json.loads(path.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError):
+                data = path.read_bytes()
+                if b'"imagePath"' not in data or b'"shapes"' not in data:
+                    continue  # other files may be very large
+                body = json.loads(data.decode("utf-8-sig"))
+            except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(body, dict) and {"imagePath", "shapes"} <= body.keys():
                 return 3
         return 0
 
     @cached_property
-    def files(self) -> dict[str, tuple[str, list[dict[str, Any]]]]:
-        """By name of an image, its JSON file and the shapes.
+    def files(self) -> dict[str, _Entry]:
+        """By name of an image, its JSON file, the shapes and the size they are of.
 
         Raises:
             UnsegError: when a file of a set of labelme files cannot be read.
@@ -65,10 +72,10 @@ class Labelme(Layout):
         return {image: one for image, one in self._entries if image is not None}
 
     @cached_property
-    def _entries(self) -> list[tuple[str | None, tuple[str, list[dict[str, Any]]]]]:
+    def _entries(self) -> list[tuple[str | None, _Entry]]:
         """Every file with its shapes, and the image that it is of, if that is there."""
         names = Names(self.images_below())
-        found: list[tuple[str | None, tuple[str, list[dict[str, Any]]]]] = []
+        found: list[tuple[str | None, _Entry]] = []
         for path, name in walk([self.root], ()):
             if path.suffix.lower() != ".json":
                 continue
@@ -79,7 +86,9 @@ class Labelme(Layout):
                 image = images[0] if len(images) == 1 else None
                 if not isinstance(body["shapes"], list):
                     raise UnsegError(f"{name}: shapes is not a list: mend it or leave it out")
-                found.append((image, (name, body["shapes"])))
+                size = size_of(body.get("imageWidth"), body.get("imageHeight"))
+                stated = None if size is None else (round(size[0]), round(size[1]))
+                found.append((image, (name, body["shapes"], stated)))
         return found
 
     @cached_property
@@ -87,7 +96,7 @@ class Labelme(Layout):
         """Numbers of classes by name, in the order of their names."""
         labels = {
             str(shape.get("label"))
-            for _, shapes in self.files.values()
+            for _, shapes, _ in self.files.values()
             for shape in shapes
             if isinstance(shape, dict)
         }
@@ -99,10 +108,17 @@ class Labelme(Layout):
             parts = [part for part in PurePosixPath(image).parts[:-1] if part.lower() in SPLITS]
             images[image] = (parts[0],) if parts else (ALL,)
         remarks = []
-        if lost := [name for image, (name, _) in self._entries if image is None]:
+        if lost := [name for image, (name, *_) in self._entries if image is None]:
             text = f"{len(lost)} files name an image that is not there (first: {lost[0]})"
             remarks.append(Remark(text, warning=True))
-        embedded = sum(_embeds(self.read(name)) for name, _ in self.files.values())
+        if inside := [name for name in lost if _embeds(self.read(name))]:
+            text = (
+                f"{len(inside)} of these files hold the clean image itself and are copied as they "
+                f"are (first: {inside[0]}): save their images beside them, so that they are "
+                "protected, or set imageData to null"
+            )
+            remarks.append(Remark(text, warning=True))
+        embedded = sum(_embeds(self.read(name)) for image, (name, *_) in self._entries if image)
         if embedded:
             text = f"{embedded} files hold their image, which is replaced with the protected one"
             remarks.append(Remark(text))
@@ -121,13 +137,15 @@ class Labelme(Layout):
     def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
         if image not in self.files:
             return None
-        file, shapes = self.files[image]
+        file, shapes, stated = self.files[image]
+        width, height = size if stated is None else stated
+        check_ratio((width, height), size, f"{image} in {file}")
         remarks = []
         groups: dict[Any, tuple[int, NDArray[np.bool_]]] = {}
         for place, shape in enumerate(shapes):
             try:
                 label = str(shape["label"])
-                mask = mask_of_shape(shape, (size[1], size[0]))
+                mask = mask_of_shape(shape, (height, width))
             except (
                 ValueError,
                 KeyError,
@@ -149,25 +167,14 @@ class Labelme(Layout):
             key = (place,) if group is None else (label, group)
             number = self.numbers[label]
             groups[key] = (number, groups[key][1] | mask) if key in groups else (number, mask)
-        labels, objects = paint_objects((size[1], size[0]), list(groups.values()))
+        labels, objects = paint_objects((height, width), list(groups.values()))
+        if (width, height) != size:
+            labels, objects = (
+                resized(one, size, f"{image} in {file}") for one in (labels, objects)
+            )
+            text = f"{file} says {width}x{height} but the image is {size[0]}x{size[1]}: scaled"
+            remarks.append(Remark(text, warning=True))
         return Annotation(labels, objects, file=file, remarks=tuple(remarks))
-
-    def rewrite(
-        self, renamed: Mapping[str, str], protected: Collection[str], out: Path
-    ) -> dict[str, bytes]:
-        changed = rewrite_mentions(self.root, renamed)
-        for image in protected:
-            if image not in self.files:
-                continue
-            name = self.files[image][0]
-            before = changed.get(name) or self.read(name).read_bytes()
-            body = json.loads(before.decode("utf-8-sig"))
-            if not body.get("imageData"):
-                continue
-            file = renamed.get(image, image)
-            body["imageData"] = base64.b64encode(read_bytes(out / file, file)).decode()
-            changed[name] = (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode()
-        return changed
 
 
 def mask_of_shape(shape: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,12 @@ class MapLayout(Layout):
         found = self.map_of(image)
         if found is None:
             return None
-        values = np.unique(self.numbers(read_label_map(self.root / found, found)))
-        return frozenset(int(value) for value in values if value)
+        stored = read_label_map(self.root / found, found)
+        held = values_in(stored)
+        if stored.wide or 255 not in held or held <= {0, 255}:
+            # What 255 means depends on where it lies; all else on the values alone.
+            stored = replace(stored, values=np.array([sorted(held)], stored.values.dtype))
+        return frozenset(np.unique(self.numbers(stored)).tolist()) - {0}
 
     def annotation(self, image: str, size: tuple[int, int]) -> Annotation | None:
         found = self.map_of(image)
@@ -49,6 +54,14 @@ class MapLayout(Layout):
         else:
             objects = None
         return Annotation(labels, objects, file=found, remarks=stored.remarks)
+
+
+def values_in(labels: LabelMap) -> set[int]:
+    """The labels that a map holds."""
+    values = labels.values
+    if values.dtype == np.uint8:  # ten times as fast as sorting them
+        return set(np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist())
+    return set(np.unique(values).tolist())
 
 
 def named(root: Path, *files: str) -> dict[int, str]:

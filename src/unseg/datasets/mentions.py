@@ -27,7 +27,9 @@ _SUFFIXES = "|".join(re.escape(suffix[1:]) for suffix in sorted(IMAGE_SUFFIXES, 
 _NAME = re.compile(
     rf'(?<=")[^"\n]+\.(?:{_SUFFIXES})(?=")'
     rf"|(?<=>)[^<>\n]+\.(?:{_SUFFIXES})(?=<)"
-    rf"|[^\s\"'<>,;]+\.(?:{_SUFFIXES})(?![\w.])",
+    # Beginning where a word does: else a long text without blanks, such as an image in base64,
+    # would be looked through once from each of its letters.
+    rf"|(?<![^\s\"'<>,;])[^\s\"'<>,;]+\.(?:{_SUFFIXES})(?![\w.])",
     re.IGNORECASE,
 )
 

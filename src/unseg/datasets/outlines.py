@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
+from unseg.images.reader import MAX_PIXELS
 from unseg.masks.annotations.base import Rle
 from unseg.masks.annotations.coco import decode_counts
 from unseg.masks.outlines import decode_rle, fill_polygons
@@ -77,17 +78,25 @@ def mask_of_segmentation(segmentation: Any, shape: tuple[int, int]) -> NDArray[n
             )
         mask = mask_of_rle(segmentation)
     else:
-        mask = mask_of_polygons(segmentation, shape)
+        flat = not isinstance(segmentation[0], list | tuple)
+        mask = mask_of_polygons([segmentation] if flat else segmentation, shape)
     return mask if mask.any() else None
 
 
-def resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray[np.int32]:
-    """A map of an image that was resized without its annotations.
+def check_ratio(said: tuple[int, int], size: tuple[int, int], name: str) -> None:
+    """Refuse annotations of an image whose sides have another ratio, so that it was cut or turned.
+
+    Args:
+        said: (width, height) that the annotations are of.
+        size: (width, height) of the image.
+        name: what to call the annotations in messages.
 
     Raises:
-        UnsegError: when its sides have another ratio, so that it was cut or turned.
+        UnsegError: with both sizes; also where they are larger than any image that is read.
     """
-    (height, width), (wide, high) = map.shape, size
+    (width, height), (wide, high) = said, size
+    if min(width, height) < 1 or width * height > MAX_PIXELS:
+        raise UnsegError(f"{name} is {width}x{height}, but the file {wide}x{high}: correct it")
     if abs(width * high - height * wide) > max(wide, high, width, height):
         turned = (
             ", which is the size before its EXIF orientation is applied: store the image "
@@ -96,4 +105,9 @@ def resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray
             else ": correct width and height"
         )
         raise UnsegError(f"{name} is {width}x{height} but the file is {wide}x{high}{turned}")
+
+
+def resized(map: NDArray[np.int32], size: tuple[int, int], name: str) -> NDArray[np.int32]:
+    """A map of an image that was resized without its annotations; see :func:`check_ratio`."""
+    check_ratio((map.shape[1], map.shape[0]), size, name)
     return np.asarray(cv2.resize(map, size, interpolation=cv2.INTER_NEAREST), np.int32)

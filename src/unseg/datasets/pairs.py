@@ -23,7 +23,7 @@ from unseg.datasets.samples import LazySamples, Sample
 from unseg.errors import UnsegError
 from unseg.images.formats import FORMATS, IMAGE_SUFFIXES
 from unseg.masks.labels import LabelMap, read_binary_mask
-from unseg.masks.pairing import MaskIndex, pair
+from unseg.masks.pairing import BINARY_SUFFIXES, MaskIndex, key_of, pair
 from unseg.remarks import Remark
 
 JPEG = FORMATS["JPEG"].suffixes
@@ -76,6 +76,8 @@ def read_pairs(
     return Reading(LazySamples(names, read), (name,), (*found, *truths), frozenset({0}))
 
 
+#: Kinds of masks, the surest first: JPEG, WebP and GIF hold black and white masks alone.
+KINDS = (*MASKS, *(one for one in BINARY_SUFFIXES if one not in MASKS))
 #: Folder names of photographs and of masks, whatever their case.
 PHOTOGRAPHS = (
     "images", "image", "imgs", "img", "im", "img_dir", "jpegimages", "photos", "inputs", "input",
@@ -106,14 +108,20 @@ class Pairs(MapLayout):
             inner = {name.lower(): name for name in _folders(self.root / outer)}
             photographs = [inner[name] for name in PHOTOGRAPHS if name in inner]
             masks = [inner[name] for name in TRUTHS if name in inner]
-            good = [name for name in masks if _holds(self.root / outer / name, MASKS)]
+            good = [name for name in masks if _holds(self.root / outer / name, KINDS)]
             if photographs and good and _holds(self.root / outer / photographs[0], IMAGE_SUFFIXES):
                 found.append((_under(outer, photographs[0]), _under(outer, good[0])))
         return found
 
     @cached_property
     def _index(self) -> dict[str, MaskIndex]:
-        return {images: MaskIndex(self.root / masks, MASKS) for images, masks in self.folders}
+        return {
+            images: MaskIndex(
+                self.root / masks, KINDS,
+                images=[name.removeprefix(f"{images}/") for name in self.images_below(images)],
+            )
+            for images, masks in self.folders
+        }  # fmt: skip
 
     @cached_property
     def classes(self) -> tuple[dict[int, str], bool]:
@@ -136,6 +144,8 @@ class Pairs(MapLayout):
                 images[name] = own or (() if listed else (split_of(folder, below),))
             index = self._index[folder]
             unused = index.unused(str(PurePosixPath(name).relative_to(folder)) for name in names)
+            if text := _shared(index, masks, [one.removeprefix(f"{folder}/") for one in names]):
+                remarks.append(Remark(text, warning=True))
             if unused:
                 text = f"{len(unused)} masks in {masks} fit no image (first: {unused[0]})"
                 remarks.append(Remark(text, warning=True))
@@ -184,6 +194,21 @@ class Pairs(MapLayout):
     def _numbers_objects(self, labels: LabelMap) -> bool:
         """Whether a map's labels number the objects of one class: it is wide and none is named."""
         return labels.wide and not self.classes[0]
+
+
+def _shared(index: MaskIndex, masks: str, images: list[str]) -> str | None:
+    """What to say of masks that fit several images; one picture may be there in two kinds."""
+    fits: dict[str, set[str]] = {name: set() for name, count in index.shared.items() if count > 1}
+    for image in images if fits else ():
+        if (found := index.find(image)) in fits:
+            fits[found].add(key_of(image))
+    shared = sorted(name for name, keys in fits.items() if len(keys) > 1)
+    if not shared:
+        return None
+    return (
+        f"{len(shared)} masks in {masks} fit several images each (first: {shared[0]}, for "
+        f"{len(fits[shared[0]])}): give every image a mask of its own"
+    )
 
 
 def _folders(root: Path) -> list[str]:

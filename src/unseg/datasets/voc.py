@@ -19,6 +19,7 @@ from unseg.datasets.maps import MapLayout, named, numbered, plain_numbers
 from unseg.datasets.samples import VOID, LazySamples, Sample
 from unseg.errors import UnsegError
 from unseg.images.formats import IMAGE_SUFFIXES
+from unseg.masks.cvat import ColourClasses, read_labelmap
 from unseg.masks.labels import LabelMap, read_label_map
 from unseg.remarks import Remark
 
@@ -96,6 +97,8 @@ class Voc(MapLayout):
         own = named(self.root, "labels.txt", "classes.txt", "class_names.txt", "labelmap.txt")
         # CVAT's labelmap.txt: name, colour, parts and actions, after a line of comment.
         plain = [name.split(":")[0] for name in own.values() if not name.startswith("#")]
+        if self._colours is not None:
+            plain = ["background", *self._colours.names.values()]
         found, dense = numbered(dict(enumerate(plain)) if plain else dict(enumerate(CLASSES)))
         more = sorted({name for boxes in self._boxes.values() for name, _ in boxes})
         for name in more:
@@ -142,7 +145,19 @@ class Voc(MapLayout):
         path = self._map(PurePosixPath(image).stem)
         return str(path.relative_to(self.root).as_posix()) if path.is_file() else None
 
+    @cached_property
+    def _colours(self) -> ColourClasses | None:
+        """Of CVAT's exports, whose maps are in colour."""
+        return read_labelmap(self.root)
+
     def numbers(self, labels: LabelMap) -> NDArray[np.int32]:
+        if labels.coloured and self._colours is not None:
+            name = {name: number for number, name in self.classes[0].items()}
+            found = self._colours.labels(labels, "a map of SegmentationClass")
+            numbers = np.zeros(256, np.int32)
+            for label, said in self._colours.names.items():
+                numbers[label] = name[said]
+            return numbers[found.values]
         return plain_numbers(labels, dense=self.classes[1])
 
     def objects_of(self, image: str, labels: LabelMap) -> NDArray[np.int32] | None:

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
-import yaml
 
 from unseg.datasets.layout import (
     ALL,
@@ -26,10 +25,10 @@ from unseg.datasets.layout import (
 from unseg.datasets.mentions import Names
 from unseg.datasets.outlines import mask_of_polygons
 from unseg.errors import UnsegError
+from unseg.files import walk
+from unseg.masks.annotations.names import LISTS, SPLITS, data_yaml, names_in_yaml, read_yaml
 from unseg.remarks import Remark
 
-#: Keys of ``data.yaml`` that name a split.
-SPLITS = ("train", "val", "valid", "test")
 #: What outlines that run over the image's border may reach; pixels are larger.
 SLACK = 1.5
 LAYOUT = "YOLO's layout: data.yaml with train, val and names, and images/ with labels/ beside it"
@@ -59,36 +58,22 @@ class Yolo(Layout):
 
     def labels(self) -> list[Path]:
         """The text files in folders named ``labels``."""
-        return sorted(
+        return [
             path
-            for path in self.root.rglob("*.txt")
-            if "labels" in path.relative_to(self.root).parts[:-1]
-        )
+            for path, name in walk([self.root], ())
+            if name.lower().endswith(".txt") and "labels" in name.split("/")[:-1]
+        ]
 
     @cached_property
     def yaml(self) -> Path | None:
         """The YAML file that names splits and classes: ``data.yaml`` or the first like it."""
-        found = sorted(path for end in ("*.yaml", "*.yml") for path in self.root.glob(end))
-        usual = [path for path in found if path.stem in ("data", "dataset")]
-        others = [path for path in found if path not in usual]
-        for path in (*usual, *others):
-            body = _body(path)
-            if "names" in body and any(split in body for split in SPLITS):
-                return path
-        return None
+        return data_yaml(self.root)
 
     @cached_property
     def classes(self) -> dict[int, str]:
         """Classes by number, the file's class + 1."""
         if self.yaml is not None:
-            names = _body(self.yaml)["names"]
-            try:
-                listed = dict(enumerate(names)) if isinstance(names, list) else dict(names)
-                return {int(i) + 1: str(name) for i, name in listed.items()}
-            except (TypeError, ValueError) as error:
-                raise UnsegError(
-                    f"{self.yaml}: names is neither a list nor numbers with names ({error})"
-                ) from error
+            return {i + 1: name for i, name in names_in_yaml(self.yaml).items()}
         for path in (self.root / "classes.txt", self.root / "labels" / "classes.txt"):
             if path.is_file():
                 lines = text_of(path).splitlines()
@@ -99,6 +84,12 @@ class Yolo(Layout):
         every = self.images_below()
         images: dict[str, tuple[str, ...]] = dict.fromkeys(every, ())
         remarks = []
+        used = {self.label_of(image) for image in every}
+        names_of = [path.relative_to(self.root).as_posix() for path in self.labels()]
+        unused = [name for name in names_of if name not in used and _labels_one(name)]
+        if unused:
+            text = f"{len(unused)} files of labels fit no image (first: {unused[0]})"
+            remarks.append(Remark(text, warning=True))
         if self.yaml is None:
             for image in every:
                 parts = PurePosixPath(image).parts[:-1]
@@ -106,7 +97,7 @@ class Yolo(Layout):
                 images[image] = (named[0],) if named else (ALL,)
         else:
             names = Names(every)
-            body = _body(self.yaml)
+            body = read_yaml(self.yaml)
             for split in SPLITS:
                 listed = body.get(split) or []
                 for place in [listed] if isinstance(listed, str) else listed:
@@ -208,23 +199,15 @@ class Yolo(Layout):
         return Annotation(labels, objects, found, name, tuple(remarks))
 
 
+def _labels_one(name: str) -> bool:
+    """Whether a text file's name may be that of an image's labels."""
+    own = PurePosixPath(name).name.lower()
+    return own not in LISTS and not own.startswith("readme")
+
+
 class YoloSeg(Yolo):
     """Polygons."""
 
     name = "yolo-seg"
     summary = "data.yaml, images/ and labels/*.txt with polygons (YOLO segmentation)"
     outlines = True
-
-
-def _body(path: Path) -> dict[str, Any]:
-    """Content of a YAML file, if it is a mapping; else nothing.
-
-    Raises:
-        UnsegError: when it cannot be read.
-    """
-    try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UnsegError(f"{path} cannot be read as YAML ({reason}): mend it") from error
-    return body if isinstance(body, dict) else {}

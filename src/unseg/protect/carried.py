@@ -134,12 +134,14 @@ def every_file(root: Path) -> Iterator[str]:
         folders[:] = sorted(
             name for name in folders if not real.is_relative_to((here / name).resolve())
         )
+        below = here.relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
         for name in sorted(names):
             if not (here / name).is_file():
                 raise UnsegError(
                     f"{here / name} is not a file (a broken link, a pipe or a device): remove it"
                 )
-            yield (here / name).relative_to(root).as_posix()
+            yield prefix + name
 
 
 def refuse_names(names: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from unseg import files
 from unseg.datasets.annotated import AnnotationMasks
+from unseg.datasets.embedded import replaced_images
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.formats import FORMATS, format_of
@@ -28,7 +29,7 @@ from unseg.protect.carried import (
 from unseg.protect.dataset_plan import DatasetFormat, DatasetPlan, jobs_of, plan_dataset
 from unseg.protect.folder import Existing, FolderReport, FolderRun, check_output
 from unseg.protect.keys import models_of, with_key
-from unseg.protect.manifest import MANIFEST, RUN, read_run
+from unseg.protect.manifest import MANIFEST, RUN, Manifest, read_run
 from unseg.protect.noises import load_noises
 from unseg.protect.plan import Job, Plan
 from unseg.protect.series import with_series_ranges
@@ -95,6 +96,7 @@ def protect_dataset(
     classes: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     limit: int | None = None,
+    only: AnyPath | None = None,
     target: Target | Literal["auto"] = "auto",
     format: DatasetFormat = "auto",
     find: Sequence[str] = (),
@@ -109,7 +111,7 @@ def protect_dataset(
     Args:
         root: folder of the data set, or a plan from
             :func:`unseg.protect.dataset_plan.plan_dataset`; then the layout, splits, classes,
-            limit and find are the plan's.
+            limit, only and find are the plan's.
         out: folder to write to, outside ``root``.
         settings: all but ``target``, ``format``, ``find``, ``classes``, ``void`` and
             ``background``, which the data set and the arguments here decide.
@@ -118,6 +120,7 @@ def protect_dataset(
         classes: names of the classes to protect.
         exclude: names of classes that are not protected.
         limit: protect the first so many images only, for a trial.
+        only: protect only the images that this file names; the others are copied.
         target: ``auto`` is ``class`` where the classes fill the images, else ``union``.
         format: ``auto`` writes PNG, and lossless files of another kind as they were. In layouts
             whose loaders put ``.jpg`` behind a name, JPEG stays JPEG, which is not lossless.
@@ -138,7 +141,7 @@ def protect_dataset(
     """
     plan = root if isinstance(root, DatasetPlan) else plan_dataset(
         root, layout=layout, splits=splits, classes=classes, exclude=exclude, limit=limit,
-        find=find, progress=progress,
+        only=only, find=find, progress=progress,
     )  # fmt: skip
     folder = Path(out)
     settings = replace(
@@ -240,12 +243,34 @@ class _Copies:
         self.plan, self.out, self.jobs = plan, out, jobs
         mine = {job.source for job in jobs}
         self.names = [name for name in plan.files if name not in mine]
+        set_of_names = set(self.names)
         ours = any((out / name).exists() for name in (DATASET, MANIFEST, RUN))
         allowed = ours and existing != "refuse"
         for name in (*self.names, *(job.output for job in jobs)):
             files.refuse_taken(out, name, overwrite=allowed)
-        self.earlier = read_carried(out) if existing == "resume" else {}
+        before = read_carried(out) if allowed else {}
+        self.earlier = before if existing == "resume" else {}
+        if allowed:
+            self._refuse_published()
+        outputs = {job.output for job in jobs}
+        #: Copies of an earlier run that this one has no use for, such as images that it protects.
+        self.stale = {
+            name: one for name, one in before.items()
+            if name not in outputs and name not in set_of_names
+        }  # fmt: skip
         self.carried: dict[str, Carried] = {}
+
+    def _refuse_published(self) -> None:
+        """Refuse to copy what an earlier run protected: the clean image would lie beside it."""
+        manifest = Manifest(self.out)
+        records = manifest.read()[0] if manifest.path.exists() else []
+        protected = {record.source for record in records if record.status == "protected"}
+        again = sorted(protected.intersection(self.names))
+        if again:
+            raise UnsegError(
+                f"{self.out} holds {again[0]} protected, which this run would copy as it is: name "
+                "the same splits, classes and images as before, or choose another folder with -o"
+            )
 
     def start(self, progress: Progress) -> None:
         """Copy all that does not depend on the images' new names."""
@@ -263,6 +288,8 @@ class _Copies:
         renamed = {r.source: r.output for r in written if r.source != r.output}
         done = {r.source for r in written}
         changed = self.plan.layout.rewrite(renamed, done, self.out)
+        new_names = {r.source: r.output for r in written}
+        changed |= replaced_images(self.plan.root, self.plan.files, changed, new_names, self.out)
         for name, data in changed.items():
             new = Carried("rewritten", hashlib.sha256(data).hexdigest())
             target = self.out / name
@@ -272,6 +299,10 @@ class _Copies:
         for name in self.names:
             if name not in self.carried:
                 self.carried[name] = copy_file(self.plan.root / name, self.out, name, None)
+        for name, one in self.stale.items():
+            path = self.out / name
+            if path.is_file() and sha256_file(path) == one.sha256:
+                path.unlink()
         about = {"status": "finished", "dataset": self.plan.describe()}
         write_carried(self.out, about, self.carried)
         clean = {r.source_sha256 for r in written if r.status == "protected"}

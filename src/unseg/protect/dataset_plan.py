@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from unseg.datasets.embedded import packed_files
 from unseg.datasets.layout import ALL, Layout, Survey, is_background
 from unseg.datasets.layouts import open_layout
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.formats import FORMATS, format_of
 from unseg.images.writer import output_suffix
+from unseg.masks.annotations.names import unknown_class
 from unseg.masks.regions import Target
 from unseg.progress import Progress, Update, silent
 from unseg.protect.carried import OWN, every_file, refuse_names
 from unseg.protect.manifest import MASKS
+from unseg.protect.only import chosen_images
 from unseg.protect.plan import Job
 from unseg.protect.settings import OutputFormat
 from unseg.remarks import Remark, texts
@@ -39,10 +42,12 @@ class DatasetPlan:
         unannotated: images of the splits without an annotation: copied unless something finds
             objects in them.
         apart: images that are in no split at all: copied.
-        beyond: images that a trial's limit leaves out: copied.
+        beyond: images that a trial's limit, or a list of images, leaves out: copied.
         objects: by the name of a class, how many images of the splits have it.
+        with_objects: how many images of the splits have an object of these classes.
         files: names of all files of the data set.
         find: names of the mask sources for images without an annotation.
+        only: whether a list of the owner's names the images.
     """
 
     root: Path
@@ -57,8 +62,10 @@ class DatasetPlan:
     apart: tuple[str, ...]
     beyond: tuple[str, ...]
     objects: dict[str, int]
+    with_objects: int
     files: tuple[str, ...]
     find: tuple[str, ...] = ()
+    only: bool = False
 
     @property
     def target(self) -> Target:
@@ -85,11 +92,17 @@ class DatasetPlan:
         for names, text in (
             (left, "{} images of the splits have no annotation and are copied as they are (--find "
              "protects what is found in them; first: {})"),
+            (list(packed_files(self.files)), "{} files may hold the images once more and are "
+             "copied as they are (archives, records and arrays; first: {}): leave them out of what "
+             "you publish"),
             (self.apart, "{} images are in no split and are copied as they are (first: {})"),
-            (self.beyond, "{} more images of the splits are left as they are (--limit; first: {})"),
+            (self.beyond, "{} more images of the splits are left as they are ({reason}; "
+             "first: {})"),
         ):  # fmt: skip
             if names:
-                found.append(Remark(text.format(len(names), names[0]), warning=True))
+                reason = "--only" if self.only else "--limit"
+                text = text.format(len(names), names[0], reason=reason)
+                found.append(Remark(text, warning=True))
         return tuple(found)
 
     def describe(self) -> dict[str, Any]:
@@ -103,7 +116,7 @@ class DatasetPlan:
             "classes": list(self.survey.classes.values()),
             "protected_classes": list(self.classes.values()),
             "images_with_class": self.objects,
-            "with_objects": len(self.protected) + len(self.beyond),
+            "with_objects": self.with_objects,
             "to_protect": len(self.protected),
             "without_objects": len(self.negative),
             "without_annotation": len(self.unannotated),
@@ -124,6 +137,7 @@ def plan_dataset(
     classes: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     limit: int | None = None,
+    only: AnyPath | None = None,
     find: Sequence[str] = (),
     progress: Progress = silent,
 ) -> DatasetPlan:
@@ -137,6 +151,8 @@ def plan_dataset(
         classes: names of the classes to protect; by default all but those called background.
         exclude: names of classes that are not protected.
         limit: protect the first so many images only, for a trial.
+        only: protect only the images that this file names, one a line or as an earlier run's
+            manifest; see :func:`unseg.protect.only.read_names`.
         find: mask sources for images of the splits that have no annotation; without, such images
             are copied.
         progress: told of every image whose annotation was looked at.
@@ -151,8 +167,10 @@ def plan_dataset(
                 f"{place} holds {own}, which unseg writes: if it is protected already, give the "
                 "original data set; if not, move it out"
             )
+    progress(Update("reading the data set", 0, 1))
     found = open_layout(place, layout)
     survey = found.survey()
+    progress(Update("reading the data set", 1, 1))
     wanted = _splits(survey, splits)
     images = sorted({name for split in wanted for name in survey.splits[split]})
     held: dict[str, frozenset[int] | None] = {}
@@ -165,18 +183,27 @@ def plan_dataset(
         fix = "give --find salient,whole-image to protect images without annotation"
         raise UnsegError(
             f"no image of {', '.join(wanted)} has an annotated object: "
-            f"{fix if None in held.values() else 'there is nothing to protect'}"
+            f"{fix if None in held.values() else 'there is nothing to protect'}" + _warned(survey)
         )
     chosen = _classes(named, classes, exclude) if named or classes or exclude else {}
     good = [name for name, one in held.items() if one is not None and one & chosen.keys()]
+    found_in = set(good)
     if not good and not any(one is None for one in held.values()):
         raise UnsegError(
             f"no image of {', '.join(wanted)} has an object of the classes "
-            f"{', '.join(chosen.values())}: there is nothing to protect"
+            f"{', '.join(chosen.values())}: there is nothing to protect" + _warned(survey)
         )
     if limit is not None and limit < 1:
         raise UnsegError(f"limit {limit}: expected at least 1")
-    kept = good if limit is None else good[:limit]
+    unannotated = [name for name, one in held.items() if one is None]
+    kept, left = good, []
+    if only is not None:
+        named_in = chosen_images(Path(only), [*good, *unannotated], survey.images)
+        kept = [name for name in good if name in named_in]
+        left = [name for name in (*good, *unannotated) if name not in named_in]
+        unannotated = [name for name in unannotated if name in named_in]
+    if limit is not None:
+        kept, left = kept[:limit], [*kept[limit:], *left]
     counts = Counter(number for one in held.values() for number in one or ())
     everything = tuple(every_file(place))
     return DatasetPlan(
@@ -187,13 +214,15 @@ def plan_dataset(
         classes=chosen,
         dense=survey.dense and chosen.keys() >= named.keys(),
         protected=tuple(kept),
-        negative=tuple(n for n, one in held.items() if one is not None and n not in set(good)),
-        unannotated=tuple(name for name, one in held.items() if one is None),
+        negative=tuple(n for n, one in held.items() if one is not None and n not in found_in),
+        unannotated=tuple(unannotated),
         apart=tuple(sorted(name for name, of in survey.images.items() if not of)),
-        beyond=tuple(good[len(kept) :]),
+        beyond=tuple(sorted(left)),
         objects={name: counts[i] for i, name in named.items() if counts[i]},
+        with_objects=len(good),
         files=everything,
         find=tuple(find),
+        only=only is not None,
     )
 
 
@@ -213,9 +242,14 @@ def _splits(survey: Survey, splits: Sequence[str] | None) -> tuple[str, ...]:
     if not chosen:
         raise UnsegError(
             f"no split has an image that is trained on (there are {known}): name some with --splits"
-            + "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
+            + _warned(survey)
         )
     return chosen
+
+
+def _warned(survey: Survey) -> str:
+    """What may be the reason that nothing was found."""
+    return "".join(f"; {text}" for text in texts(survey.remarks, warning=True))
 
 
 def _classes(
@@ -230,8 +264,8 @@ def _classes(
             # ADE20K names a class by its synonyms, such as "building, edifice".
             fit = {i for i, name in named.items() if word in _synonyms(name)}
             if not fit:
-                known = ", ".join(named.values())
-                raise UnsegError(f"class {said} is not in the data set: choose from {known}")
+                known = unknown_class(said, named.values())
+                raise UnsegError(f"class {said} is not in the data set: {known}")
             found |= fit
         return found
 
@@ -271,9 +305,7 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Jo
             output = _output(name, format)
         except UnsegError as error:
             refusal = str(error)
-        mask = (
-            f"{PurePosixPath(output).with_suffix('')}.png" if format != "same" else f"{output}.png"
-        )
+        mask = f"{output if format == 'same' else output.rpartition('.')[0]}.png"
         jobs.append(
             Job(plan.root / name, name, output, f"{MASKS}/{mask}", refusal, place // batch_size)
         )
@@ -291,11 +323,11 @@ def jobs_of(plan: DatasetPlan, format: OutputFormat, batch_size: int) -> list[Jo
 
 
 def _output(name: str, format: OutputFormat) -> str:
-    path = PurePosixPath(name)
-    kind = format_of(path.suffix)
+    suffix = PurePosixPath(name).suffix
+    kind = format_of(suffix)
     if kind is not None and kind == FORMATS.get(format.upper()):
         return name  # whatever its suffix, such as .PNG
-    return str(path.with_suffix(output_suffix(Path(name), format)))
+    return name.removesuffix(suffix) + output_suffix(Path(name), format)
 
 
 DatasetFormat = OutputFormat | Literal["auto"]

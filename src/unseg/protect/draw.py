@@ -17,12 +17,14 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.reader import read_photo
+from unseg.masks.annotations import read_annotations
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
+from unseg.protect.given import numbered_classes
 from unseg.protect.plan import Job, make_plan
 from unseg.protect.settings import Settings
 from unseg.remarks import texts
@@ -61,7 +63,8 @@ def draw_masks(
     Args:
         inputs: images, and folders that are searched recursively.
         out: folder for the masks; it mirrors the tree of each input folder.
-        settings: of them ``target``, ``find``, ``model``, ``salience`` and ``device`` count.
+        settings: of them ``target``, ``classes``, ``find``, ``model``, ``salience`` and ``device``
+            count.
             Target ``union`` writes 0 and 255, ``class`` the boxes' classes, ``instance`` their
             numbers in 16 bits.
         boxes: COCO, YOLO, labelme or Pascal VOC annotations. Without, the sources of
@@ -80,6 +83,8 @@ def draw_masks(
         raise UnsegError(
             f"--target {settings.target} needs --boxes: what stands out has no classes"
         )
+    if boxes is None and settings.classes is not None:
+        raise UnsegError("--classes needs --boxes: what stands out has no classes")
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     plan = make_plan([Path(one) for one in given], Path(out))
     models = Models(settings.model, settings.salience, settings.device)
@@ -89,7 +94,12 @@ def draw_masks(
         sources: list[MaskSource] = load_sources(settings.find, models)
     else:
         names = [job.source for job in plan.jobs]
-        source = box_source(Path(boxes), models, settings.target, names)
+        annotations = read_annotations(Path(boxes))
+        settings = numbered_classes(settings, annotations.classes)
+        source = box_source(
+            Path(boxes), models, settings.target, names,
+            annotations=annotations, classes=settings.rules.classes,
+        )  # fmt: skip
         sources = [source]
         jobs = [job for job in plan.jobs if source.has(job.source)]
         without = [name for name in names if not source.has(name)]

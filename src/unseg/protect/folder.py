@@ -27,6 +27,7 @@ from unseg.protect.given import given_masks
 from unseg.protect.keys import FIELD, models_of, with_key, without_others
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
 from unseg.protect.noises import NoiseSource, load_noises
+from unseg.protect.only import chosen_images
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
@@ -46,6 +47,7 @@ def protect_folder(
     *,
     masks: AnyPath | None = None,
     boxes: AnyPath | None = None,
+    only: AnyPath | None = None,
     existing: Existing = "refuse",
     again: bool = False,
     progress: Progress = silent,
@@ -62,6 +64,8 @@ def protect_folder(
             annotations, as for ``boxes``.
         boxes: COCO, YOLO, labelme or Pascal VOC annotations. Outlines are taken as they are, in
             boxes without one the base SAM draws them.
+        only: protect only the images that this file names, one a line or as an earlier run's
+            manifest.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
         again: whether images that an earlier run protected may be protected once more.
@@ -96,6 +100,9 @@ def protect_folder(
         places, folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
+    if only is not None:
+        chosen = chosen_images(Path(only), [job.source for job in plan.jobs])
+        plan = replace(plan, jobs=[job for job in plan.jobs if job.source in chosen])
     settings = with_key(settings, folder, resume=existing == "resume")
     models = models_of(settings)
     owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)

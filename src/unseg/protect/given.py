@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unseg.errors import UnsegError
-from unseg.masks.annotations import Annotations, read_annotations
+from unseg.masks.annotations import read_annotations
 from unseg.masks.annotations.detect import are_annotations
+from unseg.masks.annotations.names import unknown_class
 from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.protect.plan import Plan
 from unseg.protect.settings import Settings
 from unseg.remarks import Remark, texts
-
-#: Names that an error lists.
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,10 @@ def given_masks(
         files, unused = [source], source.unused(names)
         _check_files(source, unused, names, strict=settings.strict)
     if boxes is None:
-        return Given(files, [], _numbered(settings, None, mixed=False), unused, ())
+        names_of = (files[0].classes or None) if files else None
+        return Given(files, [], numbered_classes(settings, names_of), unused, ())
     annotations = read_annotations(boxes, option)
-    settings = _numbered(settings, annotations, mixed=bool(files))
+    settings = numbered_classes(settings, annotations.classes, mixed=bool(files))
     annotated = box_source(
         boxes, models, settings.target, names,
         annotations=annotations, classes=settings.rules.classes, option=option,
@@ -99,32 +99,36 @@ def _check_files(source: MaskFiles, unused: list[str], names: list[str], *, stri
         )
 
 
-def _numbered(settings: Settings, annotations: Annotations | None, *, mixed: bool) -> Settings:
+def numbered_classes(
+    settings: Settings, names: Mapping[int, str] | None, *, mixed: bool = False
+) -> Settings:
     """Settings whose classes are numbers.
 
     Args:
         settings: the run's.
-        annotations: the owner's, if there are any.
-        mixed: whether there are mask files beside them, whose numbers may mean something else.
+        names: of the classes by label; None of mask files, which have none.
+        mixed: whether there are mask files beside annotations, whose numbers may mean something
+            else.
+
+    Raises:
+        UnsegError: when a name is unknown.
     """
     wanted = [one for one in settings.classes or () if isinstance(one, str)]
     if not wanted:
         return settings
     start = f"--classes {','.join(wanted)}"
-    if annotations is None or mixed or not annotations.classes:
-        why = "mask files have none" if annotations is None or mixed else "these have none"
+    if mixed or not names:
+        why = "these have none" if names is not None and not mixed else "mask files have none"
         raise UnsegError(
             f"{start}: expected label numbers such as 6,15. Names need annotations that name their "
             f"classes, given with --masks or --boxes alone ({why})"
         )
-    known = sorted(set(annotations.classes.values()))
+    known = sorted(set(names.values()))
     unknown = [one for one in wanted if one not in known]
     if unknown:
-        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         raise UnsegError(
-            f"{start}: {unknown[0]} is no class of the annotations, which have "
-            f"{', '.join(known[:_SHOWN])}{more}"
+            f"{start}: {unknown[0]} is no class of the masks: {unknown_class(unknown[0], known)}"
         )
-    named = {label for label, name in annotations.classes.items() if name in wanted}
+    named = {label for label, name in names.items() if name in wanted}
     numbers = {one for one in settings.classes or () if isinstance(one, int)}
     return replace(settings, classes=tuple(named | numbers))

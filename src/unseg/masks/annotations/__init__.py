@@ -11,6 +11,7 @@ from unseg.errors import UnsegError
 from unseg.masks.annotations.base import Annotated, Annotations, Rle, Shape, read_text
 from unseg.masks.annotations.coco import read_coco
 from unseg.masks.annotations.labelme import is_labelme, read_labelme
+from unseg.masks.annotations.outlined import read_outlined
 from unseg.masks.annotations.voc import read_voc
 from unseg.masks.annotations.yolo import read_yolo
 
@@ -36,11 +37,11 @@ def read_annotations(path: Path, option: str = "--boxes") -> Annotations:
     if path.is_dir():
         found = _of_folder(path)
     elif suffix == ".json" and path.is_file():
-        body = read_json(path)
-        if is_labelme(body):
-            found = read_labelme([(path, path.name, body)])
+        text = read_outlined(path, EXPECTED)  # may be very large
+        if is_labelme(text.body):
+            found = read_labelme([(path, path.name, text.body)])
         else:
-            found = read_coco(path, body)
+            found = read_coco(path, text.body, text.outline)
     elif suffix == ".xml" and path.is_file():
         found = read_voc([(path, path.name)])
     elif suffix == ".txt" and path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ AGREEING = 0.5
 _SHAPE = "images with id and file_name, and annotations with image_id, category_id and bbox"
 
 
-def read_coco(path: Path, body: Any) -> Annotations:
+def read_coco(
+    path: Path, body: Any, outline: Callable[[Any], Any] = lambda value: value
+) -> Annotations:
     """Read a COCO file.
 
     Classes are numbered from 1 in the order of their ids. Annotations of images that the file does
@@ -39,6 +42,7 @@ def read_coco(path: Path, body: Any) -> Annotations:
     Args:
         path: of the file, for messages.
         body: its JSON.
+        outline: gives the value of ``segmentation`` for what the body holds.
 
     Raises:
         UnsegError: naming the image or annotation that is none.
@@ -68,7 +72,7 @@ def read_coco(path: Path, body: Any) -> Annotations:
         if image_id not in images:
             orphans += 1
             continue
-        shape, remark = _shape(path, one, number, categories)
+        shape, remark = _shape(path, one, number, categories, outline)
         shapes[image_id].append(shape)
         remarks[image_id] += [] if remark is None else [remark]
     found = {
@@ -113,13 +117,21 @@ def _categories(path: Path, body: dict[str, Any]) -> tuple[dict[Any, int], dict[
 
 
 def _shape(
-    path: Path, one: dict[str, Any], number: int, categories: dict[Any, int]
+    path: Path,
+    one: dict[str, Any],
+    number: int,
+    categories: dict[Any, int],
+    outline: Callable[[Any], Any],
 ) -> tuple[Shape, Remark | None]:
     """One annotation; box and outline that disagree leave the box, and a remark."""
     short = f"annotation {one.get('id', number)}"
     name = f"{path}, {short}"
     box = _box(one.get("bbox"), name)
-    polygons, rle = _outline(one.get("segmentation"), name)
+    try:
+        segmentation = outline(one.get("segmentation"))
+    except ValueError as error:
+        raise UnsegError(f"{name} has an outline that is not JSON ({error}): correct it") from error
+    polygons, rle = _outline(segmentation, name)
     label = 0 if one.get("category_id") is None else categories[_id(one["category_id"])]
     remark = None
     if polygons and box is not None:

@@ -11,7 +11,8 @@ from unseg.files import walk
 from unseg.images.formats import MASK_SUFFIXES
 from unseg.masks.annotations import is_labelme, read_json
 from unseg.masks.annotations.base import read_text
-from unseg.masks.annotations.yolo import OTHERS, is_number
+from unseg.masks.annotations.names import LISTS
+from unseg.masks.annotations.yolo import is_number
 from unseg.masks.pairing import BINARY_SUFFIXES
 
 #: Suffixes of annotation files.
@@ -68,4 +69,4 @@ def _is_annotation(file: Path) -> bool:
     if file.suffix.lower() == ".xml":
         return "<annotation" in text[:1000]
     words = text.partition("\n")[0].split()
-    return file.name.lower() not in OTHERS and len(words) >= 5 and all(map(is_number, words))
+    return file.name.lower() not in LISTS and len(words) >= 5 and all(map(is_number, words))

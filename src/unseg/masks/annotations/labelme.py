@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ def read_labelme(parts: Iterable[tuple[Path, str, Any]]) -> Annotations:
 
 def _annotated(path: Path, body: dict[str, Any]) -> tuple[Annotated, list[str]]:
     size = size_of(body.get("imageWidth"), body.get("imageHeight"))
-    shapes, labels, left_out = [], [], []
+    shapes: list[Shape] = []
+    labels: list[str] = []
+    left_out: list[str] = []
+    groups: dict[tuple[str, Any], int] = {}
     for number, one in enumerate(body["shapes"], 1):
         name = f"{path}, shape {number}"
         if not isinstance(one, dict) or not isinstance(one.get("points"), list):
@@ -64,11 +68,24 @@ def _annotated(path: Path, body: dict[str, Any]) -> tuple[Annotated, list[str]]:
         if shape is None:
             left_out.append(str(one.get("shape_type")))
             continue
+        label, group = str(one.get("label")), one.get("group_id")
+        first = None if group is None else groups.setdefault((label, str(group)), len(shapes))
+        if first is not None and first < len(shapes) and _joins(shapes[first], shape):
+            # Parts of one object, such as what is seen of it on both sides of a pole.
+            shapes[first] = replace(
+                shapes[first], polygons=(*shapes[first].polygons, *shape.polygons)
+            )
+            continue
         shapes.append(shape)
-        labels.append(str(one.get("label")))
+        labels.append(label)
     text = f"shapes that are not areas were left out: {', '.join(sorted(set(left_out)))}"
     remarks = (Remark(text, warning=True),) if left_out else ()
     return Annotated(str(path), tuple(shapes), size, remarks), labels
+
+
+def _joins(one: Shape, other: Shape) -> bool:
+    """Whether two shapes are polygons alone."""
+    return all(shape.polygons and shape.rle is None for shape in (one, other))
 
 
 def _shape(

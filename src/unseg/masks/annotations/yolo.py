@@ -8,10 +8,9 @@ import numpy as np
 
 from unseg.errors import UnsegError
 from unseg.masks.annotations.base import Annotated, Annotations, Shape, numbers_of, read_text
+from unseg.masks.annotations.names import LISTS, names_beside
 from unseg.remarks import Remark
 
-#: Files beside the labels that list the names of the classes, one a line.
-OTHERS = ("classes.txt", "labels.txt", "obj.names")
 _LINE = (
     "class, x, y, width and height in shares of the image, with or without a confidence at the "
     "end, or class and the corners of an outline"
@@ -23,7 +22,8 @@ def read_yolo(given: Path) -> Annotations:
 
     Classes 0, 1, ... become 1, 2, ...; an empty file says that its image has no object. Files that
     begin with no number (such as a README) are left out and named. A list of names beside them
-    (``classes.txt``, ``labels.txt`` or ``obj.names``) names the classes.
+    (``classes.txt``, ``labels.txt`` or ``obj.names``), or ``data.yaml`` there or up to two folders
+    above, names the classes.
 
     Raises:
         UnsegError: naming the file and line that is none.
@@ -34,7 +34,7 @@ def read_yolo(given: Path) -> Annotations:
     files, ignored = [], []
     for path in listed:
         lower = path.name.lower()
-        if not path.is_file() or lower in OTHERS or lower.startswith("readme"):
+        if not path.is_file() or lower in LISTS or lower.startswith("readme"):
             continue
         lines = [(i, line) for i, line in enumerate(read_text(path).splitlines(), 1)]
         lines = [(i, line) for i, line in lines if line.strip()]
@@ -47,16 +47,8 @@ def read_yolo(given: Path) -> Annotations:
         images[name] = Annotated(str(path), shapes, (1.0, 1.0))
     text = f"{len(ignored)} text files have no YOLO labels and were left out"
     remarks = (Remark(f"{text} (first: {ignored[0]})", warning=True),) if ignored else ()
-    return Annotations(images, tuple(files), remarks, _class_names(root))
-
-
-def _class_names(root: Path) -> dict[int, str]:
-    """Names by label, from the list of classes beside the labels; none without one."""
-    for name in OTHERS:
-        if (root / name).is_file():
-            lines = read_text(root / name).splitlines()
-            return {i: line.strip() for i, line in enumerate(lines, 1) if line.strip()}
-    return {}
+    names = {i + 1: name for i, name in names_beside(root).items()}
+    return Annotations(images, tuple(files), remarks, names)
 
 
 def _shape(path: Path, number: int, line: str) -> Shape:

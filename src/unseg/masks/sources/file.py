@@ -12,6 +12,7 @@ from unseg.files import read_bytes
 from unseg.images.formats import MASK_SUFFIXES
 from unseg.images.photo import Photo
 from unseg.masks.colourcodes import colours_in
+from unseg.masks.cvat import ColourClasses, read_labelmap
 from unseg.masks.labels import read_label_map
 from unseg.masks.pairing import BINARY_SUFFIXES, MaskIndex
 from unseg.masks.regions import LabelRules
@@ -65,6 +66,8 @@ class MaskFiles(MaskSource):
         path, mask = self.folder / pairing.name, pairing.name
         digest = hashlib.sha256(read_bytes(path, mask)).hexdigest()
         labels = read_label_map(path, mask)
+        if self._listed is not None:
+            labels = self._listed.labels(labels, mask)
         remarks = list(labels.remarks)
         if pairing.why is not None:
             remarks.append(Remark(pairing.why))
@@ -83,9 +86,19 @@ class MaskFiles(MaskSource):
         return replace(rules, colours=self.colours or None)
 
     @cached_property
+    def _listed(self) -> ColourClasses | None:
+        """The colours of CVAT's list beside the masks, if there is one."""
+        return read_labelmap(self.folder)
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Names of the classes by label, of CVAT's list; none without one."""
+        return {} if self._listed is None else dict(self._listed.names)
+
+    @cached_property
     def colours(self) -> tuple[int, ...]:
         """The colours of the run's colour maps; none where classes are not told apart."""
-        if not self.by_class:
+        if not self.by_class or self._listed is not None:
             return ()
         paths = {path for name in self.images if (path := self.path_of(name)) is not None}
         return colours_in(sorted(paths))
@@ -95,4 +108,6 @@ class MaskFiles(MaskSource):
         if path is None:
             return ""
         numbered = f":{self.colours}" if self.colours else ""
+        if self._listed is not None:
+            numbered += f":{sorted(self._listed.numbers.items())}"
         return hashlib.sha256(f"{sha256_file(path)}{numbered}".encode()).hexdigest()
