@@ -137,12 +137,12 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
         "protected",
     ),
     "float.tif": (
-        lambda: tiff(GREY.astype(np.float32), metadata=None),
-        "holds floating-point samples of 32 bits",
+        lambda: tiff(GREY.astype(np.float32) / 300, metadata=None),
+        "protected",
     ),
     "half.tif": (
         lambda: tiff(GREY.astype(np.float16), metadata=None),
-        "holds floating-point samples of 16 bits",
+        "protected",
     ),
     "long.tif": (
         lambda: tiff(GREY.astype(np.uint32), metadata=None),

@@ -18,14 +18,12 @@ from unseg.files import read_bytes
 from unseg.images import png
 from unseg.images.colour import samples_of
 from unseg.images.exif import carried_exif, dropped_exif, has_location
-from unseg.images.formats import FORMATS, HEAD, IMAGE_SUFFIXES, format_within
-from unseg.images.photo import Photo, Pixels, turn
+from unseg.images.formats import FORMATS, HEAD, IMAGE_SUFFIXES, format_named, format_within
+from unseg.images.photo import MAX_PIXELS, Photo, Pixels, check_size, turn
 from unseg.images.ranges import RangeChoice, with_range
-from unseg.images.tiff_reader import TiffLayout, grey_of_16_bits, read_bands, read_layout
-from unseg.remarks import Remark
-
-#: Largest image, in pixels; it keeps a decompression bomb and the memory bounded.
-MAX_PIXELS = 64_000_000
+from unseg.images.tiff import stand_in
+from unseg.images.tiff_bands import grey_of_16_bits, read_bands, split_bands, with_tags
+from unseg.images.tiff_reader import TiffLayout, read_layout
 
 
 def count_pixels(path: Path) -> int:
@@ -39,6 +37,18 @@ def count_pixels(path: Path) -> int:
                 return image.size[0] * image.size[1]
     except Exception:  # reading it will say why
         return 0
+
+
+def has_8_bits(path: Path) -> bool:
+    """Whether an image surely has no more than 8 bits a sample, by its header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                tags = getattr(image, "tag_v2", None)
+                return tags is not None and max(tags.get(258, (16,))) <= 8
+    except Exception:  # reading it will say why
+        return False
 
 
 def read_photo(path: Path, name: str | None = None, choice: RangeChoice = "auto") -> Photo:
@@ -97,15 +107,16 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
             f"{', '.join(sorted(IMAGE_SUFFIXES))}; convert it to PNG or JPEG"
         )
     try:
-        if kind is not None and kind.name == "DICOM":
+        # Old software writes DICOM without the preamble that tells: there the name does.
+        if kind is FORMATS["DICOM"] or (kind is None and format_named(name) is FORMATS["DICOM"]):
             from unseg.images.dicom import read_dicom
 
-            return with_range(read_dicom(data, name), choice)
+            return with_range(read_dicom(data, name), choice, name)
         if kind is not None and kind.name == "HEIF":
             _prepare_heif(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sizes are checked below, by a smaller limit
-            return with_range(_decoded(data, name), choice)
+            return with_range(_decoded(data, name), choice, name)
     except UnsegError:
         raise
     except Image.DecompressionBombError as error:
@@ -127,6 +138,8 @@ def _decoded(data: bytes, name: str) -> Photo:
     layout = None
     if format_within(data[:HEAD]) is FORMATS["TIFF"]:
         layout = read_layout(data, name)
+    if layout is not None and not layout.by_pillow:
+        return _opened(stand_in(data), data, name, layout)
     try:
         return _opened(data, data, name, layout)
     except ValueError as error:
@@ -219,7 +232,7 @@ def photo_of(
     if _is_wide_png(data):
         pixels, alpha = _decode_16_bit(data, image, name)
     elif layout is not None and not layout.by_pillow:
-        pixels, alpha, further = _split(read_bands(data, layout, name), layout)
+        pixels, alpha, further = split_bands(read_bands(data, layout, name), layout)
         orientation = layout.orientation
     elif layout is not None and layout.bits > 8:
         pixels = grey_of_16_bits(image, layout)
@@ -243,50 +256,7 @@ def photo_of(
         bands=None if further is None else turn(further, orientation),
         location=has_location(exif),
     )
-    return photo if layout is None else _with_tags(photo, layout)
-
-
-def _with_tags(photo: Photo, layout: TiffLayout) -> Photo:
-    """What a TIFF's tags say of a photo."""
-    offset = 32768 if layout.container.signed else 0
-    nodata = None if layout.nodata is None else layout.nodata + offset
-    fits = nodata is not None and 0 <= nodata <= np.iinfo(photo.pixels.dtype).max
-    remarks = photo.remarks
-    if photo.bands is not None:
-        count = photo.bands.shape[2]
-        remarks = (
-            *remarks,
-            Remark(
-                f"{count} of {layout.bands} bands are neither colour nor alpha: they are kept as "
-                "they are, without noise",
-                warning=True,
-            ),
-        )
-    return replace(
-        photo,
-        container=layout.container,
-        dropped=layout.dropped,
-        location=photo.location or layout.container.georeferenced,
-        offset=offset,
-        nodata=nodata if fits else None,
-        remarks=remarks,
-    )
-
-
-def _split(values: Pixels, layout: TiffLayout) -> tuple[Pixels, Pixels | None, Pixels | None]:
-    """Colour, alpha and further bands; signed samples are shifted up by 32768."""
-    if layout.container.signed:
-        values = (values.astype(np.int32) + 32768).astype(np.uint16)
-    if layout.inverted:
-        colour = np.iinfo(values.dtype).max - values[..., :1]
-        values = np.concatenate([colour, values[..., 1:]], axis=2)
-    end = layout.colours + layout.alpha
-    colour = values[..., : layout.colours] if layout.colours > 1 else values[..., 0]
-    return (
-        np.ascontiguousarray(colour),
-        np.ascontiguousarray(values[..., layout.colours]) if layout.alpha else None,
-        np.ascontiguousarray(values[..., end:]) if layout.further else None,
-    )
+    return photo if layout is None else with_tags(photo, layout)
 
 
 def _density(image: Image.Image, orientation: int) -> tuple[float, float] | None:
@@ -306,12 +276,7 @@ def check_image(image: Image.Image, name: str) -> None:
     Raises:
         UnsegError: naming the cause.
     """
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnsegError(
-            f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels: expected at most "
-            f"{MAX_PIXELS // 1_000_000}; make it smaller"
-        )
+    check_size(*image.size, name)
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in {"MPO", "TIFF", "HEIF"}:
         raise UnsegError(

@@ -63,7 +63,7 @@ class Record(BaseModel):
     width: int | None = None
     height: int | None = None
     mode: str | None = None
-    range: tuple[int, int] | None = None
+    range: tuple[int, int] | tuple[float, float] | None = None
     step: int | None = None
     location: bool = False
     format: str | None = None
