@@ -101,6 +101,7 @@ def read_dicom(data: bytes, name: str) -> Photo:
         full=(0, top),
         range=window,
         offset=0 if inverted else offset,
+        mirror=top - offset if inverted else None,
         nodata=nodata,
         container=DicomFile(data, inverted, scale),
         remarks=tuple(_remarks(found)),

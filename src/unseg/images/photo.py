@@ -38,6 +38,7 @@ class Photo:
         container: what a writer of the same format carries over beyond all this, or None.
         location: whether the file says where the picture was taken.
         offset: what was added to the file's own samples, which are signed; 0 for none.
+        mirror: what the file's own samples were taken from, which are bright when low; or None.
         nodata: the sample that stands for no data, or the lowest and highest of several: such
             samples are left as they are, and no other becomes one; or None.
         dropped: what the file holds that no written file carries over.
@@ -59,6 +60,7 @@ class Photo:
     container: Any = None
     location: bool = False
     offset: int = 0
+    mirror: int | None = None
     nodata: int | tuple[int, int] | None = None
     dropped: tuple[str, ...] = ()
     floats: Any = None
@@ -99,7 +101,19 @@ class Photo:
         """The range in use in the file's own samples."""
         if self.floats is not None:
             return self.floats.low, self.floats.high
-        return self.low - self.offset, self.low + self.peak - self.offset
+        return self.own(self.low, self.low + self.peak)
+
+    def own(self, low: int, high: int) -> tuple[int, int]:
+        """A range of samples in the file's own."""
+        if self.mirror is not None:
+            return self.mirror - high, self.mirror - low
+        return low - self.offset, high - self.offset
+
+    def of_own(self, low: int, high: int) -> tuple[int, int]:
+        """A range of the file's own samples in this photo's."""
+        if self.mirror is not None:
+            return self.mirror - high, self.mirror - low
+        return low + self.offset, high + self.offset
 
     def in_steps(self, pixels: Pixels) -> NDArray[np.float32]:
         """Samples of this photo as models see them: float in [0, 255], the range cut off."""

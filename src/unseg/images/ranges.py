@@ -94,7 +94,7 @@ def number_of(text: str) -> float:
 
 
 def _used(photo: Photo) -> Remark:
-    low, high = (end - photo.offset for end in photo.whole)
+    low, high = photo.own(*photo.whole)
     used = photo.stated_range
     return Remark(
         f"the samples use {used[0]} to {used[1]} of {low} to {high}: a step is {photo.step}; "
@@ -104,19 +104,19 @@ def _used(photo: Photo) -> Remark:
 
 def _named(photo: Photo, choice: tuple[float, float]) -> Photo:
     low, high = (int(end) for end in choice)
-    first, last = (end - photo.offset for end in photo.whole)
+    first, last = photo.own(*photo.whole)
     if not (first <= low < high <= last and (low, high) == choice):
         raise UnsegError(
-            f"the range {choice[0]}:{choice[1]} does not fit samples of {first} to {last}: give --range the "
-            "lowest and the highest sample in use, such as 0:4095"
+            f"the range {choice[0]}:{choice[1]} does not fit samples of {first} to {last}: give "
+            "--range the lowest and the highest sample in use, such as 0:4095"
         )
-    lowest, highest = (int(f()) - photo.offset for f in (photo.pixels.min, photo.pixels.max))
+    lowest, highest = photo.own(int(photo.pixels.min()), int(photo.pixels.max()))
     if highest < low or lowest > high:
         raise UnsegError(
             f"no sample is in the range {low}:{high}; they run from {lowest} to {highest}: give "
             "--range the range in use"
         )
-    return replace(photo, range=(low + photo.offset, high + photo.offset))
+    return replace(photo, range=photo.of_own(low, high))
 
 
 def _data_range(photo: Photo) -> tuple[int, int]:

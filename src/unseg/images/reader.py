@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,10 @@ from unseg.images.ranges import RangeChoice, with_range
 from unseg.images.tiff import stand_in
 from unseg.images.tiff_bands import grey_of_16_bits, read_bands, split_bands, with_tags
 from unseg.images.tiff_reader import TiffLayout, read_layout
+
+# They tell nobody's terminal of what is told as an error, or read by another reader.
+for _library in ("PIL", "tifffile", "pydicom"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 def count_pixels(path: Path) -> int:

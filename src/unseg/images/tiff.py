@@ -149,8 +149,8 @@ def encode_tiff(photo: Photo, name: str) -> bytes:
     tags = dict(carried.tags)
     tags |= {
         256: _long(width), 257: _long(height), 258: _short(*[samples.itemsize * 8] * bands),
-        259: _short(8), 262: _short(int(not _is_inverted(photo, carried)) if plain else 2), 277: _short(bands),
-        278: _long(rows), 279: _long(*map(len, strips)), 284: _short(1),
+        259: _short(8), 262: _short(int(not _is_inverted(photo, carried)) if plain else 2),
+        277: _short(bands), 278: _long(rows), 279: _long(*map(len, strips)), 284: _short(1),
         317: _short(1 if samples.dtype.kind == "f" else 2),
         339: _short(*[3 if samples.dtype.kind == "f" else 2 if carried.signed else 1] * bands),
     }  # fmt: skip

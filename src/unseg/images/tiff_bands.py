@@ -105,7 +105,8 @@ def with_tags(photo: Photo, layout: TiffLayout) -> Photo:
         if layout.inverted:
             nodata = top - nodata if layout.bits in {8, 16} else None
     fits = nodata is not None and 0 <= nodata <= top
-    return replace(made, offset=offset, nodata=nodata if fits else None)
+    mirror = (1 << layout.bits) - 1 - offset if layout.inverted and layout.bits > 8 else None
+    return replace(made, offset=offset, mirror=mirror, nodata=nodata if fits else None)
 
 
 def _band_remarks(photo: Photo, layout: TiffLayout) -> list[Remark]:

@@ -27,6 +27,8 @@ _UNREAD_COLOURS = {
     32844: "has LogL colours", 32845: "has LogLuv colours",
 }  # fmt: skip
 _NODATA = 42113
+#: Compressions that Pillow reads: of TIFF 6.0, Deflate, LZMA and Zstandard.
+_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000})
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class TiffLayout:
         nodata: the sample that stands for no data, in the file's own samples.
         remarks: what an owner should know.
         dropped: what is not carried over, by name.
+        rare: whether it is in a compression that Pillow does not read.
     """
 
     bits: int
@@ -62,6 +65,7 @@ class TiffLayout:
     nodata: float | None
     remarks: tuple[Remark, ...]
     dropped: tuple[str, ...]
+    rare: bool = False
 
     @property
     def further(self) -> int:
@@ -73,7 +77,7 @@ class TiffLayout:
         """Whether Pillow reads all samples in full."""
         return (
             not self.further and not self.floating and (self.bits <= 8 or self.bands == 1)
-            and self.colours == _COLOURS[self.photometric]
+            and self.colours == _COLOURS[self.photometric] and not self.rare
         )  # fmt: skip
 
 
@@ -87,8 +91,8 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
     if not pages or not numbers(pages[0], 256):
         return None
     page = pages[0]
-    # Smaller copies of the first page are no pages of their own.
-    others = [one for one in pages[1:] if not numbers(one, 254, (0,))[0] & 1]
+    # Smaller copies of the first page and its mask are no pages of their own.
+    others = [one for one in pages[1:] if not _subfile(one) & 5]
     if others:
         raise UnsegError(
             f"{name} holds {1 + len(others)} frames: expected a still image; save each frame as "
@@ -127,15 +131,19 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
         remarks += _turn_tags(tags, orientation)
     if orientation != 1 or photometric in {3, 5, 6}:
         _drop_shape(tags)
+    if any(_subfile(one) & 4 for one in pages[1:]):
+        text = "its mask of what is no picture, a page of its own, is left out"
+        remarks.append(Remark(text, warning=True))
     layout = TiffLayout(
         bits=bits, bands=bands, colours=colours, alpha=alpha, inverted=photometric == 0,
         size=(width, height), floating=floating,
         photometric=photometric, orientation=orientation, container=TiffTags(tags, signed),
         nodata=_nodata(page),
         remarks=tuple(remarks), dropped=_dropped(page, pages),
+        rare=photometric <= 2 and numbers(page, 259, (1,))[0] not in _COMPRESSIONS,
     )  # fmt: skip
     # Pillow takes alpha out of colours, and turns what is inverted; the other reader does not.
-    own = photometric if photometric == 1 or bits in {8, 16} else 1
+    own = 1 if photometric == 0 and bits not in {8, 16} else photometric
     kept = TiffTags(tags, signed, own, () if layout.by_pillow else extras)
     return replace(layout, container=kept)
 
@@ -180,6 +188,11 @@ def _drop_shape(tags: dict[int, Value]) -> None:
         del tags[270]
 
 
+def _subfile(page: dict[int, Value]) -> int:
+    """What kind of page it is, in bits: 1 a smaller copy, 2 one of several, 4 a mask."""
+    return numbers(page, 254, (0,))[0]
+
+
 def _is_alpha(extras: tuple[int, ...], which: int) -> bool:
     """Whether a band beyond the colours is alpha, by what a file says of its bands."""
     return len(extras) > which and extras[which] in {1, 2}
@@ -196,6 +209,6 @@ def _nodata(page: dict[int, Value]) -> float | None:
 
 def _dropped(page: dict[int, Value], pages: list[dict[int, Value]]) -> tuple[str, ...]:
     names = [text for number, text in DROPPED.items() if number in page]
-    if len(pages) > 1:
-        names.append(f"{len(pages) - 1} smaller copies")
+    if copies := sum(_subfile(one) & 5 == 1 for one in pages[1:]):
+        names.append(f"{copies} smaller copies")
     return tuple(names)

@@ -72,8 +72,8 @@ def _slice(path: Path, choice: RangeChoice) -> _Slice | None:
         return None
     if photo.floats is not None:
         return _Slice(("floats",), used, *with_range(photo, "full").stated_range)
-    low, high = (int(end) - photo.offset for end in (photo.pixels.min(), photo.pixels.max()))
-    how: tuple[object, ...] = (photo.offset, photo.whole)
+    low, high = photo.own(int(photo.pixels.min()), int(photo.pixels.max()))
+    how: tuple[object, ...] = (photo.offset, photo.whole, photo.mirror)
     if isinstance(photo.container, DicomFile):
-        how = (*how, photo.container.inverted, photo.container.scale)
+        how = (*how, photo.container.scale)
     return _Slice(how, used, low, high)
