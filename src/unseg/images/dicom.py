@@ -231,12 +231,23 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
     kept = photo.container
     if not isinstance(kept, DicomFile):
         raise UnsegError(f"{name} is not a DICOM file, so none can be written: use --format png")
+    try:
+        return _written(photo, _loaded(kept.data, name), inverted=kept.inverted)
+    except UnsegError:
+        raise
+    except Exception as error:  # an element that cannot be read or written, whatever it is
+        raise UnsegError(
+            f"{name} cannot be written as DICOM ({_text(error)}): repair it with the software it "
+            "came from"
+        ) from error
+
+
+def _written(photo: Photo, found: Any, *, inverted: bool) -> bytes:
     from pydicom.uid import generate_uid
 
-    found = _loaded(kept.data, name)
     if found.file_meta.TransferSyntaxUID.is_encapsulated:
         found.decompress(generate_instance_uid=False)
-    found.PixelData = _raw(photo, found, inverted=kept.inverted)
+    found.PixelData = _raw(photo, found, inverted=inverted)
     if not photo.grey:
         found.PhotometricInterpretation = "RGB"
     said = found.get("ImageType") or []
@@ -249,13 +260,7 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
     if "MediaStorageSOPClassUID" not in found.file_meta and "SOPClassUID" in found:
         found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID
     stream = io.BytesIO()
-    try:
-        found.save_as(stream, enforce_file_format=True)
-    except Exception as error:  # an element that cannot be written, whatever it is
-        raise UnsegError(
-            f"{name} cannot be written as DICOM ({_text(error)}): repair it with the software it "
-            "came from"
-        ) from error
+    found.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
 
 

@@ -42,6 +42,7 @@ class Photo:
         nodata: the sample that stands for no data, or the lowest and highest of several: such
             samples are left as they are, and no other becomes one; or None.
         dropped: what the file holds that no written file carries over.
+        turned: the EXIF orientation, 1..8, that was applied; 1 for none.
         floats: the file's own samples where they are floating-point, of which ``pixels`` are steps
             (:class:`~unseg.images.floats.Floats`); or None.
     """
@@ -63,6 +64,7 @@ class Photo:
     mirror: int | None = None
     nodata: int | tuple[int, int] | None = None
     dropped: tuple[str, ...] = ()
+    turned: int = 1
     floats: Any = None
 
     @property

@@ -260,6 +260,7 @@ def photo_of(
         dpi=dpi,
         bands=None if further is None else turn(further, orientation),
         location=has_location(exif),
+        turned=orientation,
     )
     return photo if layout is None else with_tags(photo, layout)
 
