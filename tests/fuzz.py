@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -58,16 +59,26 @@ _WORDS = (
     b"-0.0", b"Infinity", b'"\\u0000"', b'"../../x"', b"[[[[[[", b"\xff\xfe", b"\xef\xbb\xbf",
     b"\n", b"<", b"&amp;", b"&x;", b"1_0", b"\xc2\xb2", b"1.5", b'"7"',
 )  # fmt: skip
+_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 7, 2**31, 2**63, 10**30, 1e308, -0.5, float("nan"), float("inf"),
+    "", "7", "a.jpg", "../a.jpg", "/", "\0", "\ud800", "\n", [], {}, [[]], [0], [1, 2], [[1, 2, 3]],
+    [1e30] * 6, {"size": [0, 0], "counts": []}, {"size": [9, 9], "counts": "~~"}, "x" * 5000,
+)  # fmt: skip
 _TOKEN = re.compile(rb"-?\d+(?:\.\d+)?|\"[^\"]*\"|[{}\[\],:<>/]|\w+")
 
 
 def mutated(rng: random.Random, seeds: Sequence[Seed], *, text: bool) -> Seed:
     """A seed with some damage; most often of one to three places."""
-    name, data = rng.choice(seeds)
+    if text:  # as many JSON files as others, however many of those there are
+        kind = rng.choice((".json", ".json", ".xml", ".txt"))
+        name, data = rng.choice([seed for seed in seeds if seed[0].endswith(kind)])
+    else:
+        name, data = rng.choice(seeds)
     other = rng.choice(seeds)[1]
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 8))):
-        if text and rng.random() < 0.6:
-            data = _word(rng, data)
+        if text and rng.random() < 0.95:
+            body = _parsed(data) if rng.random() < 0.8 else None
+            data = _word(rng, data) if body is None else _value(rng, body)
         elif data.startswith(b"\x89PNG") and rng.random() < 0.6:
             data = _chunk(rng, data)
         else:
@@ -172,6 +183,38 @@ def _word(rng: random.Random, data: bytes) -> bytes:
     return data[:start] + new + data[end:]
 
 
+def _parsed(data: bytes) -> Any:
+    """The content of JSON; None of anything else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict | list) and found else None
+
+
+def _value(rng: random.Random, body: Any) -> bytes:
+    """JSON with a value replaced, doubled, left out or put under another key."""
+    here = body
+    while True:  # down to somewhere
+        key = rng.choice(list(here) if isinstance(here, dict) else range(len(here)))
+        inner = here[key]
+        if not isinstance(inner, dict | list) or not inner or rng.random() < 0.15:
+            break
+        here = inner
+    what = rng.randrange(6)
+    if what == 0:
+        del here[key]
+    elif what == 1 and isinstance(here, list):
+        here.insert(key, json.loads(json.dumps(inner)))
+    elif what == 1:
+        here[f"{key}2"] = here.pop(key)
+    elif what == 2:
+        here[key] = [inner]
+    else:
+        here[key] = rng.choice(_VALUES)
+    return json.dumps(body).encode()
+
+
 def read_image(name: str, data: bytes, folder: Path) -> None:
     """Read an image, show it, write it again as what it is, and read that."""
     photo = decode(data, name)
@@ -244,12 +287,24 @@ class Outcome:
     text: str = ""
 
 
+def find_in_slice(what: str, count: int, seed: int, folder: Path) -> list[str]:
+    """What goes wrong in a few inputs, tried in this process."""
+    wrong = []
+    for number in range(count):
+        outcome = tried(what, *case(what, seed, number), folder)
+        if outcome.kind not in {"read", "refused"}:
+            wrong.append(f"{what} {seed} {number}: {outcome.kind}\n{outcome.text}")
+    return wrong
+
+
 def tried(what: str, name: str, data: bytes, folder: Path, limit: float = LIMIT) -> Outcome:
     """Give an input to its reader."""
     signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        READERS[what][0](name, data, folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            READERS[what][0](name, data, folder)
     except UnsegError as error:
         text = str(error)
         if "\n" in text or not text.strip() or len(text) > LONGEST:

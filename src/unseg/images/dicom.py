@@ -8,6 +8,7 @@ without compression, and colours as RGB, since a conversion back would round the
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,7 +233,9 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
     if not isinstance(kept, DicomFile):
         raise UnsegError(f"{name} is not a DICOM file, so none can be written: use --format png")
     try:
-        return _written(photo, _loaded(kept.data, name), inverted=kept.inverted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of a value that its kind does not allow
+            return _written(photo, _loaded(kept.data, name), inverted=kept.inverted)
     except UnsegError:
         raise
     except Exception as error:  # an element that cannot be read or written, whatever it is

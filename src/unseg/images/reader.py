@@ -112,15 +112,17 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
             f"{', '.join(sorted(IMAGE_SUFFIXES))}; convert it to PNG or JPEG"
         )
     try:
-        # Old software writes DICOM without the preamble that tells: there the name does.
-        if kind is FORMATS["DICOM"] or (kind is None and format_named(name) is FORMATS["DICOM"]):
-            from unseg.images.dicom import read_dicom
-
-            return with_range(read_dicom(data, name), choice, name)
-        if kind is not None and kind.name == "HEIF":
+        if kind is FORMATS["HEIF"]:
             _prepare_heif(name)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are checked below, by a smaller limit
+            warnings.simplefilter("ignore")  # what is wrong is told below; sizes are checked, too
+            # Old software writes DICOM without the preamble that tells: there the name does.
+            if kind is FORMATS["DICOM"] or (
+                kind is None and format_named(name) is FORMATS["DICOM"]
+            ):
+                from unseg.images.dicom import read_dicom
+
+                return with_range(read_dicom(data, name), choice, name)
             return with_range(_decoded(data, name), choice, name)
     except UnsegError:
         raise
