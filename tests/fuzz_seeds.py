@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,11 @@ def images() -> list[Seed]:
         ("lzw.tif", pillow(SMALL, "TIFF", compression="tiff_lzw")),
         ("fax.tif", _saved(Image.fromarray(grey > 90), "TIFF", compression="group4")),
     ]
+    for kind in ("lzw", "zstd", "lerc", "packbits"):  # of which some take the extra
+        with suppress(Exception):
+            wide_bands = np.dstack([wide, wide[..., :2]])
+            made = tiff(wide_bands, photometric="rgb", compression=kind, metadata=None)
+            found.append((f"{kind}.tif", made))
     if features.check("avif"):
         found.append(("a.avif", pillow(SMALL, "AVIF", quality=90)))
     return [*found, *_dicom(), *_heif(), *_cases("files/in", "kinds", "names/in")]
@@ -162,7 +168,7 @@ def _planes() -> bytes:
 
 def _dicom() -> list[Seed]:
     try:
-        from odd_dicom import dicom
+        from odd_dicom import dicom, encapsulated, in_frames, run_lengths
     except ImportError:  # without the extra
         return []
     scan = odd_images.SCAN[:24, :32].copy()
@@ -170,8 +176,21 @@ def _dicom() -> list[Seed]:
         ("a.dcm", dicom(scan)),
         ("signed.dcm", dicom(scan.astype(np.int16) - 1000, WindowCenter=0, WindowWidth=300)),
         ("colour.dcm", dicom(SMALL, bits=8)),
+        ("rle.dcm", run_lengths(scan)),
+        ("jpeg.dcm", in_frames(SMALL, "JPEG", PhotometricInterpretation="YBR_FULL_422")),
+        ("jpeg2000.dcm", in_frames(scan, "JPEG2000")),
     ]
-    return found
+    try:
+        import imagecodecs
+    except ImportError:  # without the extra
+        return found
+    frames = {
+        "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_encode(scan),
+        "1.2.840.10008.1.2.4.70": imagecodecs.ljpeg_encode(scan),
+        "1.2.840.10008.1.2.4.51": imagecodecs.jpeg8_encode(scan, bitspersample=12),
+    }
+    more = [(f"{s}.dcm", encapsulated(scan, s, bytes(frame))) for s, frame in frames.items()]
+    return [*found, *more]
 
 
 def _heif() -> list[Seed]:

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+from odd_images import pillow
 
 
 def dicom(array: np.ndarray, *, bits: int = 12, **elements: Any) -> bytes:
@@ -18,9 +27,7 @@ def dicom(array: np.ndarray, *, bits: int = 12, **elements: Any) -> bytes:
         bits: stored, of 16; of 8 they are 8.
         elements: what else it says, or says otherwise.
     """
-    stream = io.BytesIO()
-    dataset(array, bits=bits, **elements).save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+    return saved(dataset(array, bits=bits, **elements))
 
 
 def dataset(array: np.ndarray, *, bits: int = 12, **elements: Any) -> pydicom.Dataset:
@@ -47,3 +54,35 @@ def dataset(array: np.ndarray, *, bits: int = 12, **elements: Any) -> pydicom.Da
     for name, value in elements.items():
         setattr(made, name, value)
     return made
+
+
+def saved(made: pydicom.Dataset, **options: Any) -> bytes:
+    """A data set's bytes."""
+    stream = io.BytesIO()
+    made.save_as(stream, **(options or {"enforce_file_format": True}))
+    return stream.getvalue()
+
+
+def run_lengths(array: np.ndarray, **elements: Any) -> bytes:
+    """A DICOM file in RLE, which every pydicom reads."""
+    made = dataset(array, **elements)
+    made.compress(RLELossless, generate_instance_uid=False)
+    return saved(made)
+
+
+def in_frames(array: np.ndarray, kind: str, **elements: Any) -> bytes:
+    """A DICOM file whose pixels are a JPEG, or a JPEG 2000 without loss."""
+    if kind == "JPEG2000":
+        frame = pillow(array, kind, irreversible=False, no_jp2=True)
+        return encapsulated(array, JPEG2000Lossless, frame, **elements)
+    return encapsulated(array, JPEGBaseline8Bit, pillow(array, kind, quality=95), **elements)
+
+
+def encapsulated(array: np.ndarray, syntax: str, frame: bytes, **elements: Any) -> bytes:
+    """A DICOM file whose pixels are a compressed frame."""
+    made = dataset(array, **elements)
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PixelData = encapsulate([frame])
+    made["PixelData"].VR = "OB"
+    made["PixelData"].is_undefined_length = True
+    return saved(made)

@@ -46,7 +46,7 @@ EXTRAS = {
     ),
     "import": Extra("reading ONNX files", {"onnx": "onnx"}),
     "demo": Extra("the demo", {"scikit-image": "skimage"}),
-    "dicom": Extra("reading DICOM files", {"pydicom": "pydicom", "python-gdcm": "gdcm"}),
+    "dicom": Extra("reading DICOM files", {"pydicom": "pydicom", "imagecodecs": "imagecodecs"}),
     "tiff": Extra(
         "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
     ),

@@ -16,7 +16,8 @@ import numpy as np
 
 from unseg.errors import UnsegError
 from unseg.extras import require
-from unseg.images.photo import Photo, Pixels, check_size
+from unseg.images.dicom_pixels import check_syntax, pixels_of
+from unseg.images.photo import Photo, check_size
 from unseg.remarks import Remark
 
 _ICON = "IconImageSequence"
@@ -75,7 +76,7 @@ def read_dicom(data: bytes, name: str) -> Photo:
     found = _loaded(data, name)
     try:
         _check(found, name)
-        stored = _pixels_of(found)
+        stored = pixels_of(found)
     except UnsegError:
         raise
     except Exception as error:
@@ -110,19 +111,12 @@ def read_dicom(data: bytes, name: str) -> Photo:
     )
 
 
-def _pixels_of(found: Any) -> Pixels:
-    """(H, W) as they are stored, or (H, W, 3) in RGB."""
-    from pydicom.pixels import pixel_array
-
-    return np.asarray(pixel_array(found))
-
-
 def _check(found: Any, name: str) -> None:
     """Refuse what is not one frame of whole samples, or cannot be decoded."""
     if "PixelData" not in found:
         what = "floating-point pixels" if "FloatPixelData" in found else "no pixels"
         raise UnsegError(f"{name} is a DICOM file with {what}: leave it out")
-    _check_syntax(found, name)
+    check_syntax(found, name)
     frames = int(found.get("NumberOfFrames") or 1)
     if frames > 1:
         raise UnsegError(
@@ -140,35 +134,11 @@ def _check(found: Any, name: str) -> None:
         raise UnsegError(
             f"{name} has {bits} of {allocated} bits: expected 8 to 16 bits, stored in 8 or 16"
         )
-    if kind not in ("RGB", *_GREY) and (bits != 8 or int(found.PixelRepresentation)):
+    if kind in ("YBR_FULL", "YBR_FULL_422") and (bits != 8 or int(found.PixelRepresentation)):
         raise UnsegError(f"{name} has {kind} pixels of {bits} bits: convert it to RGB")
     if int(found.get("HighBit", bits - 1)) != bits - 1:
         raise UnsegError(f"{name} has its samples in the high bits: save them in the low ones")
     check_size(int(found.Columns), int(found.Rows), name)
-
-
-def _check_syntax(found: Any, name: str) -> None:
-    """Refuse a compression that nothing at hand decodes."""
-    syntax = found.file_meta.TransferSyntaxUID
-    if not syntax.is_transfer_syntax or syntax.is_private:
-        raise UnsegError(
-            f"{name} has the transfer syntax {str(syntax)!r:.70}, which is not read: save it as "
-            "Explicit VR Little Endian"
-        )
-    if not syntax.is_encapsulated:
-        return
-    from pydicom.pixels import get_decoder
-
-    fix = "decompress it first, for example with gdcmconv --raw"
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise UnsegError(f"{name} is compressed ({syntax.name}), which is not read: {fix}") from (
-            error
-        )
-    if not decoder.is_available:
-        require("dicom", f"{name} is compressed ({syntax.name}), and reading that")
-        raise UnsegError(f"{name} is compressed ({syntax.name}), which is not read: {fix}")
 
 
 def _remarks(found: Any) -> list[Remark]:
@@ -246,10 +216,16 @@ def encode_dicom(photo: Photo, name: str) -> bytes:
 
 
 def _written(photo: Photo, found: Any, *, inverted: bool) -> bytes:
-    from pydicom.uid import generate_uid
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     if found.file_meta.TransferSyntaxUID.is_encapsulated:
-        found.decompress(generate_instance_uid=False)
+        found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        found["PixelData"].is_undefined_length = False
+        found["PixelData"].VR = "OB" if photo.bits == 8 else "OW"
+        for table in (0x7FE00001, 0x7FE00002):  # of where compressed frames begin
+            found.pop(table, None)
+        if not photo.grey:
+            found.PlanarConfiguration = 0
     found.PixelData = _raw(photo, found, inverted=inverted)
     if not photo.grey:
         found.PhotometricInterpretation = "RGB"

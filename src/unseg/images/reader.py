@@ -179,7 +179,8 @@ def _opened(shown: bytes, data: bytes, name: str, layout: TiffLayout | None) -> 
         left += ["Photoshop's or IPTC data"] * ("photoshop" in image.info)
         if image.format == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
             left.append("data behind the picture")
-        left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
+        if layout is None:
+            left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
         return replace(photo, dropped=tuple(dict.fromkeys(left)))
 
 
@@ -285,8 +286,9 @@ def check_image(image: Image.Image, name: str) -> None:
         UnsegError: naming the cause.
     """
     check_size(*image.size, name)
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in {"MPO", "TIFF", "HEIF"}:
+    # Of a TIFF the tags tell which pages are pictures of their own.
+    frames = 1 if image.format in {"MPO", "TIFF", "HEIF"} else getattr(image, "n_frames", 1)
+    if frames > 1:
         raise UnsegError(
             f"{name} holds {frames} frames: expected a still image; save each frame as its own file"
         )
