@@ -93,7 +93,8 @@ class Dicom(MapLayout):
         if others:
             text = (
                 f"{len(others)} DICOM files are no slices and are copied (first: {others[0]}): "
-                "they may name slices by SOP instance UID, which is new in protected ones"
+                "they may name slices by SOP instance UID, which is new in protected ones; make a "
+                "DICOMDIR anew"
             )
             remarks.append(Remark(text, warning=True))
         images = {name: (split_of("", PurePosixPath(name)),) for name in slices}

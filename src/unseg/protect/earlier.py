@@ -43,6 +43,7 @@ def refuse_protected(inputs: Sequence[Path], out: Path) -> frozenset[str]:
             "--again"
         )
     beside = {place.parent for place in places}
+    beside |= {place.parent.parent for place in places if place.is_file()}
     near = {one.parent for above in beside for one in _in_folders(above, out)}
     published = {
         str(record.output_sha256)
