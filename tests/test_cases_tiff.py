@@ -244,14 +244,18 @@ def test_compressions_take_the_extra(
 
 def test_what_decodes_is_named_when_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiff(bands(COLOUR, 5), photometric="rgb", metadata=None)
-    monkeypatch.setattr("unseg.images.tiff_bands._by_tifffile", lambda data: (None, "no LZW"))
+    monkeypatch.setattr(
+        "unseg.images.tiff_bands._by_tifffile", lambda data: (None, "needs imagecodecs")
+    )
     monkeypatch.setattr("unseg.extras.find_spec", lambda name: None)
     with pytest.raises(
         UnsegError, match=r"a.tif is a TIFF of 5 bands.*pip install 'unseg\[tiff\]'"
     ):
         decode(data, "a.tif")
-    monkeypatch.setattr("unseg.extras.find_spec", lambda name: object())
-    with pytest.raises(UnsegError, match=r"cannot be read \(no LZW\): save it without compression"):
+    monkeypatch.setattr("unseg.images.tiff_bands._by_tifffile", lambda data: (None, "cut off"))
+    with pytest.raises(
+        UnsegError, match=r"cannot be read \(cut off\): save it without compression"
+    ):
         decode(data, "a.tif")
 
 

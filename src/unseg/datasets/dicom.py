@@ -51,7 +51,7 @@ class Dicom(MapLayout):
     @cached_property
     def _files(self) -> tuple[list[str], list[str]]:
         """Names of the slices, and of the DICOM files that are none."""
-        require("dicom", "the layout dicom")
+        require("dicom", "the layout dicom", packages=("pydicom",))
         slices: list[str] = []
         others: list[str] = []
         for path, name in walk([self.root], ()):

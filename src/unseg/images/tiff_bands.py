@@ -33,7 +33,8 @@ def read_bands(data: bytes, layout: TiffLayout, name: str) -> Pixels:
     if values is None:
         kind = "floating-point samples" if layout.floating else f"{layout.bits} bits"
         what = f"{name} is a TIFF of {layout.bands} bands with {kind}"
-        require("tiff", f"{what}, and reading that")
+        if not reason or "imagecodecs" in reason:
+            require("tiff", f"{what}, and reading that")
         raise UnsegError(f"{what} that cannot be read ({reason}): save it without compression")
     values = values[..., None] if values.ndim == 2 else values
     if values.shape != (*layout.size[::-1], layout.bands) or values.dtype.kind not in "uif":
