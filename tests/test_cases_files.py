@@ -603,6 +603,25 @@ def test_heif_is_read_with_the_extra_and_named_without(monkeypatch: pytest.Monke
         decode(bytes(128) + b"DICM" + bytes(9), "a.dcm")
 
 
+def test_deep_samples_of_phones_are_read_as_8_bits_and_said() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    wide = (COLOUR.astype("<u2") * 257).tobytes()
+    made = pillow_heif.from_bytes(mode="RGB;16", size=(80, 60), data=wide)
+    stream = io.BytesIO()
+    made.save(stream, quality=90)
+    found = decode(stream.getvalue(), "a.heic")
+    assert [one.text for one in found.remarks] == ["its samples of 10 bits were read as 8"]
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    made = pillow_heif.from_pillow(Image.fromarray(COLOUR))
+    made[0].info["exif"] = exif.tobytes()
+    stream = io.BytesIO()
+    made.save(stream, quality=95)
+    found = decode(stream.getvalue(), "a.heic")
+    assert found.turned == 3 and not found.remarks
+    assert np.abs(found.pixels.astype(int) - COLOUR[::-1, ::-1]).mean() < 4
+
+
 def test_avif_is_read() -> None:
     from PIL import features
 

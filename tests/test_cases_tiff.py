@@ -83,6 +83,7 @@ def test_floats_stay_floats(dtype: type, options: dict[str, Any], tmp_path: Path
     record, after, page = protected(data, tmp_path)
     assert after.dtype == dtype and page.photometric.name == "RGB"
     low, high = float(values.min()), float(values.max())
+    assert record.step == pytest.approx((high - low) / 255)
     assert record.range == (low, high) and record.mode == f"RGB{values.itemsize * 8}F"
     change = np.abs(after.astype(np.float64) - values.astype(np.float64))
     assert 0 < change.max() <= 8 * (high - low) / 255 * (1 + 1e-9)

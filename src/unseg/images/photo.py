@@ -105,6 +105,11 @@ class Photo:
             return self.floats.low, self.floats.high
         return self.own(self.low, self.low + self.peak)
 
+    @property
+    def stated_step(self) -> float:
+        """A step in the file's own samples; a whole number where they are."""
+        return self.step if self.floats is None else self.step * float(self.floats.unit)
+
     def own(self, low: int, high: int) -> tuple[int, int]:
         """A range of samples in the file's own."""
         if self.mirror is not None:

@@ -25,6 +25,7 @@ from unseg.images.ranges import RangeChoice, with_range
 from unseg.images.tiff import stand_in
 from unseg.images.tiff_bands import grey_of_16_bits, read_bands, split_bands, with_tags
 from unseg.images.tiff_reader import TiffLayout, read_layout
+from unseg.remarks import Remark
 
 # They tell nobody's terminal of what is told as an error, or read by another reader.
 for _library in ("PIL", "tifffile", "pydicom"):
@@ -250,6 +251,8 @@ def photo_of(
         pixels, alpha, profile, said = samples_of(image, name)
         profile = profile or (None if said else png.profile(data))
         remarks = (*remarks, *said)
+    if image.format in {"AVIF", "HEIF"} and (bits := _coded_bits(data)) > 8:
+        remarks = (*remarks, Remark(f"its samples of {bits} bits were read as 8"))
     dpi = _density(image, orientation)
     chunks = [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING]
     photo = Photo(
@@ -263,9 +266,21 @@ def photo_of(
         dpi=dpi,
         bands=None if further is None else turn(further, orientation),
         location=has_location(exif),
-        turned=orientation,
+        # The reader of HEIF turns pictures itself, and tells.
+        turned=int(image.info.get("original_orientation") or orientation),
     )
     return photo if layout is None else with_tags(photo, layout)
+
+
+def _coded_bits(data: bytes) -> int:
+    """Bits of a sample of the first picture in a HEIF or AVIF file; 8 where it does not say."""
+    at = data.find(b"hvcC")  # ISO/IEC 14496-15, 8.3.3.1
+    if 0 <= at < len(data) - 21:
+        return 8 + (data[at + 21] & 7)
+    at = data.find(b"av1C")  # AV1 in ISOBMFF, 2.3
+    if 0 <= at < len(data) - 6:
+        return 8 + 2 * (data[at + 6] >> 6 & 1) + 2 * (data[at + 6] >> 5 & 1)
+    return 8
 
 
 def _density(image: Image.Image, orientation: int) -> tuple[float, float] | None:

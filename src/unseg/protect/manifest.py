@@ -64,7 +64,7 @@ class Record(BaseModel):
     height: int | None = None
     mode: str | None = None
     range: tuple[int, int] | tuple[float, float] | None = None
-    step: int | None = None
+    step: int | float | None = None
     location: bool = False
     format: str | None = None
     lossless: bool | None = None

@@ -136,7 +136,7 @@ class Pipeline:
             raise UnsegError(again(job.source))
         photo = decode(data, job.source, job.settings_for(self.settings).range)
         item.photo = stripped(photo, self.settings.strip, job.source)
-        record.range, record.step = photo.stated_range, photo.step
+        record.range, record.step = photo.stated_range, photo.stated_step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
 
     def find(self, item: ImageInWork) -> None:
