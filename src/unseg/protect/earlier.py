@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from unseg.errors import UnsegError
@@ -45,17 +46,13 @@ def refuse_protected(inputs: Sequence[Path], out: Path) -> frozenset[str]:
     beside = {place.parent for place in places}
     beside |= {place.parent.parent for place in places if place.is_file()}
     near = {one.parent for above in beside for one in _in_folders(above, out)}
-    published = {
-        str(record.output_sha256)
-        for folder in (*folders, *sorted(near - set(folders)))
-        for record in Manifest(folder).read()[0]
-        if record.status == "protected"
-    }
+    published = {sum_ for one in (*folders, *sorted(near - set(folders))) for sum_ in _of_run(one)}
     singles = {*beside, *(place for place in places if place.is_dir())}
     published.update(sum_ for folder in sorted(singles) for sum_ in _of_singles(folder))
     for path in inputs:
-        if path.is_file() and sha256_file(path) in published:
-            raise UnsegError(again(str(path)))
+        with suppress(OSError):  # reading it will say why
+            if path.is_file() and sha256_file(path) in published:
+                raise UnsegError(again(str(path)))
     return frozenset(published)
 
 
@@ -75,6 +72,14 @@ def _in_folders(above: Path, out: Path) -> Iterator[Path]:
                 yield path
     except OSError:
         return
+
+
+def _of_run(folder: Path) -> Iterator[str]:
+    """Checksums of the protected images of a run's folder."""
+    with suppress(UnsegError):  # a manifest that cannot be read tells nothing
+        for record in Manifest(folder).read()[0]:
+            if record.status == "protected" and record.output_sha256 is not None:
+                yield record.output_sha256
 
 
 def _of_singles(folder: Path) -> Iterator[str]:
