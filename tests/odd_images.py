@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -137,12 +138,12 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
         "protected",
     ),
     "float.tif": (
-        lambda: tiff(GREY.astype(np.float32), metadata=None),
-        "holds floating-point samples of 32 bits",
+        lambda: tiff(GREY.astype(np.float32) / 300, metadata=None),
+        "protected",
     ),
     "half.tif": (
         lambda: tiff(GREY.astype(np.float16), metadata=None),
-        "holds floating-point samples of 16 bits",
+        "protected",
     ),
     "long.tif": (
         lambda: tiff(GREY.astype(np.uint32), metadata=None),
@@ -189,5 +190,6 @@ def write(folder: Path, *names: str) -> Path:
     return folder
 
 
+@cache  # it holds the time
 def srgb() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

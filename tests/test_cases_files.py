@@ -18,13 +18,14 @@ from PIL import Image
 import noise_stub
 import odd_images
 import unseg
+from odd_dicom import dicom
 from odd_images import COLOUR, GREY, KINDS, SCAN
 from unseg.cli.shown import plain
 from unseg.errors import UnsegError
 from unseg.images import formats
 from unseg.images.dicom import encode_dicom
 from unseg.images.exif import has_location
-from unseg.images.photo import Photo
+from unseg.images.photo import Photo, turn
 from unseg.images.ranges import with_range
 from unseg.images.reader import decode, read_photo, rgb_of
 from unseg.images.tiff import read_directories
@@ -493,7 +494,7 @@ def test_an_output_among_the_originals_is_noticed(cli: Cli, tmp_path: Path) -> N
     assert cli("protect", folder, "-o", out)[0] == 0
     (folder / "copy.png").write_bytes((out / "noext.png").read_bytes())
     code, _, err = cli("protect", folder, "-o", out, "--resume")
-    assert code == 1 and "copy.png is what this folder's earlier run wrote" in " ".join(err.split())
+    assert code == 1 and "copy.png is what an earlier run wrote" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
@@ -525,26 +526,6 @@ def test_a_failure_leaves_no_single_file(cli: Cli, tmp_path: Path) -> None:
 
 
 # DICOM and HEIF
-
-
-def dicom(array: np.ndarray, *, bits: int = 12, **elements: Any) -> bytes:
-    pydicom = pytest.importorskip("pydicom")
-    made = pydicom.Dataset()
-    made.file_meta = pydicom.dataset.FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    made.PatientName = "Drawn^Nobody"
-    made.Rows, made.Columns, made.SamplesPerPixel = *array.shape[:2], 1
-    made.PhotometricInterpretation = "MONOCHROME2"
-    made.BitsAllocated, made.BitsStored, made.HighBit = array.dtype.itemsize * 8, bits, bits - 1
-    made.PixelRepresentation = int(array.dtype.kind == "i")
-    for name, value in elements.items():
-        setattr(made, name, value)
-    made.PixelData = array.tobytes()
-    stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
 
 
 WINDOW = {"WindowCenter": 1030, "WindowWidth": 512}
@@ -580,7 +561,7 @@ def test_dicom_goes_in_and_out(
     assert after.SOPInstanceUID != before.SOPInstanceUID
     assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID
     for one_file in (before, after):
-        del one_file.PixelData, one_file.SOPInstanceUID
+        del one_file.PixelData, one_file.SOPInstanceUID, one_file.ImageType
     assert after == before
 
 
@@ -622,6 +603,25 @@ def test_heif_is_read_with_the_extra_and_named_without(monkeypatch: pytest.Monke
         decode(bytes(128) + b"DICM" + bytes(9), "a.dcm")
 
 
+def test_deep_samples_of_phones_are_read_as_8_bits_and_said() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    wide = (COLOUR.astype("<u2") * 257).tobytes()
+    made = pillow_heif.from_bytes(mode="RGB;16", size=(80, 60), data=wide)
+    stream = io.BytesIO()
+    made.save(stream, quality=90)
+    found = decode(stream.getvalue(), "a.heic")
+    assert [one.text for one in found.remarks] == ["its samples of 10 bits were read as 8"]
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    made = pillow_heif.from_pillow(Image.fromarray(COLOUR))
+    made[0].info["exif"] = exif.tobytes()
+    stream = io.BytesIO()
+    made.save(stream, quality=95)
+    found = decode(stream.getvalue(), "a.heic")
+    assert found.turned == 3 and not found.remarks
+    assert np.abs(found.pixels.astype(int) - COLOUR[::-1, ::-1]).mean() < 4
+
+
 def test_avif_is_read() -> None:
     from PIL import features
 
@@ -634,7 +634,7 @@ def test_avif_is_read() -> None:
 
 REFUSED = {
     "anim.gif", "anim.webp", "apng2.png", "badcrc.png", "bmp300.bmp", "chan2.tif",
-    "empty.jpg", "f16.tif", "f32.tif", "html.jpg", "lab.tif", "lfs.png", "missing_eoi.jpg",
+    "empty.jpg", "html.jpg", "lab.tif", "lfs.png", "missing_eoi.jpg",
     "one.gif", "really_avif.jpg", "really_webp.jpg", "trunc.jpg", "u32.tif",
 }  # fmt: skip
 """Files of the cases that ``--format same`` does not write, each for its own reason."""
@@ -707,3 +707,110 @@ def test_an_icon_in_dicom_is_left_out() -> None:
     found = decode(dicom(SCAN, IconImageSequence=[pydicom.Dataset()]), "a.dcm")
     assert found.dropped == ("the icon, a small copy of the picture",)
     assert decode(encode_dicom(found, "a.dcm"), "a.dcm").dropped == ()
+
+
+# Copies without a manifest, label maps, turned images
+
+
+@pytest.mark.parametrize("where", ["beside", "in", "above"])
+def test_copies_of_protected_images_are_known_by_checksum(
+    where: str, cli: Cli, tmp_path: Path
+) -> None:
+    folder, out = odd_images.write(tmp_path / "in", "noext", "bw.jpg"), tmp_path / "out"
+    assert cli("protect", folder, "-o", out)[0] == 0
+    place = {"beside": tmp_path / "copies", "in": out, "above": out / "copies"}[where]
+    place.mkdir(exist_ok=True)
+    (place / "renamed.png").write_bytes((out / "noext.png").read_bytes())
+    code, _, err = cli("protect", place / "renamed.png", "-o", tmp_path / "twice.png")
+    assert code == 2 and "renamed.png is what an earlier run wrote" in " ".join(err.split())
+    if where != "in":  # there the others are listed, which is said first
+        (place / "new.png").write_bytes(odd_images.pillow(COLOUR[::-1], "PNG"))
+        code, _, err = cli("protect", place, "-o", tmp_path / "twice")
+        assert code == 1 and "renamed.png is what an earlier run wrote" in " ".join(err.split())
+        assert [one.name for one in (tmp_path / "twice").glob("*.png")] == ["new.png"]
+    assert cli("protect", place, "-o", tmp_path / "again", "--again")[0] == 0
+
+
+def test_a_single_image_is_known_by_its_record(cli: Cli, tmp_path: Path) -> None:
+    folder = odd_images.write(tmp_path / "in", "noext")
+    assert cli("protect", folder / "noext", "-o", tmp_path / "a.png")[0] == 0
+    (tmp_path / "other.unseg.json").write_text("[]")
+    code, _, err = cli("protect", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert code == 2 and "a.png is what an earlier run wrote" in " ".join(err.split())
+    assert cli("protect", tmp_path / "a.png", "-o", tmp_path / "b.png", "--again")[0] == 0
+
+
+def label_map() -> np.ndarray:
+    labels = np.zeros(GREY.shape, np.uint8)
+    labels[10:40, 10:50] = 7
+    return labels
+
+
+def test_label_maps_among_the_photographs_get_no_mask(cli: Cli, tmp_path: Path) -> None:
+    folder = odd_images.write(tmp_path / "in", "noext")
+    (folder / "map.png").write_bytes(odd_images.pillow(label_map(), "PNG"))
+    code, _, err = cli("masks", folder, "-o", tmp_path / "masks")
+    assert code == 1 and "map.png looks like a label map" in " ".join(err.split())
+    assert [one.name for one in (tmp_path / "masks").iterdir()] == ["noext.png"]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Image.fromarray])
+def test_label_maps_in_a_list_are_refused_as_in_a_folder(kind: Callable[..., Any]) -> None:
+    protector = unseg.Protector(noise_stub.noises(noise_stub.BatchSource()))
+    with pytest.raises(
+        UnsegError, match="image 1 looks like a label map or mask, and other images"
+    ):
+        protector.protect([kind(COLOUR), kind(label_map())], [MASK, MASK])
+    assert protector.protect(kind(label_map()), MASK).noise is not None
+    assert len(protector.protect([kind(label_map())] * 2, [MASK] * 2)) == 2
+
+
+def test_python_says_of_masks_what_the_command_says() -> None:
+    protector = unseg.Protector(noise_stub.noises(noise_stub.BatchSource()))
+    nearly, everything, dot = np.ones((3, *GREY.shape), bool)
+    nearly[:3], dot[:], dot[3, 3:6] = False, False, True
+    for mask, said in (
+        (nearly, "covers more than 85%"),
+        (everything, "has no background"),
+        (dot, "covers less than 0.5%"),
+    ):
+        for given in (mask, Image.fromarray(mask.astype(np.uint8) * np.uint8(255))):
+            assert any(said in text for text in protector.protect(COLOUR, given).warnings)
+
+
+def test_a_tiff_of_several_pages_is_refused_in_python() -> None:
+    protector = unseg.Protector(noise_stub.noises(noise_stub.BatchSource()))
+    data = odd_images.tiff(np.stack([GREY] * 3), photometric="minisblack", metadata=None)
+    image = Image.open(io.BytesIO(data))
+    with pytest.raises(UnsegError, match="the image holds 3 frames: expected a still image"):
+        protector.protect(image, MASK)
+    image.seek(1)  # the caller's choice
+    assert protector.protect(image, MASK).noise is not None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("square", [False, True])
+def test_masks_of_turned_images_are_of_the_turned_image(
+    orientation: int, square: bool, tmp_path: Path
+) -> None:
+    pixels = COLOUR[:, :60] if square else COLOUR
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[5:25, 5:30] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for which, drawn in (("raw", mask), ("shown", turn(mask, orientation))):
+        folder, masks = tmp_path / which / "in", tmp_path / which / "masks"
+        folder.mkdir(parents=True)
+        masks.mkdir()
+        Image.fromarray(pixels).save(folder / "a.png", exif=exif)
+        Image.fromarray(drawn).save(masks / "a.png")
+        out, chosen = tmp_path / which / "out", unseg.Settings(device="cpu")
+        [record] = unseg.protect_folder(folder, out, chosen, masks=masks).records
+        swapped = orientation >= 5 and not square
+        if which == "raw" and swapped:
+            assert "EXIF orientation is applied first" in (record.error or "")
+            continue
+        assert record.status == "protected"
+        doubtful = orientation != 1 and not swapped
+        assert any("which its size does not tell" in w for w in record.warnings) == doubtful
+        np.testing.assert_array_equal(np.asarray(image_at(out / str(record.mask))), drawn > 0)

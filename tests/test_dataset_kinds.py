@@ -38,6 +38,7 @@ def test_dicom_keeps_all_but_pixels_and_instance(cli: Cli, tmp_path: Path) -> No
         assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID
         for file in (before, after):
             del file.PixelData, file.SOPInstanceUID
+            assert (file.pop("ImageType", None) is None) == (file is before)
         assert after == before
 
 

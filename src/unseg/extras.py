@@ -46,8 +46,10 @@ EXTRAS = {
     ),
     "import": Extra("reading ONNX files", {"onnx": "onnx"}),
     "demo": Extra("the demo", {"scikit-image": "skimage"}),
-    "dicom": Extra("reading DICOM files", {"pydicom": "pydicom"}),
-    "tiff": Extra("reading TIFF files of many bands", {"tifffile": "tifffile"}),
+    "dicom": Extra("reading DICOM files", {"pydicom": "pydicom", "imagecodecs": "imagecodecs"}),
+    "tiff": Extra(
+        "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
+    ),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""

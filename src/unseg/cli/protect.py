@@ -31,7 +31,8 @@ VISIBILITY_HELP = (
 )
 QUALITY_HELP = "Quality of JPEG files; colours are kept in full (4:4:4)."
 RANGE_HELP = (
-    "Samples of 16-bit images that are in use, such as 0:4095; a step is a 255th of the range. "
+    "Samples of 16-bit images that are in use, such as 0:4095, or of floating-point ones, such as "
+    "0:0.4; a step is a 255th of the range. "
     "auto takes it from the file, or from its data."
 )
 KEY_HELP = (
@@ -302,12 +303,14 @@ def range_choice(text: str) -> RangeChoice:
     """
     if text in {"auto", "data", "full"}:
         return cast("RangeChoice", text)
+    from unseg.images.ranges import number_of
+
     low, _, high = text.partition(":")
     try:
-        ends = int(low), int(high)
+        ends = number_of(low), number_of(high)
     except ValueError:
         ends = 0, 0
-    if ends[0] >= ends[1]:
+    if not ends[0] < ends[1]:
         raise UnsegError(
             f"--range {text}: expected auto, data, full, or the lowest and the highest sample in "
             "use, such as 0:4095"

@@ -80,10 +80,12 @@ def _advice(report: FolderReport) -> list[str]:
         if name not in {"file", "boxes", "given"}
     )
     if guessed:
+        # Of a single image no mask is stored.
+        look = f"Look at {report.out}/unseg-masks; " if report.out.is_dir() else ""
         lines.append(
             f"{guessed} images had no mask from you, so whatever was found was protected, which "
-            f"protects less. Look at {report.out}/unseg-masks; unseg masks draws masks from boxes, "
-            "or writes what was found for you to correct, and --masks uses them"
+            f"protects less. {look}unseg masks draws masks from boxes, or writes what was found "
+            "for you to correct, and --masks uses them"
         )
     if grey := totals["noises"].get("grey", 0):
         lines.append(

@@ -51,7 +51,7 @@ class Dicom(MapLayout):
     @cached_property
     def _files(self) -> tuple[list[str], list[str]]:
         """Names of the slices, and of the DICOM files that are none."""
-        require("dicom", "the layout dicom")
+        require("dicom", "the layout dicom", packages=("pydicom",))
         slices: list[str] = []
         others: list[str] = []
         for path, name in walk([self.root], ()):
@@ -93,7 +93,8 @@ class Dicom(MapLayout):
         if others:
             text = (
                 f"{len(others)} DICOM files are no slices and are copied (first: {others[0]}): "
-                "they may name slices by SOP instance UID, which is new in protected ones"
+                "they may name slices by SOP instance UID, which is new in protected ones; make a "
+                "DICOMDIR anew"
             )
             remarks.append(Remark(text, warning=True))
         images = {name: (split_of("", PurePosixPath(name)),) for name in slices}

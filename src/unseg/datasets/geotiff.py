@@ -20,6 +20,9 @@ class GeoTiff(Pairs):
     summary = "images/ of GeoTIFF tiles and masks/ or labels/ with equal stems"
     keeps_kind = True
 
+    def series(self, image: str) -> str | None:
+        return ""  # neighbours would differ along their common edge else
+
     @classmethod
     def detect(cls, root: Path) -> int:
         found = cls(root)

@@ -52,7 +52,15 @@ def open_image(image: object, choice: RangeChoice = "auto") -> tuple[Photo, Rest
 def _check_bands(image: Image.Image) -> None:
     """Refuse a TIFF of which Pillow shows a part: bands would be lost in silence."""
     tags = getattr(image, "tag_v2", None)
-    if tags is None or image.mode.startswith("I;16"):
+    if tags is None:
+        return
+    pages = _pages(image)
+    if pages > 1:
+        raise UnsegError(
+            f"the image holds {pages} frames: expected a still image; give each frame by itself, "
+            "such as one of PIL.ImageSequence.all_frames"
+        )
+    if image.mode.startswith("I;16"):
         return
     bits, bands = max(tags.get(258, (1,))), tags.get(277, 1)
     if bits > 8 or bands > len(image.getbands()):
@@ -61,6 +69,21 @@ def _check_bands(image: Image.Image) -> None:
             f"{len(image.getbands())} with 8: give the file to unseg.protect_folder, or a numpy "
             "array"
         )
+
+
+def _pages(image: Image.Image) -> int:
+    """Pictures in a TIFF that a caller has at its first; smaller copies and masks are none."""
+    if image.tell() or getattr(image, "fp", None) is None:
+        return 1  # a page that was chosen, or a file that is closed
+    count = 0
+    try:
+        for page in range(getattr(image, "n_frames", 1)):
+            image.seek(page)
+            count += not int(image.tag_v2.get(254, 0)) & 5  # type: ignore[attr-defined]
+        image.seek(0)
+    except Exception:  # reading what is there will say why
+        return 1
+    return max(1, count)
 
 
 def _to_pillow(photo: Photo) -> Image.Image:

@@ -56,7 +56,7 @@ def dropped_exif(image: Image.Image) -> list[str]:
     except Exception:
         return ["a damaged EXIF block"]
     names = []
-    if thumbnail:
+    if thumbnail and image.format != "TIFF":  # there it is the second page
         names.append("the EXIF thumbnail")
     if 0x927C in parts:
         names.append("the camera's maker note")

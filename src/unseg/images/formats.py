@@ -28,6 +28,7 @@ class Format:
         masks: whether a mask may be stored so: a lossless kind that holds labels.
         begins: what such files begin with: an offset and bytes, of which one must be there.
         extra: what ``pip install 'unseg[...]'`` adds to read it; empty for nothing.
+        partly: what of it takes an extra, for the documentation.
         kept: what is kept when the same kind is written, for the documentation.
     """
 
@@ -39,6 +40,7 @@ class Format:
     masks: bool = False
     begins: tuple[tuple[int, bytes], ...] = ()
     extra: str = ""
+    partly: str = ""
     kept: str = ""
 
 
@@ -65,12 +67,14 @@ FORMATS: dict[str, Format] = {
         Format(
             "TIFF", (".tif", ".tiff"), written=True, masks=True,
             begins=((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")),
-            kept=f"{_COLOUR}, alpha, 16 bits, signed samples, further bands, georeference, tags",
+            partly="many bands, floating-point samples and rare compressions with `unseg[tiff]`",
+            kept=f"{_COLOUR}, alpha, 16 bits, signed and floating-point samples, further bands, "
+            "georeference, tags",
         ),
         Format("BMP", (".bmp",), masks=True, begins=((0, b"BM"),)),
         Format("GIF", (".gif",), begins=((0, b"GIF87a"), (0, b"GIF89a"))),
         Format(
-            "PPM", (".ppm", ".pgm", ".pbm"),
+            "PPM", (".ppm", ".pgm", ".pbm", ".pnm"),
             begins=tuple((0, b"P%d%c" % (n, c)) for n in range(1, 7) for c in b"\n\r \t"),
         ),
         Format("AVIF", (".avif",), begins=_brands(b"avif", b"avis")),
@@ -80,7 +84,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "DICOM", (".dcm", ".dicom"), written=True, extra="dicom", begins=((128, b"DICM"),),
-            kept="every element but the pixels and the SOP instance UID",
+            kept="every element but the pixels, the SOP instance UID and that it is derived",
         ),
         Format(
             "JPEG2000", (".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), read=False,
@@ -90,6 +94,10 @@ FORMATS: dict[str, Format] = {
             "JPEG XL", (".jxl",), read=False,
             begins=((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL ")),
         ),
+        Format("JPEG XR", (".jxr", ".wdp", ".hdp"), read=False, begins=((0, b"II\xbc\x01"),)),
+        Format("PFM", (".pfm",), read=False, begins=((0, b"PF\n"), (0, b"Pf\n"))),
+        Format("QOI", (".qoi",), read=False, begins=((0, b"qoif"),)),
+        Format("XCF", (".xcf",), read=False, begins=((0, b"gimp xcf"),)),
         Format("PSD", (".psd", ".psb"), read=False, begins=((0, b"8BPS"),)),
         Format("EXR", (".exr",), read=False, begins=((0, b"v/1\x01"),)),
         Format("HDR", (".hdr",), read=False, begins=((0, b"#?RADIANCE"),)),
@@ -114,6 +122,11 @@ FORMATS: dict[str, Format] = {
         Format("DDS", (".dds",), read=False, begins=((0, b"DDS "),)),
         Format("SGI", (".sgi", ".rgb", ".rgba"), read=False),
         Format("PCX", (".pcx",), read=False),
+        Format(
+            "microscopy",
+            (".lsm", ".nd2", ".lif", ".oib", ".oif", ".ims", ".stk", ".dm3", ".dm4", ".mrc"),
+            read=False,
+        ),
         Format("whole slide", (".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".czi"), read=False),
     )
 }  # fmt: skip
@@ -178,6 +191,7 @@ def table() -> str:
         read = "no: an error names the file"
         if one.read:
             read = f"with `unseg[{one.extra}]`" if one.extra else "yes"
+            read += f"; {one.partly}" if one.partly else ""
         written = "yes" if one.written and one.lossless else "yes, lossy" if one.written else "no"
         named = " ".join(f"`{suffix}`" for suffix in one.suffixes)
         lines.append(f"| {one.name} | {named} | {read} | {written} | {one.kept or '-'} |")

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unseg.errors import UnsegError
 from unseg.images import png
 from unseg.remarks import Remark
 
+#: Largest image, in pixels; it keeps a decompression bomb and the memory bounded.
+MAX_PIXELS = 64_000_000
 #: uint8 or uint16 samples.
 Pixels = NDArray[Any]
 
@@ -35,9 +38,13 @@ class Photo:
         container: what a writer of the same format carries over beyond all this, or None.
         location: whether the file says where the picture was taken.
         offset: what was added to the file's own samples, which are signed; 0 for none.
-        nodata: the sample that stands for no data: such samples are left as they are, and no other
-            becomes one; or None.
+        mirror: what the file's own samples were taken from, which are bright when low; or None.
+        nodata: the sample that stands for no data, or the lowest and highest of several: such
+            samples are left as they are, and no other becomes one; or None.
         dropped: what the file holds that no written file carries over.
+        turned: the EXIF orientation, 1..8, that was applied; 1 for none.
+        floats: the file's own samples where they are floating-point, of which ``pixels`` are steps
+            (:class:`~unseg.images.floats.Floats`); or None.
     """
 
     pixels: Pixels
@@ -54,8 +61,11 @@ class Photo:
     container: Any = None
     location: bool = False
     offset: int = 0
-    nodata: int | None = None
+    mirror: int | None = None
+    nodata: int | tuple[int, int] | None = None
     dropped: tuple[str, ...] = ()
+    turned: int = 1
+    floats: Any = None
 
     @property
     def grey(self) -> bool:
@@ -89,14 +99,41 @@ class Photo:
         return max(1, round(self.peak / 255))
 
     @property
-    def stated_range(self) -> tuple[int, int]:
+    def stated_range(self) -> tuple[float, float]:
         """The range in use in the file's own samples."""
-        return self.low - self.offset, self.low + self.peak - self.offset
+        if self.floats is not None:
+            return self.floats.low, self.floats.high
+        return self.own(self.low, self.low + self.peak)
+
+    @property
+    def stated_step(self) -> float:
+        """A step in the file's own samples; a whole number where they are."""
+        return self.step if self.floats is None else self.step * float(self.floats.unit)
+
+    def own(self, low: int, high: int) -> tuple[int, int]:
+        """A range of samples in the file's own."""
+        if self.mirror is not None:
+            return self.mirror - high, self.mirror - low
+        return low - self.offset, high - self.offset
+
+    def of_own(self, low: int, high: int) -> tuple[int, int]:
+        """A range of the file's own samples in this photo's."""
+        if self.mirror is not None:
+            return self.mirror - high, self.mirror - low
+        return low + self.offset, high + self.offset
 
     def in_steps(self, pixels: Pixels) -> NDArray[np.float32]:
         """Samples of this photo as models see them: float in [0, 255], the range cut off."""
         shifted = pixels.astype(np.float32) - np.float32(self.low)
         return (shifted / np.float32(self.step)).clip(0, 255)
+
+    def is_nodata(self, pixels: Pixels) -> NDArray[np.bool_] | None:
+        """Which samples of this photo's kind stand for no data; None where none can."""
+        if self.nodata is None:
+            return None
+        if isinstance(self.nodata, int):
+            return np.asarray(pixels == self.nodata)
+        return (pixels >= self.nodata[0]) & (pixels <= self.nodata[1])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,8 +142,26 @@ class Photo:
 
     @property
     def mode(self) -> str:
-        """Channels and bits, e.g. ``RGB8``, ``LA8`` or ``L16``."""
-        return f"{'L' if self.grey else 'RGB'}{'' if self.alpha is None else 'A'}{self.bits}"
+        """Channels and bits, e.g. ``RGB8``, ``LA8``, ``L16`` or, of floats, ``L32F``."""
+        bits = str(self.bits)
+        if self.floats is not None:
+            bits = f"{self.floats.values.dtype.itemsize * 8}F"
+        return f"{'L' if self.grey else 'RGB'}{'' if self.alpha is None else 'A'}{bits}"
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuse an image that is too large or empty.
+
+    Raises:
+        UnsegError: naming its size.
+    """
+    if width * height > MAX_PIXELS:
+        raise UnsegError(
+            f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels: expected at most "
+            f"{MAX_PIXELS // 1_000_000}; make it smaller"
+        )
+    if not width * height:
+        raise UnsegError(f"{name} is {width}x{height}: expected at least one pixel; copy it again")
 
 
 def turn(pixels: Pixels, orientation: int) -> Pixels:

@@ -41,7 +41,7 @@ def damage(data: bytes) -> str | None:
             return "it ends before its last chunk"
         (length,) = struct.unpack_from(">I", data, at)
         kind, end = data[at + 4 : at + 8], at + 8 + length
-        name = kind.decode("ascii", "backslashreplace")
+        name = _shown(kind)
         if end + 4 > len(data):
             return f"it ends inside its chunk {name}"
         (stated,) = struct.unpack_from(">I", data, end)
@@ -91,10 +91,15 @@ def dropped(data: bytes) -> list[str]:
             key = payload.partition(b"\0")[0].decode("latin-1", "replace")
             found["XMP" if key == "XML:com.adobe.xmp" else f"the PNG text {key!r}"] = None
         elif kind not in _KNOWN:
-            found[f"the PNG chunk {kind.decode('ascii', 'backslashreplace')}"] = None
+            found[f"the PNG chunk {_shown(kind)}"] = None
     if data.startswith(SIGNATURE) and size < len(data):
         found["data behind the picture"] = None
     return list(found)
+
+
+def _shown(kind: bytes) -> str:
+    """A chunk's type for messages, on one line whatever its bytes are."""
+    return ascii(kind)[2:-1]
 
 
 def insert(data: bytes, extra: list[Chunk]) -> bytes:

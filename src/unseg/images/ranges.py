@@ -6,6 +6,7 @@ drown what they show, and PSNR against the whole would not tell.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.errors import UnsegError
+from unseg.images.floats import with_float_range
 from unseg.images.photo import Photo, Pixels
 from unseg.remarks import Remark
 
 #: Which range is in use: ``auto``, ``data``, ``full``, or lowest and highest sample.
-RangeChoice = Literal["auto", "data", "full"] | tuple[int, int]
+RangeChoice = Literal["auto", "data", "full"] | tuple[float, float]
 
 #: Share of the whole range above which the data count as using all of it.
 _PART = 0.25
@@ -29,15 +31,17 @@ _OUTSIDE = 0.1
 _COUNTED = 1 << 22
 
 
-def with_range(photo: Photo, choice: RangeChoice = "auto") -> Photo:
+def with_range(photo: Photo, choice: RangeChoice = "auto", name: str = "the image") -> Photo:
     """A photo whose range in use is known.
 
     Args:
-        photo: of 8 bits, which always use all of them, or of 16.
+        photo: of 8 bits, which always use all of them, of 16, or of floating-point samples.
         choice: ``full`` is all that the samples can hold; ``data`` the range of the data, a
             thousandth at each end not counted where it makes a difference; ``auto`` keeps a range
             that the file states, takes ``data`` where that is at most a quarter of the whole, and
-            else ``full``; or the lowest and the highest of the file's own samples.
+            else ``full``; or the lowest and the highest of the file's own samples. Of floats,
+            see :func:`unseg.images.floats.with_float_range`.
+        name: what to call the image in messages.
 
     Raises:
         UnsegError: when the samples cannot have the named range.
@@ -48,6 +52,8 @@ def with_range(photo: Photo, choice: RangeChoice = "auto") -> Photo:
         >>> found.range, found.step, with_range(scan, "full").step
         ((960, 1196), 1, 257)
     """
+    if photo.floats is not None:
+        return with_float_range(photo, choice, name)
     if photo.bits == 8:
         return photo
     if isinstance(choice, tuple):
@@ -71,8 +77,24 @@ def with_range(photo: Photo, choice: RangeChoice = "auto") -> Photo:
     return replace(made, remarks=(*photo.remarks, *remarks))
 
 
+def number_of(text: str) -> float:
+    """A finite number of a range; a whole one as an int.
+
+    Raises:
+        ValueError: when it is none.
+
+    Example:
+        >>> number_of("4095"), number_of("0.25"), number_of("1.0")
+        (4095, 0.25, 1)
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return int(value) if value.is_integer() else value
+
+
 def _used(photo: Photo) -> Remark:
-    low, high = (end - photo.offset for end in photo.whole)
+    low, high = photo.own(*photo.whole)
     used = photo.stated_range
     return Remark(
         f"the samples use {used[0]} to {used[1]} of {low} to {high}: a step is {photo.step}; "
@@ -80,29 +102,30 @@ def _used(photo: Photo) -> Remark:
     )
 
 
-def _named(photo: Photo, choice: tuple[int, int]) -> Photo:
-    low, high = choice
-    first, last = (end - photo.offset for end in photo.whole)
-    if not first <= low < high <= last:
+def _named(photo: Photo, choice: tuple[float, float]) -> Photo:
+    low, high = (int(end) for end in choice)
+    first, last = photo.own(*photo.whole)
+    if not (first <= low < high <= last and (low, high) == choice):
         raise UnsegError(
-            f"the range {low}:{high} does not fit samples of {first} to {last}: give --range the "
-            "lowest and the highest sample in use, such as 0:4095"
+            f"the range {choice[0]}:{choice[1]} does not fit samples of {first} to {last}: give "
+            "--range the lowest and the highest sample in use, such as 0:4095"
         )
-    lowest, highest = (int(f()) - photo.offset for f in (photo.pixels.min, photo.pixels.max))
+    lowest, highest = photo.own(int(photo.pixels.min()), int(photo.pixels.max()))
     if highest < low or lowest > high:
         raise UnsegError(
             f"no sample is in the range {low}:{high}; they run from {lowest} to {highest}: give "
             "--range the range in use"
         )
-    return replace(photo, range=(low + photo.offset, high + photo.offset))
+    return replace(photo, range=photo.of_own(low, high))
 
 
 def _data_range(photo: Photo) -> tuple[int, int]:
     """Lowest and highest sample; without the outermost where few of them stretch the range."""
     first, last = photo.whole
     pixels = photo.pixels
-    if photo.nodata is not None and (pixels != photo.nodata).any():
-        pixels = pixels[pixels != photo.nodata]
+    empty = photo.is_nodata(pixels)
+    if empty is not None and not empty.all():
+        pixels = pixels[~empty]
     low, high = int(pixels.min()), int(pixels.max())
     if high - low > _PART * (last - first):
         reached = np.cumsum(_counts(pixels)) / pixels.size * 100

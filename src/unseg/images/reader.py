@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,17 @@ from unseg.files import read_bytes
 from unseg.images import png
 from unseg.images.colour import samples_of
 from unseg.images.exif import carried_exif, dropped_exif, has_location
-from unseg.images.formats import FORMATS, HEAD, IMAGE_SUFFIXES, format_within
-from unseg.images.photo import Photo, Pixels, turn
+from unseg.images.formats import FORMATS, HEAD, IMAGE_SUFFIXES, format_named, format_within
+from unseg.images.photo import MAX_PIXELS, Photo, Pixels, check_size, turn
 from unseg.images.ranges import RangeChoice, with_range
-from unseg.images.tiff_reader import TiffLayout, grey_of_16_bits, read_bands, read_layout
+from unseg.images.tiff import stand_in
+from unseg.images.tiff_bands import grey_of_16_bits, read_bands, split_bands, with_tags
+from unseg.images.tiff_reader import TiffLayout, read_layout
 from unseg.remarks import Remark
 
-#: Largest image, in pixels; it keeps a decompression bomb and the memory bounded.
-MAX_PIXELS = 64_000_000
+# They tell nobody's terminal of what is told as an error, or read by another reader.
+for _library in ("PIL", "tifffile", "pydicom"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 def count_pixels(path: Path) -> int:
@@ -39,6 +43,18 @@ def count_pixels(path: Path) -> int:
                 return image.size[0] * image.size[1]
     except Exception:  # reading it will say why
         return 0
+
+
+def has_8_bits(path: Path) -> bool:
+    """Whether an image surely has no more than 8 bits a sample, by its header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                tags = getattr(image, "tag_v2", None)
+                return tags is not None and max(tags.get(258, (16,))) <= 8
+    except Exception:  # reading it will say why
+        return False
 
 
 def read_photo(path: Path, name: str | None = None, choice: RangeChoice = "auto") -> Photo:
@@ -97,15 +113,18 @@ def decode(data: bytes, name: str, choice: RangeChoice = "auto") -> Photo:
             f"{', '.join(sorted(IMAGE_SUFFIXES))}; convert it to PNG or JPEG"
         )
     try:
-        if kind is not None and kind.name == "DICOM":
-            from unseg.images.dicom import read_dicom
-
-            return with_range(read_dicom(data, name), choice)
-        if kind is not None and kind.name == "HEIF":
+        if kind is FORMATS["HEIF"]:
             _prepare_heif(name)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are checked below, by a smaller limit
-            return with_range(_decoded(data, name), choice)
+            warnings.simplefilter("ignore")  # what is wrong is told below; sizes are checked, too
+            # Old software writes DICOM without the preamble that tells: there the name does.
+            if kind is FORMATS["DICOM"] or (
+                kind is None and format_named(name) is FORMATS["DICOM"]
+            ):
+                from unseg.images.dicom import read_dicom
+
+                return with_range(read_dicom(data, name), choice, name)
+            return with_range(_decoded(data, name), choice, name)
     except UnsegError:
         raise
     except Image.DecompressionBombError as error:
@@ -127,6 +146,8 @@ def _decoded(data: bytes, name: str) -> Photo:
     layout = None
     if format_within(data[:HEAD]) is FORMATS["TIFF"]:
         layout = read_layout(data, name)
+    if layout is not None and not layout.by_pillow:
+        return _opened(stand_in(data), data, name, layout)
     try:
         return _opened(data, data, name, layout)
     except ValueError as error:
@@ -159,7 +180,8 @@ def _opened(shown: bytes, data: bytes, name: str, layout: TiffLayout | None) -> 
         left += ["Photoshop's or IPTC data"] * ("photoshop" in image.info)
         if image.format == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
             left.append("data behind the picture")
-        left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
+        if layout is None:
+            left += ["further pictures in the file"] * (getattr(image, "n_frames", 1) > 1)
         return replace(photo, dropped=tuple(dict.fromkeys(left)))
 
 
@@ -219,7 +241,7 @@ def photo_of(
     if _is_wide_png(data):
         pixels, alpha = _decode_16_bit(data, image, name)
     elif layout is not None and not layout.by_pillow:
-        pixels, alpha, further = _split(read_bands(data, layout, name), layout)
+        pixels, alpha, further = split_bands(read_bands(data, layout, name), layout)
         orientation = layout.orientation
     elif layout is not None and layout.bits > 8:
         pixels = grey_of_16_bits(image, layout)
@@ -229,6 +251,8 @@ def photo_of(
         pixels, alpha, profile, said = samples_of(image, name)
         profile = profile or (None if said else png.profile(data))
         remarks = (*remarks, *said)
+    if image.format in {"AVIF", "HEIF"} and (bits := _coded_bits(data)) > 8:
+        remarks = (*remarks, Remark(f"its samples of {bits} bits were read as 8"))
     dpi = _density(image, orientation)
     chunks = [chunk for chunk in png.chunks(data) if chunk[0] in png.VIEWING]
     photo = Photo(
@@ -242,51 +266,21 @@ def photo_of(
         dpi=dpi,
         bands=None if further is None else turn(further, orientation),
         location=has_location(exif),
+        # The reader of HEIF turns pictures itself, and tells.
+        turned=int(image.info.get("original_orientation") or orientation),
     )
-    return photo if layout is None else _with_tags(photo, layout)
+    return photo if layout is None else with_tags(photo, layout)
 
 
-def _with_tags(photo: Photo, layout: TiffLayout) -> Photo:
-    """What a TIFF's tags say of a photo."""
-    offset = 32768 if layout.container.signed else 0
-    nodata = None if layout.nodata is None else layout.nodata + offset
-    fits = nodata is not None and 0 <= nodata <= np.iinfo(photo.pixels.dtype).max
-    remarks = photo.remarks
-    if photo.bands is not None:
-        count = photo.bands.shape[2]
-        remarks = (
-            *remarks,
-            Remark(
-                f"{count} of {layout.bands} bands are neither colour nor alpha: they are kept as "
-                "they are, without noise",
-                warning=True,
-            ),
-        )
-    return replace(
-        photo,
-        container=layout.container,
-        dropped=layout.dropped,
-        location=photo.location or layout.container.georeferenced,
-        offset=offset,
-        nodata=nodata if fits else None,
-        remarks=remarks,
-    )
-
-
-def _split(values: Pixels, layout: TiffLayout) -> tuple[Pixels, Pixels | None, Pixels | None]:
-    """Colour, alpha and further bands; signed samples are shifted up by 32768."""
-    if layout.container.signed:
-        values = (values.astype(np.int32) + 32768).astype(np.uint16)
-    if layout.inverted:
-        colour = np.iinfo(values.dtype).max - values[..., :1]
-        values = np.concatenate([colour, values[..., 1:]], axis=2)
-    end = layout.colours + layout.alpha
-    colour = values[..., : layout.colours] if layout.colours > 1 else values[..., 0]
-    return (
-        np.ascontiguousarray(colour),
-        np.ascontiguousarray(values[..., layout.colours]) if layout.alpha else None,
-        np.ascontiguousarray(values[..., end:]) if layout.further else None,
-    )
+def _coded_bits(data: bytes) -> int:
+    """Bits of a sample of the first picture in a HEIF or AVIF file; 8 where it does not say."""
+    at = data.find(b"hvcC")  # ISO/IEC 14496-15, 8.3.3.1
+    if 0 <= at < len(data) - 21:
+        return 8 + (data[at + 21] & 7)
+    at = data.find(b"av1C")  # AV1 in ISOBMFF, 2.3
+    if 0 <= at < len(data) - 6:
+        return 8 + 2 * (data[at + 6] >> 6 & 1) + 2 * (data[at + 6] >> 5 & 1)
+    return 8
 
 
 def _density(image: Image.Image, orientation: int) -> tuple[float, float] | None:
@@ -306,14 +300,10 @@ def check_image(image: Image.Image, name: str) -> None:
     Raises:
         UnsegError: naming the cause.
     """
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnsegError(
-            f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels: expected at most "
-            f"{MAX_PIXELS // 1_000_000}; make it smaller"
-        )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in {"MPO", "TIFF", "HEIF"}:
+    check_size(*image.size, name)
+    # Of a TIFF the tags tell which pages are pictures of their own.
+    frames = 1 if image.format in {"MPO", "TIFF", "HEIF"} else getattr(image, "n_frames", 1)
+    if frames > 1:
         raise UnsegError(
             f"{name} holds {frames} frames: expected a still image; save each frame as its own file"
         )

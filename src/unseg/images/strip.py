@@ -10,8 +10,9 @@ from unseg.images.exif import without_location
 from unseg.images.photo import Photo
 from unseg.images.tiff import GEO, TiffTags
 
-#: Tags of a TIFF that say how it is shown or measured, and nothing of who, when and where.
-_PLAIN = frozenset({282, 283, 296})
+#: Tags of a TIFF that say how it is shown or measured, or which samples are none; they tell nothing
+#: of who, when and where.
+_PLAIN = frozenset({282, 283, 296, 42113})
 
 
 def stripped(photo: Photo, what: Literal["none", "gps", "all"], name: str) -> Photo:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unseg.errors import UnsegError
+from unseg.images.floats import changed_values
 from unseg.images.photo import Photo, Pixels
 
 #: Bytes of one value, by type (TIFF 6.0, section 2; 13 is a pointer, 16..18 are BigTIFF's).
@@ -51,12 +52,14 @@ class TiffTags:
         tags: by number.
         signed: whether the samples are signed; :class:`~unseg.images.photo.Photo` holds them
             shifted up by 32768.
-        straight: whether alpha is not multiplied into the colours.
+        photometric: the original's photometric interpretation.
+        extras: what the original says of its bands beyond the colours (tag 338).
     """
 
     tags: dict[int, Value] = field(default_factory=dict)
     signed: bool = False
-    straight: bool = True
+    photometric: int = 2
+    extras: tuple[int, ...] = ()
 
     @property
     def georeferenced(self) -> bool:
@@ -137,21 +140,22 @@ def encode_tiff(photo: Photo, name: str) -> bytes:
     """
     container = photo.container
     carried = container if isinstance(container, TiffTags) else TiffTags()
-    samples = _stored_samples(photo, carried)
+    samples = _stored_samples(photo, carried, name)
     height, width, bands = samples.shape
     rows = max(1, _STRIP_BYTES // max(1, width * bands * samples.itemsize))
     strips = [_packed(samples[top : top + rows]) for top in range(0, height, rows)]
-    extra = bands - (1 if photo.grey else 3)
+    # Bands that were no colours, though three of them were taken for some, stay such.
+    plain = photo.grey or carried.photometric == 1
     tags = dict(carried.tags)
     tags |= {
         256: _long(width), 257: _long(height), 258: _short(*[samples.itemsize * 8] * bands),
-        259: _short(8), 262: _short(1 if photo.grey else 2), 277: _short(bands),
-        278: _long(rows), 279: _long(*map(len, strips)), 284: _short(1), 317: _short(2),
-        339: _short(*[2 if carried.signed else 1] * bands),
+        259: _short(8), 262: _short(int(not _is_inverted(photo, carried)) if plain else 2),
+        277: _short(bands), 278: _long(rows), 279: _long(*map(len, strips)), 284: _short(1),
+        317: _short(1 if samples.dtype.kind == "f" else 2),
+        339: _short(*[3 if samples.dtype.kind == "f" else 2 if carried.signed else 1] * bands),
     }  # fmt: skip
-    if extra:
-        first = [] if photo.alpha is None else [2]
-        tags[338] = _short(*first, *[0] * (extra - len(first)))
+    if extra := bands - (1 if plain else 3):
+        tags[338] = _short(*_extras(photo, carried, extra))
     if photo.icc:
         tags[34675] = 7, len(photo.icc), photo.icc
     if photo.dpi and not any(number in tags for number in _RESOLUTION):
@@ -162,9 +166,27 @@ def encode_tiff(photo: Photo, name: str) -> bytes:
     return _assembled(tags, strips, parts)
 
 
-def _stored_samples(photo: Photo, carried: TiffTags) -> Pixels:
+def _is_inverted(photo: Photo, carried: TiffTags) -> bool:
+    """Whether 0 is white in the file that is written, as it was in the original."""
+    return photo.grey and photo.floats is None and carried.photometric == 0
+
+
+def _extras(photo: Photo, carried: TiffTags, count: int) -> list[int]:
+    """What the bands beyond the colours are: as the original says, where they are its own."""
+    if len(carried.extras) == count:
+        return list(carried.extras)
+    found = [0] * count
+    if photo.alpha is not None:  # Pillow has taken it out of the colours
+        found[count - 1 - (0 if photo.bands is None else photo.bands.shape[2])] = 2
+    return found
+
+
+def _stored_samples(photo: Photo, carried: TiffTags, name: str) -> Pixels:
     """(H, W, bands), little-endian, as the file stores them."""
-    parts = [photo.pixels[..., None] if photo.grey else photo.pixels]
+    pixels = photo.pixels if photo.floats is None else changed_values(photo, name)
+    if _is_inverted(photo, carried):
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    parts = [pixels[..., None] if photo.grey else pixels]
     if photo.alpha is not None:
         parts.append(photo.alpha[..., None])
     if photo.bands is not None:
@@ -176,10 +198,25 @@ def _stored_samples(photo: Photo, carried: TiffTags) -> Pixels:
 
 
 def _packed(strip: Pixels) -> bytes:
-    """A strip with horizontal differencing, deflated."""
+    """A strip deflated, of whole numbers with horizontal differencing."""
     change = strip.copy()
+    if strip.dtype.kind == "f":
+        return zlib.compress(change.tobytes(), 6)
     change[:, 1:] -= strip[:, :-1]
     return zlib.compress(change.tobytes(), 6)
+
+
+def stand_in(data: bytes) -> bytes:
+    """A TIFF of one grey pixel that tells all that a file tells, for readers of metadata."""
+    page = read_directories(data)[0]
+    kept = _STORAGE | _POINTERS
+    tags = {number: value for number, value in page.items() if number not in kept}
+    tags |= {number: page[number] for number in (_ORIENTATION, 34675) if number in page}
+    tags |= {
+        256: _long(1), 257: _long(1), 258: _short(8), 259: _short(1), 262: _short(1),
+        277: _short(1), 278: _long(1), 279: _long(1),
+    }  # fmt: skip
+    return _assembled(tags, [b"\0"], _exif_parts(data))
 
 
 def _exif_parts(exif: bytes | None) -> dict[int, dict[int, Value]]:
@@ -191,7 +228,7 @@ def _exif_parts(exif: bytes | None) -> dict[int, dict[int, Value]]:
             for at in numbers(main, number):
                 order = "<" if block[:2] == b"II" else ">"
                 try:
-                    tags, _ = _directory(block, at, order, False)
+                    tags, _ = _directory(block, at, order, b"+" in block[2:4])
                 except struct.error:
                     continue
                 if tags:

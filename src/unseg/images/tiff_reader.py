@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-from typing import Any
-
-import cv2
-import numpy as np
-from PIL import Image
+import math
+from dataclasses import dataclass, replace
 
 from unseg.errors import UnsegError
 from unseg.files import MAX_BYTES
-from unseg.images.photo import Pixels
+from unseg.images.photo import check_size
 from unseg.images.tiff import (
     DROPPED,
     GEO,
@@ -32,6 +27,8 @@ _UNREAD_COLOURS = {
     32844: "has LogL colours", 32845: "has LogLuv colours",
 }  # fmt: skip
 _NODATA = 42113
+#: Compressions that Pillow reads: of TIFF 6.0, Deflate, LZMA and Zstandard.
+_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000})
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,15 @@ class TiffLayout:
         colours: of them grey or colour.
         alpha: whether the next one is alpha.
         inverted: whether 0 is white.
+        size: (width, height), as stored.
+        floating: whether the samples are floating-point.
+        photometric: photometric interpretation.
         orientation: 1..8.
         container: what a written TIFF carries over.
         nodata: the sample that stands for no data, in the file's own samples.
         remarks: what an owner should know.
         dropped: what is not carried over, by name.
+        rare: whether it is in a compression that Pillow does not read.
     """
 
     bits: int
@@ -56,11 +57,15 @@ class TiffLayout:
     colours: int
     alpha: bool
     inverted: bool
+    size: tuple[int, int]
+    floating: bool
+    photometric: int
     orientation: int
     container: TiffTags
-    nodata: int | None
+    nodata: float | None
     remarks: tuple[Remark, ...]
     dropped: tuple[str, ...]
+    rare: bool = False
 
     @property
     def further(self) -> int:
@@ -70,7 +75,10 @@ class TiffLayout:
     @property
     def by_pillow(self) -> bool:
         """Whether Pillow reads all samples in full."""
-        return not self.further and (self.bits <= 8 or self.bands == 1)
+        return (
+            not self.further and not self.floating and (self.bits <= 8 or self.bands == 1)
+            and self.colours == _COLOURS[self.photometric] and not self.rare
+        )  # fmt: skip
 
 
 def read_layout(data: bytes, name: str) -> TiffLayout | None:
@@ -83,8 +91,8 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
     if not pages or not numbers(pages[0], 256):
         return None
     page = pages[0]
-    # Smaller copies of the first page are no pages of their own.
-    others = [one for one in pages[1:] if not numbers(one, 254, (0,))[0] & 1]
+    # Smaller copies of the first page and its mask are no pages of their own.
+    others = [one for one in pages[1:] if not _subfile(one) & 5]
     if others:
         raise UnsegError(
             f"{name} holds {1 + len(others)} frames: expected a still image; save each frame as "
@@ -100,17 +108,21 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
         raise UnsegError(f"{name} {what}, which is not read: convert it to RGB or grey")
     bits = _bits(page, name)
     bands, colours = numbers(page, 277, (1,))[0], _COLOURS[photometric]
-    marked = numbers(page, 338)
-    alpha = bands > colours and bool(marked) and marked[0] in {1, 2}
+    signed, floating = (numbers(page, 339, (1,))[0] == kind for kind in (2, 3))
+    extras = numbers(page, 338)
+    if photometric == 1 and bands >= 3 and not _is_alpha(extras, 0):
+        colours = 3  # as viewers show it: bands of a satellite, which have no colours
+    alpha = not floating and bands > colours and _is_alpha(extras, colours - _COLOURS[photometric])
     if bands < colours or (photometric in {3, 5, 6} and (bands > colours or bits > 8)):
         raise UnsegError(
             f"{name} has {bands} bands of {bits} bits with photometric interpretation "
             f"{photometric}, which is not read: convert it to RGB or grey"
         )
-    size = numbers(page, 256)[0] * numbers(page, 257, (1,))[0] * bands * max(8, bits) // 8
+    width, height = numbers(page, 256)[0], numbers(page, 257, (1,))[0]
+    check_size(width, height, name)
+    size = width * height * bands * max(8, bits) // 8
     if size > MAX_BYTES:
         raise UnsegError(f"{name} holds {size} bytes of samples: expected at most {MAX_BYTES}")
-    signed = numbers(page, 339, (1,))[0] == 2
     orientation = numbers(page, 274, (1,))[0]
     orientation = orientation if orientation in range(1, 9) else 1
     tags = kept_tags(page)
@@ -119,24 +131,36 @@ def read_layout(data: bytes, name: str) -> TiffLayout | None:
         remarks += _turn_tags(tags, orientation)
     if orientation != 1 or photometric in {3, 5, 6}:
         _drop_shape(tags)
-    return TiffLayout(
+    if any(_subfile(one) & 4 for one in pages[1:]):
+        text = "its mask of what is no picture, a page of its own, is left out"
+        remarks.append(Remark(text, warning=True))
+    layout = TiffLayout(
         bits=bits, bands=bands, colours=colours, alpha=alpha, inverted=photometric == 0,
-        orientation=orientation, container=TiffTags(tags, signed), nodata=_nodata(page, signed),
+        size=(width, height), floating=floating,
+        photometric=photometric, orientation=orientation, container=TiffTags(tags, signed),
+        nodata=_nodata(page),
         remarks=tuple(remarks), dropped=_dropped(page, pages),
+        rare=photometric <= 2 and numbers(page, 259, (1,))[0] not in _COMPRESSIONS,
     )  # fmt: skip
+    # Pillow takes alpha out of colours, and turns what is inverted; the other reader does not.
+    own = 1 if photometric == 0 and bits not in {8, 16} else photometric
+    kept = TiffTags(tags, signed, own, () if layout.by_pillow else extras)
+    return replace(layout, container=kept)
 
 
 def _bits(page: dict[int, Value], name: str) -> int:
     """Bits of a sample.
 
     Raises:
-        UnsegError: when the samples are not unsigned of up to 16 bits, or signed of 16.
+        UnsegError: when the samples are not unsigned of up to 16 bits, signed of 16, or floats.
     """
-    all_bits = numbers(page, 258, (1,))
-    bits, kind = max(all_bits), numbers(page, 339, (1,))[0]
+    all_bits, kinds = numbers(page, 258, (1,)), numbers(page, 339, (1,))
+    bits, kind = max(all_bits), kinds[0]
     fix = "scale the samples to unsigned 16-bit integers"
-    if len(set(all_bits)) > 1:
-        raise UnsegError(f"{name} has bands of different bits ({all_bits}): {fix}")
+    if len(set(all_bits)) > 1 or len(set(kinds)) > 1:
+        raise UnsegError(f"{name} has bands of different bits {all_bits!r:.40}: {fix}")
+    if kind == 3 and bits in {16, 32, 64}:
+        return bits
     if kind == 3:
         raise UnsegError(f"{name} holds floating-point samples of {bits} bits: {fix}")
     if kind in {5, 6}:
@@ -164,67 +188,27 @@ def _drop_shape(tags: dict[int, Value]) -> None:
         del tags[270]
 
 
-def _nodata(page: dict[int, Value], signed: bool) -> int | None:
+def _subfile(page: dict[int, Value]) -> int:
+    """What kind of page it is, in bits: 1 a smaller copy, 2 one of several, 4 a mask."""
+    return numbers(page, 254, (0,))[0]
+
+
+def _is_alpha(extras: tuple[int, ...], which: int) -> bool:
+    """Whether a band beyond the colours is alpha, by what a file says of its bands."""
+    return len(extras) > which and extras[which] in {1, 2}
+
+
+def _nodata(page: dict[int, Value]) -> float | None:
     text = page.get(_NODATA, (0, 0, b""))[2].rstrip(b"\0 ").decode("ascii", "replace")
     try:
         value = float(text)
     except ValueError:
         return None
-    low, high = (-32768, 32767) if signed else (0, 65535)
-    return int(value) if value == value // 1 and low <= value <= high else None
+    return value if math.isfinite(value) else None
 
 
 def _dropped(page: dict[int, Value], pages: list[dict[int, Value]]) -> tuple[str, ...]:
     names = [text for number, text in DROPPED.items() if number in page]
-    if len(pages) > 1:
-        names.append(f"{len(pages) - 1} smaller copies")
+    if copies := sum(_subfile(one) & 5 == 1 for one in pages[1:]):
+        names.append(f"{copies} smaller copies")
     return tuple(names)
-
-
-def read_bands(data: bytes, layout: TiffLayout, name: str) -> Pixels:
-    """(H, W, bands) uint8, uint16 or int16, of what Pillow does not read in full.
-
-    Raises:
-        UnsegError: when no reader at hand knows its layout or compression.
-    """
-    values = _by_tifffile(data)
-    if values is None and not layout.further:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if decoded is not None and decoded.ndim == 3:
-            # OpenCV has blue first, and turns as the orientation says.
-            order = [2, 1, 0, 3][: decoded.shape[2]]
-            values = np.ascontiguousarray(decoded[..., order])
-    if values is not None and values.ndim == 2:
-        values = values[..., None]
-    if values is None or values.ndim != 3 or values.shape[2] != layout.bands:
-        raise UnsegError(
-            f"{name} is a TIFF of {layout.bands} bands with {layout.bits} bits, in a compression "
-            "or layout that is not read: save it without compression, and pip install 'unseg[tiff]'"
-        )
-    return values
-
-
-def _by_tifffile(data: bytes) -> Pixels | None:
-    """(H, W, bands) as they are stored, or None."""
-    try:
-        import tifffile
-    except ImportError:
-        return None
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page: Any = file.pages[0]
-            values = np.asarray(page.asarray())
-            if values.ndim == 3 and page.planarconfig == 2:  # bands one after the other
-                values = values.transpose(1, 2, 0)
-    except Exception:  # an unknown compression, or damage: others may read it or say more
-        return None
-    return np.ascontiguousarray(values)
-
-
-def grey_of_16_bits(image: Image.Image, layout: TiffLayout) -> Pixels:
-    """(H, W) uint16 of a loaded image of one band; signed samples are shifted up by 32768."""
-    values = np.asarray(image).astype(np.int32)
-    values = values + 32768 if layout.container.signed else values
-    top = (1 << layout.bits) - 1
-    values = top - values if layout.inverted else values
-    return values.astype(np.uint16)

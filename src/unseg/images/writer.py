@@ -133,6 +133,10 @@ def encode(photo: Photo, kind: str, name: str, quality: int = JPEG_QUALITY) -> b
             f"{name} has {photo.bands.shape[2]} bands beyond colour and alpha, but {kind} holds "
             "none: use --format same or tiff"
         )
+    if photo.floats is not None:
+        raise UnsegError(
+            f"{name} has floating-point samples, but {kind} holds none: use --format same or tiff"
+        )
     if photo.offset:
         raise UnsegError(
             f"{name} has signed samples, but {kind} holds none: use --format same or tiff"
@@ -209,9 +213,15 @@ def alike(original: Photo, written: Photo, name: str) -> Photo:
         )
     kept = (one.bands for one in (original, written))
     before, after = (np.zeros(0) if bands is None else bands for bands in kept)
-    if not np.array_equal(before, after):
+    if not _equal(before, after):
         raise UnsegError(f"{name}: its bands beyond colour differ from the original's")
     return Photo(pixels, alpha, written.format, written.icc, written.exif)
+
+
+def _equal(before: Pixels, after: Pixels) -> bool:
+    """Whether samples are equal, those that are no number too."""
+    floating = before.dtype.kind == after.dtype.kind == "f"
+    return np.array_equal(before, after, equal_nan=floating)
 
 
 def _encode_png(photo: Photo) -> bytes:

@@ -49,10 +49,15 @@ def holds_photographs(paths: Sequence[Path]) -> bool:
             photo = read_photo(paths[place])
         except UnsegError:
             continue
-        values = _values(photo)
-        if values.size >= LEAST and flatness(values) < LIVELY:
+        if is_photograph(photo):
             return True
     return False
+
+
+def is_photograph(photo: Photo) -> bool:
+    """Whether an image has many values that change from pixel to pixel."""
+    values = _values(photo)
+    return values.size >= LEAST and flatness(values) < LIVELY
 
 
 def refusal(name: str) -> str:

@@ -82,7 +82,7 @@ def find_regions(
             continue
         if source.given:
             doubts = [] if source.exact else _remarks(found.labels, own, regions)
-            remarks += [*found.labels.remarks, *doubts]
+            remarks += [*found.labels.remarks, *doubts, *_turned_remarks(photo)]
         return FoundRegions(
             regions, source.name, tuple(remarks), found.file, found.file_sha256, found.labels
         )
@@ -97,6 +97,18 @@ def _check_size(labels: LabelMap, photo: Photo, mask: str, name: str) -> None:
             "{} is {}x{} but {} is {}x{}: masks must have the image's size (EXIF orientation is "
             "applied first)".format(mask, *labels.size, name, *photo.size)
         )
+
+
+def _turned_remarks(photo: Photo) -> list[Remark]:
+    """What to say where a mask's size does not tell on which side up of an image it was drawn."""
+    width, height = photo.size
+    if photo.turned == 1 or (photo.turned >= 5 and width != height):
+        return []
+    text = (
+        f"the image's EXIF orientation ({photo.turned}) was applied, and its mask has to be of the "
+        "turned image, which its size does not tell: look at it"
+    )
+    return [Remark(text, warning=True)]
 
 
 def _remarks(labels: LabelMap, rules: LabelRules, regions: Regions) -> list[Remark]:

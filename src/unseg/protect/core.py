@@ -188,10 +188,9 @@ def add_noise(
         moved = change.round().to(torch.int32).numpy()
         moved = moved[0] if photo.grey else moved.transpose(1, 2, 0)
         samples = (photo.pixels[rows] + moved).clip(*photo.whole)
-        if photo.nodata is not None:
-            before = photo.pixels[rows]
-            fixed = (before == photo.nodata) | (samples == photo.nodata)
-            samples = np.where(fixed, before, samples)
+        empty, made = photo.is_nodata(photo.pixels[rows]), photo.is_nodata(samples)
+        if empty is not None and made is not None:
+            samples = np.where(empty | made, photo.pixels[rows], samples)
         result[rows] = samples.astype(photo.pixels.dtype)
     return result
 

@@ -27,6 +27,7 @@ from unseg.protect.carried import (
     write_file,
 )
 from unseg.protect.dataset_plan import DatasetFormat, DatasetPlan, jobs_of, plan_dataset
+from unseg.protect.earlier import refuse_protected
 from unseg.protect.folder import Existing, FolderReport, FolderRun, check_output
 from unseg.protect.keys import models_of, with_key
 from unseg.protect.manifest import MANIFEST, RUN, Manifest, read_run
@@ -166,13 +167,14 @@ def protect_dataset(
     check_output(folder, existing)
     copies = _Copies(plan, folder, jobs, existing)
     copies.start(progress)
-    report = _protect(plan, folder, settings, jobs, existing, progress)
+    published = refuse_protected([plan.root], folder)
+    report = _protect(plan, folder, settings, jobs, existing, progress, published)
     return copies.finish(report)
 
 
 def _protect(
     plan: DatasetPlan, out: Path, settings: Settings, jobs: list[Job], existing: Existing,
-    progress: Progress,
+    progress: Progress, published: frozenset[str],
 ) -> FolderReport:  # fmt: skip
     """Protect the images, by the same run as a folder's."""
     models = models_of(settings)
@@ -190,8 +192,9 @@ def _protect(
         settings = replace(settings, silent=chosen or "first")
     sources: list[MaskSource] = [source, *load_sources(settings.find, models)]
     run = FolderRun(
-        Plan(out, jobs, []), settings, sources, noises, existing=existing, device=models.device
-    )
+        Plan(out, jobs, []), settings, sources, noises, existing=existing, device=models.device,
+        published=published,
+    )  # fmt: skip
     progress(Update("protecting", len(run.done), len(jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
         progress(Update("protecting", count, len(jobs), record))

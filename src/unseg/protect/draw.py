@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.reader import read_photo
+from unseg.masks.among import holds_photographs, is_label_map, refusal
 from unseg.masks.annotations import read_annotations
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import LabelRules, Target
@@ -105,12 +107,16 @@ def draw_masks(
         without = [name for name in names if not source.has(name)]
         for text in texts(tuple(box_remarks(source, names)), warning=True):
             warnings[text] = ["--boxes"]
+    photographs = cache(partial(holds_photographs, [job.path for job in plan.jobs]))
     drawn, errors = [], []
     progress(Update("drawing", 0, len(jobs)))
     for number, job in enumerate(jobs, 1):
         problem = None
         try:
-            found = _draw(job, plan.out, sources, settings.target, overwrite=overwrite)
+            found = _draw(
+                job, plan.out, sources, settings.target,
+                overwrite=overwrite, photographs=photographs,
+            )  # fmt: skip
             for text in texts(found.remarks, warning=True):
                 warnings.setdefault(text, []).append(job.source)
             drawn.append(_name(job))
@@ -122,12 +128,15 @@ def draw_masks(
 
 
 def _draw(
-    job: Job, out: Path, sources: Sequence[MaskSource], target: Target, *, overwrite: bool
-) -> FoundRegions:
+    job: Job, out: Path, sources: Sequence[MaskSource], target: Target,
+    *, overwrite: bool, photographs: Callable[[], bool],
+) -> FoundRegions:  # fmt: skip
     if job.refusal is not None:
         raise UnsegError(job.refusal)
     files.refuse_taken(out, _name(job), overwrite=overwrite)
     photo = read_photo(job.path, job.source)
+    if is_label_map(photo) and photographs():
+        raise UnsegError(refusal(job.source))
     values: NDArray[Any]
     found = find_regions(photo, sources, LabelRules(), job.source)
     if target == "union":

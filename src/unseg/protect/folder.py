@@ -86,8 +86,7 @@ def protect_folder(
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     places = [Path(one) for one in given]
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
-    if not again:
-        refuse_protected(places, folder)
+    published = frozenset[str]() if again else refuse_protected(places, folder)
     if is_single(places, folder):
         return protect_single(
             places[0], folder, settings,
@@ -113,7 +112,14 @@ def protect_folder(
     sources += load_sources(settings.find, models)
     settings = _resolved(settings, plan, owned, noises, existing, progress)
     run = FolderRun(
-        plan, settings, sources, noises, existing=existing, device=models.device, again=again
+        plan,
+        settings,
+        sources,
+        noises,
+        existing=existing,
+        device=models.device,
+        again=again,
+        published=published,
     )
     progress(Update("protecting", len(run.done), len(plan.jobs)))
     for count, record in enumerate(run, len(run.done) + 1):
@@ -182,6 +188,7 @@ class FolderRun:
         existing: see :func:`protect_folder`.
         device: recorded only.
         again: whether what an earlier run wrote into the folder may be protected once more.
+        published: checksums of what other runs wrote, which is not protected once more.
 
     Raises:
         UnsegError: when the output folder cannot be used.
@@ -197,6 +204,7 @@ class FolderRun:
         existing: Existing = "refuse",
         device: str = "cpu",
         again: bool = False,
+        published: frozenset[str] = frozenset(),
     ) -> None:
         self.plan, self.settings, self.device = plan, settings, device
         self.sources, self.noises = sources, noises
@@ -214,7 +222,7 @@ class FolderRun:
         self.pipeline = Pipeline(
             plan.out, settings, sources, noises,
             overwrite=existing != "refuse" and ours,
-            published=frozenset(record.output_sha256 for record in written) - {None},
+            published=(published | {record.output_sha256 for record in written}) - {None},
             photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
         )  # fmt: skip
         #: Jobs of this run that an earlier one has done.

@@ -63,8 +63,8 @@ class Record(BaseModel):
     width: int | None = None
     height: int | None = None
     mode: str | None = None
-    range: tuple[int, int] | None = None
-    step: int | None = None
+    range: tuple[int, int] | tuple[float, float] | None = None
+    step: int | float | None = None
     location: bool = False
     format: str | None = None
     lossless: bool | None = None

@@ -31,6 +31,7 @@ from unseg.masks.regions import Regions
 from unseg.masks.sources import MaskSource
 from unseg.protect import manifest
 from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
+from unseg.protect.earlier import again
 from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
 from unseg.protect.noises import NoiseSource
 from unseg.protect.plan import Job
@@ -132,13 +133,10 @@ class Pipeline:
         data = read_bytes(job.path, job.source)
         record.source_sha256 = hashlib.sha256(data).hexdigest()
         if record.source_sha256 in self.published:
-            raise UnsegError(
-                f"{job.source} is what this folder's earlier run wrote, so it is protected "
-                "already: give the original, or --again"
-            )
+            raise UnsegError(again(job.source))
         photo = decode(data, job.source, job.settings_for(self.settings).range)
         item.photo = stripped(photo, self.settings.strip, job.source)
-        record.range, record.step = photo.stated_range, photo.step
+        record.range, record.step = photo.stated_range, photo.stated_step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
 
     def find(self, item: ImageInWork) -> None:

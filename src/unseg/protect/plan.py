@@ -36,7 +36,7 @@ class Job:
     mask: str
     refusal: str | None = None
     group: int = 0
-    range: tuple[int, int] | None = None
+    range: tuple[float, float] | None = None
 
     def settings_for(self, settings: Settings) -> Settings:
         """A run's settings as they are for this image."""

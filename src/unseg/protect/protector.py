@@ -17,6 +17,7 @@ from unseg.images.arrays import ImageLike, Kind, Restore, open_image
 from unseg.images.photo import Photo
 from unseg.images.ranges import RangeChoice
 from unseg.key import Key, owner_key
+from unseg.masks.among import is_label_map, is_photograph, refusal
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
 from unseg.masks.colourcodes import colours_of
@@ -198,6 +199,7 @@ class Protector:
             _opened(one, given, f"image {number}" if several else "the image", chosen.range)
             for number, (one, given) in enumerate(zip(images, masks, strict=True))
         ]
+        _refuse_label_maps(opened)
         chosen = self._resolved(chosen, opened)
         colours = colours_of(one.labels for one in opened if one.labels is not None)
         results = [self._protect(one, chosen, colours) for one in opened]
@@ -287,6 +289,13 @@ def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[An
 def _opened(image: ImageLike, mask: MaskLike | None, name: str, choice: RangeChoice) -> _Opened:
     photo, restore = open_image(image, choice)
     return _Opened(photo, restore, None if mask is None else open_mask(mask), name)
+
+
+def _refuse_label_maps(opened: Sequence[_Opened]) -> None:
+    """Refuse a label map among photographs, as the command does."""
+    maps = [one for one in opened if is_label_map(one.photo)] if len(opened) > 1 else []
+    if maps and any(is_photograph(one.photo) for one in opened):
+        raise UnsegError(refusal(maps[0].name))
 
 
 def _masks(mask: Any, images: Sequence[Any], several: bool) -> list[MaskLike | None]:

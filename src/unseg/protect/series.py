@@ -11,8 +11,8 @@ from typing import NamedTuple
 from unseg.datasets.layout import Layout
 from unseg.errors import UnsegError
 from unseg.images.dicom import DicomFile
-from unseg.images.ranges import RangeChoice
-from unseg.images.reader import read_photo
+from unseg.images.ranges import RangeChoice, with_range
+from unseg.images.reader import has_8_bits, read_photo
 from unseg.protect.plan import Job
 
 
@@ -20,9 +20,9 @@ class _Slice(NamedTuple):
     """How a slice stores its samples, the range it uses and the samples it has."""
 
     stored: tuple[object, ...]
-    used: tuple[int, int]
-    low: int
-    high: int
+    used: tuple[float, float]
+    low: float
+    high: float
 
 
 def with_series_ranges(
@@ -40,7 +40,7 @@ def with_series_ranges(
     if choice not in ("auto", "data") or not wanted:
         return jobs
     slices: dict[str, _Slice] = {}
-    ranges: dict[tuple[str, tuple[object, ...]], list[tuple[int, int]]] = defaultdict(list)
+    ranges: dict[tuple[str, tuple[object, ...]], list[tuple[float, float]]] = defaultdict(list)
     for name in images:
         series = layout.series(name)
         if series in wanted and (found := _slice(layout.root / name, choice)) is not None:
@@ -62,12 +62,18 @@ def with_series_ranges(
 def _slice(path: Path, choice: RangeChoice) -> _Slice | None:
     """None for what has 8 bits, or cannot be read, which is said where it is protected."""
     try:
+        if has_8_bits(path):
+            return None
         photo = read_photo(path, choice=choice)
     except UnsegError:
         return None
     used = photo.stated_range
     if photo.bits == 8:
         return None
-    inverted = isinstance(photo.container, DicomFile) and photo.container.inverted
-    low, high = (int(end) - photo.offset for end in (photo.pixels.min(), photo.pixels.max()))
-    return _Slice((photo.offset, photo.whole, inverted), used, low, high)
+    if photo.floats is not None:
+        return _Slice(("floats",), used, *with_range(photo, "full").stated_range)
+    low, high = photo.own(int(photo.pixels.min()), int(photo.pixels.max()))
+    how: tuple[object, ...] = (photo.offset, photo.whole, photo.mirror)
+    if isinstance(photo.container, DicomFile):
+        how = (*how, photo.container.scale)
+    return _Slice(how, used, low, high)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
-from unseg.images.ranges import RangeChoice
+from unseg.images.ranges import RangeChoice, number_of
 from unseg.images.writer import JPEG_QUALITY
 from unseg.key import Key, OwnerKey
 from unseg.masks.regions import LabelRules, Target
@@ -194,10 +194,10 @@ def _range(value: object) -> RangeChoice:
     if isinstance(value, str) and value in ("auto", "data", "full"):
         return value  # type: ignore[return-value]
     try:
-        low, high = (int(one) for one in value)  # type: ignore[attr-defined]
+        low, high = (number_of(str(one)) for one in value)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         low, high = 0, 0
-    if isinstance(value, str) or low >= high:
+    if isinstance(value, str) or not low < high:
         raise UnsegError(
             f"range={value!r}: expected auto, data, full, or the lowest and the highest sample"
         )

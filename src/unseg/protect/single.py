@@ -12,11 +12,10 @@ from pathlib import Path
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.images.formats import format_of
+from unseg.protect.earlier import RECORD
 from unseg.protect.folder_report import FolderReport
 from unseg.protect.settings import OutputFormat, Settings
 
-#: Added to the file's name for the record of what was done.
-RECORD = ".unseg.json"
 _FORMATS: dict[str, OutputFormat] = {
     "PNG": "png", "WEBP": "webp", "TIFF": "tiff", "JPEG": "jpeg", "DICOM": "same",
 }  # fmt: skip

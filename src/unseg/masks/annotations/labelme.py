@@ -95,7 +95,7 @@ def _shape(
     given = [numbers_of(point, name) for point in one["points"]]
     if any(len(point) != 2 for point in given):
         raise UnsegError(f"{name} has a point that is not x and y: correct it")
-    points = np.array(given, np.float32).reshape(-1, 2)
+    points = np.clip(np.array(given, np.float64), -1e9, 1e9).astype(np.float32).reshape(-1, 2)
     kind = one.get("shape_type") or "polygon"
     if kind == "polygon" and len(points) >= 3:
         return Shape(short, polygons=(points,))
