@@ -38,6 +38,14 @@ KEY_HELP = (
     "File with your key, from which the noise follows; keep it to yourself. It is made when it "
     "does not exist. Default: what the variable UNSEG_KEY says, else a file of your own."
 )
+SHARD_HELP = (
+    "Do one part of the work, such as 2/8, for job arrays; the parts may run side by side into "
+    "one folder."
+)
+TIMEOUT_HELP = (
+    "Decode every file in a process of its own first, and give it up after so many seconds: for "
+    "files that you do not trust."
+)
 STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
 
@@ -175,6 +183,8 @@ def protect(
     again: Annotated[
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -184,7 +194,8 @@ def protect(
     Originals are never touched. What was done to each image is in OUT/unseg-manifest.jsonl.
     An image whose mask has no foreground has nothing to protect and is written as it is.
     Exit codes: 0 all images were dealt with, 1 some failed or none needed protection, 2 nothing
-    was started, 3 all were dealt with but there are warnings to look at.
+    was started, 3 all were dealt with but there are warnings to look at, 130 stopped with Ctrl-C:
+    the images in hand are finished first.
 
     Examples:
 
@@ -209,6 +220,8 @@ def protect(
       unseg protect slides -o protected --tint
 
       unseg protect photos -o protected --key photos.key
+
+      unseg protect photos -o protected --resume --shard 2/8
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -218,17 +231,21 @@ def protect(
         target=target, visibility=visibility, format=format, batch_size=batch_size,
         quality=quality, range=range, tint=tint, strip=strip,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
-        model=model, salience=salience, device=device, strict=strict, key=key,
+        model=model, salience=salience, device=device, strict=strict, timeout=timeout, key=key,
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
+    from unseg.protect.shard import Shard
 
+    part = Shard.of(shard)
+    if selftest and part is not None:
+        raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, existing=existing, again=again,
-            progress=shown.update,
+            shard=part, progress=shown.update,
         )  # fmt: skip
     content: dict[str, Any] = {}
     if as_json:

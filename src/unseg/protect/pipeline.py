@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,13 +24,14 @@ from unseg.images import writer
 from unseg.images.exif import has_location
 from unseg.images.formats import FORMATS
 from unseg.images.photo import Photo
+from unseg.images.probe import Probe
 from unseg.images.reader import count_pixels, decode
 from unseg.images.strip import stripped
 from unseg.masks.among import is_label_map, refusal
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import Regions
 from unseg.masks.sources import MaskSource
-from unseg.protect import manifest
+from unseg.protect import manifest, memory
 from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
 from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
 from unseg.protect.noises import NoiseSource
@@ -85,6 +87,7 @@ class Pipeline:
             error).
         photographs: whether there are photographs among the images, so that a label map is
             refused; asked only where there is one.
+        probe: decodes files in another process first; None where that is not wanted.
     """
 
     out: Path
@@ -94,9 +97,17 @@ class Pipeline:
     overwrite: bool = False
     photographs: Callable[[], bool] = bool
     published: Collection[str | None] = ()
+    probe: Probe | None = None
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Protect images; yields a record each, in order, when its file is in place."""
+        try:
+            yield from self._run(jobs)
+        finally:
+            if self.probe is not None:
+                self.probe.close()
+
+    def _run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         items = overlapped(
             self._step(self.read), map(self.start, jobs), ahead=1,
             size=lambda item: count_pixels(item.job.path), limit=_WAITING_PIXELS,
@@ -136,7 +147,11 @@ class Pipeline:
                 f"{job.source} is what this folder's earlier run wrote, so it is protected "
                 "already: give the original, or --again"
             )
-        photo = decode(data, job.source, job.settings_for(self.settings).range)
+        memory.refuse_too_large(count_pixels(job.path), job.source)
+        choice = job.settings_for(self.settings).range
+        if self.probe is not None:
+            self.probe.check(job.path, job.source, choice)
+        photo = decode(data, job.source, choice)
         item.photo = stripped(photo, self.settings.strip, job.source)
         record.range, record.step = photo.stated_range, photo.step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
@@ -265,7 +280,7 @@ class Pipeline:
             files.refuse_taken(self.out, name, overwrite=self.overwrite)
         for target in (self.out / name for name in names):
             try:
-                target.unlink(missing_ok=True)
+                files.tried(partial(target.unlink, missing_ok=True))
             except OSError as error:
                 raise files.cannot_write(target, error) from error
 
@@ -306,6 +321,10 @@ class Pipeline:
             except UnsegError as error:
                 _fail(item, str(error))
             except Exception as error:
+                if memory.is_exhausted(error):
+                    _fail(item, f"{item.job.source} needs more memory than there is: end other "
+                          "programs, lower --batch-size, or make it smaller")  # fmt: skip
+                    return item
                 text = f"{type(error).__name__}: {error}".splitlines()[0]
                 name = stage.__name__.removeprefix("_").removesuffix("_one")
                 _fail(item, f"{item.job.source} failed in {name} ({text}): please report this")
