@@ -164,11 +164,10 @@ def perform(run: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # What the children need is loaded, but nothing is computed: threads do not survive a fork.
+    import noise_stub  # noqa: F401
     import unseg.cli.main
     import unseg.protect.dataset
     import unseg.protect.draw  # noqa: F401
-
-    import noise_stub  # noqa: F401
 
     for line in sys.stdin:
         sys.stdout.write(json.dumps([perform(run) for run in json.loads(line)]) + "\n")

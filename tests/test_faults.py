@@ -174,7 +174,8 @@ def test_one_folder_killed_again_and_again_is_done_at_last(
     ],
 )
 def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(
-    cli: Cli, perform: Perform, photos: Path, command: list[str], expected: dict[str, Any], tmp_path: Path,
+    cli: Cli, perform: Perform, photos: Path, command: list[str], expected: dict[str, Any],
+    tmp_path: Path,
     fault: dict[str, Any], said: str,
 ) -> None:  # fmt: skip
     out = tmp_path / "out"
