@@ -23,6 +23,7 @@ from unseg.noise import Budget, compose, quantise
 from unseg.protect.judge import as_seen
 from unseg.protect.noises.base import NoiseSource, without_colour
 from unseg.protect.quality import row_blocks
+from unseg.protect.timings import stage
 from unseg.protect.view import View, view
 from unseg.protect.visibility import Visibility, soften
 from unseg.remarks import Remark
@@ -81,8 +82,10 @@ def protect_photos(
         UnsegError: when noise is not finite, or no source suits a photograph.
     """
     busy = [i for i, one in enumerate(regions) if one.foreground.any()]
-    views = [view(photos[i], regions[i]) for i in busy]
-    fields = dict(zip(busy, noise_fields(noises, views), strict=True))
+    with stage("view"):
+        views = [view(photos[i], regions[i]) for i in busy]
+    with stage("noise"):
+        fields = dict(zip(busy, noise_fields(noises, views), strict=True))
     result = []
     for i, photo in enumerate(photos):
         if i not in fields:
@@ -90,8 +93,10 @@ def protect_photos(
             continue
         name, field = fields.pop(i)
         foreground = regions[i].foreground
-        soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
-        pixels = add_noise(photo, soft.noise, foreground, budget)
+        with stage("soften"):
+            soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
+        with stage("compose"):
+            pixels = add_noise(photo, soft.noise, foreground, budget)
         result.append(Protection(pixels, name, soft.remarks))
     return result
 

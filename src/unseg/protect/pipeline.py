@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from unseg import files
 from unseg.errors import UnsegError
@@ -35,13 +32,12 @@ from unseg.protect import manifest, memory
 from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
 from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
 from unseg.protect.noises import NoiseSource
+from unseg.protect.overlap import overlapped
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
 from unseg.protect.settings import Settings
+from unseg.protect.timings import stage
 from unseg.remarks import Remark, texts
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 #: Pixels that may be read ahead, and that may wait for the writer.
 _WAITING_PIXELS = 8_000_000
@@ -151,7 +147,8 @@ class Pipeline:
         choice = job.settings_for(self.settings).range
         if self.probe is not None:
             self.probe.check(job.path, job.source, choice)
-        photo = decode(data, job.source, choice)
+        with stage("decode"):
+            photo = decode(data, job.source, choice)
         item.photo = stripped(photo, self.settings.strip, job.source)
         record.range, record.step = photo.stated_range, photo.step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
@@ -162,7 +159,8 @@ class Pipeline:
         record, settings = item.record, self.settings
         if is_label_map(item.photo) and self.photographs():
             raise UnsegError(refusal(item.job.source))
-        found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
+        with stage("find"):
+            found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
         item.regions = found.regions
         self._describe(record, item.photo, found)
         record.target, record.prompts = settings.target, 1 + found.regions.count
@@ -195,11 +193,13 @@ class Pipeline:
         record.lossless = FORMATS[record.format].lossless or record.noise is None
         target, mask_target = self.out / job.output, self.out / job.mask
         with files.temporary_file(target, self._encode(item, record.format)) as temporary:
-            data = read_bytes(temporary, job.output)
-            record.output_sha256 = hashlib.sha256(data).hexdigest()
-            written = decode(data, job.output, photo.stated_range)
-            del data
-            self._measure(item, writer.alike(photo, written, job.output))
+            with stage("read back"):
+                data = read_bytes(temporary, job.output)
+                record.output_sha256 = hashlib.sha256(data).hexdigest()
+                written = decode(data, job.output, photo.stated_range)
+                del data
+            with stage("measure"):
+                self._measure(item, writer.alike(photo, written, job.output))
             mask = writer.encode_mask(item.regions.foreground)
             files.write_atomically(mask_target, mask)
             try:
@@ -244,7 +244,8 @@ class Pipeline:
         changed = replace(item.photo, pixels=item.protection.pixels, format=kind)
         if item.record.lossless:
             item.protection = None
-        return writer.encode(changed, kind, item.job.source, self.settings.quality)
+        with stage("encode"):
+            return writer.encode(changed, kind, item.job.source, self.settings.quality)
 
     def _measure(self, item: ImageInWork, written: Photo) -> None:
         """Compare what was read back with the original; over the budget is an error.
@@ -353,38 +354,6 @@ def masks_identity(sources: Sequence[MaskSource], answered: str, name: str) -> s
         if source.name == answered:
             break
     return ",".join(parts)
-
-
-def overlapped(
-    step: Callable[[Given], Made], items: Iterable[Given], *, ahead: int,
-    size: Callable[[Given], int], limit: int,
-) -> Iterator[Made]:  # fmt: skip
-    """Map in one thread, in order, with a bounded number of results waiting.
-
-    An item above the limit is worked on alone and in the calling thread: large blocks that one
-    thread has freed are of no use to another, so memory would be held twice.
-
-    Args:
-        step: the function.
-        items: taken one by one from the calling thread.
-        ahead: items that may be under way or wait beyond the one asked for.
-        size: weight of an item.
-        limit: summed weight of the items that may be under way or wait.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        pending: deque[tuple[int, Future[Made]]] = deque()
-        for item in items:
-            weight = size(item)
-            while pending and weight + sum(one for one, _ in pending) > limit:
-                yield pending.popleft()[1].result()
-            if weight > limit:
-                yield step(item)
-                continue
-            pending.append((weight, pool.submit(step, item)))
-            if len(pending) > ahead:
-                yield pending.popleft()[1].result()
-        while pending:
-            yield pending.popleft()[1].result()
 
 
 def _fail(item: ImageInWork, text: str) -> None:
