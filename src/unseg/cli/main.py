@@ -11,8 +11,10 @@ import typer
 from unseg.cli.card import card
 from unseg.cli.dataset import dataset
 from unseg.cli.demo import demo
+from unseg.cli.doctor import doctor
 from unseg.cli.evaluate import evaluate
 from unseg.cli.masks import masks
+from unseg.cli.posted import posted
 from unseg.cli.protect import protect
 from unseg.cli.report import report
 from unseg.cli.shown import say
@@ -51,8 +53,10 @@ def root(
 app.command("card")(card)
 app.command("dataset")(dataset)
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.command("evaluate")(evaluate)
 app.command("masks")(masks)
+app.command("posted")(posted)
 app.command("protect")(protect)
 app.command("report")(report)
 app.command("train")(train)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from unseg.cli.protect_summary import print_summary
-from unseg.cli.shown import FolderProgress
+from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
@@ -173,6 +173,14 @@ def protect(
             "show the score of each; takes a minute or two. Needs --masks.",
         ),
     ] = False,
+    posted: Annotated[
+        bool,
+        typer.Option(
+            "--posted",
+            help="Say how much of the noise a network leaves that scales to 1080 pixels and "
+            "compresses (unseg posted has other presets).",
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -258,6 +266,15 @@ def protect(
         }
     else:
         print_summary(report)
+    if posted and report.totals["protected"]:
+        from unseg.protect.posted import DEFAULT_PLATFORM, PLATFORMS, summary
+        from unseg.protect.posted import posted as left
+
+        platform = PLATFORMS[DEFAULT_PLATFORM]
+        with FolderProgress(quiet=as_json) as shown:
+            found = left(report.out, inputs, platform, progress=shown.update)
+        content["posted"] = summary(found, platform)
+        say(content["posted"], error=as_json)
     if condition and masks is not None:
         sentence = run_selftest(inputs[0], masks, settings, condition)
         content["selftest"] = sentence

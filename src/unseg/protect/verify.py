@@ -231,7 +231,7 @@ def _check_original(
     findings: Findings,
 ) -> None:  # fmt: skip
     """Compare with the original: checksum, bound, PSNR, SSIM and how far the noise is seen."""
-    data = _find_original(record, originals)
+    data = find_original(record, originals)
     original = decode(data, record.source, record.range or "full")
     found = compare(original, alike(original, photo, record.output), foreground)
     findings.compared += 1
@@ -260,7 +260,7 @@ def _check_original(
             findings.report(record.output, f"{name} is {value}, but the manifest says {stated}")
 
 
-def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
+def find_original(record: Record, originals: Sequence[Path]) -> bytes:
     """Bytes of the original with the recorded checksum."""
     places = [place / record.source if place.is_dir() else place for place in originals]
     there = [path for path in places if path.is_file() and path.name == Path(record.source).name]
