@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unseg.cli.benchmark import benchmark
 from unseg.cli.card import card
 from unseg.cli.dataset import dataset
 from unseg.cli.demo import demo
@@ -50,6 +51,7 @@ def root(
     """Make images useless as training data for segmentation."""
 
 
+app.command("benchmark")(benchmark)
 app.command("card")(card)
 app.command("dataset")(dataset)
 app.command("demo")(demo)
