@@ -136,10 +136,10 @@ def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
         )
         coarse = rng.standard_normal((size[1], size[0], 3), np.float32)
         coarse = coarse * 0.3 + coarse.mean(axis=2, keepdims=True)
-        picture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * (
-            28 / level**0.35 if level < 256 else 700 / level
-        )
+        wide = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        picture += wide * (45 / level**0.3)
         level *= 2
+    picture += rng.standard_normal((height, width, 1), np.float32) * 2  # a sensor's
     return (picture + 120).clip(0, 255).astype(np.uint8)
 
 
