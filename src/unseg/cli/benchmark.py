@@ -32,6 +32,9 @@ def benchmark(
     sizes: Annotated[
         str, typer.Option(metavar="WxH,...", help="Sizes of the photographs.")
     ] = "1024x768,4000x3000",
+    masks_only: Annotated[
+        bool, typer.Option("--masks-only", help="Leave out photographs without masks.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Measure how fast photographs are protected, stage by stage, beside the machine's limits.
@@ -59,7 +62,7 @@ def benchmark(
         with FolderProgress(quiet=False) as shown:
             run = measure(
                 sizes=[_size(part) for part in sizes.split(",")], repeats=repeats, device=device,
-                progress=shown.update,
+                found=not masks_only, progress=shown.update,
             )  # fmt: skip
         command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
     page = performance_page(run, command)

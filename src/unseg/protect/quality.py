@@ -122,7 +122,7 @@ def psnr(before: Pixels, after: Pixels, peak: int = 255) -> float | None:
 def _squared_change(before: Pixels, after: Pixels) -> float:
     """Sum of the squared differences; of 8 bits it is a whole number."""
     if before.dtype == np.uint8:
-        return float(cv2.norm(before, after, cv2.NORM_L2SQR))
+        return float(round(cv2.norm(before, after, cv2.NORM_L2SQR)))  # it squares a root
     total = 0.0
     for rows in row_blocks(before.shape[0], before.shape[1]):
         change = before[rows].astype(np.float32) - after[rows].astype(np.float32)
