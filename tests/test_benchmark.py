@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from unseg.protect import benchmark as bench
 from unseg.protect.timings import measured, stage
@@ -85,6 +86,15 @@ def test_stages_of_all_threads_are_added_up_and_nothing_is_kept_outside() -> Non
     work()
     assert timings.count == {"sleep": 3}
     assert timings.wall["sleep"] >= 0.06 and timings.cpu["sleep"] < timings.wall["sleep"]
+
+
+def test_protect_shows_the_stages_when_asked(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(bench.photograph(64, 48)).save(tmp_path / "in" / "a.png")
+    code, text, _ = cli("protect", tmp_path / "in", "-o", tmp_path / "a", "--timings")
+    assert code == 0 and " s encode" in text
+    code, text, _ = cli("protect", tmp_path / "in", "-o", tmp_path / "b", "--timings", "--json")
+    assert code == 0 and json.loads(text)["timings"]["noise"] >= 0
 
 
 def test_the_drawn_photograph_is_like_one() -> None:

@@ -181,6 +181,9 @@ def protect(
             "compresses (unseg posted has other presets).",
         ),
     ] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Show the seconds of each stage.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -245,12 +248,13 @@ def protect(
     from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
+    from unseg.protect.timings import measured
 
     part = Shard.of(shard)
     if selftest and part is not None:
         raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
-    with FolderProgress(quiet=as_json) as shown:
+    with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, existing=existing, again=again,
             shard=part, progress=shown.update,
@@ -266,6 +270,10 @@ def protect(
         }
     else:
         print_summary(report)
+    if timings:
+        content["timings"] = {name: round(one, 3) for name, one in spent.wall.items()}
+        for name, one in spent.wall.items():
+            say(f"{one:9.3f} s {name}", error=as_json)
     if posted and report.totals["protected"]:
         from unseg.protect.posted import DEFAULT_PLATFORM, PLATFORMS, summary
         from unseg.protect.posted import posted as left
