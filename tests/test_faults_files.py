@@ -332,6 +332,16 @@ def test_what_parts_wrote_is_not_protected_again(cli: Cli, photos: Path, tmp_pat
     assert code == 2 and "holds images that unseg protect wrote" in " ".join(err.split())
 
 
+def test_parts_have_one_key(
+    cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("protect", photos, "-o", tmp_path / "out", "--shard")
+    assert cli(*line, "1/2")[0] == 0
+    monkeypatch.setenv("UNSEG_KEY", "ab" * 32)
+    code, _, err = cli(*line, "2/2")
+    assert code == 2 and "was begun with another key" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
 def test_a_part_that_is_none_is_refused(cli: Cli, photos: Path, tmp_path: Path, text: str) -> None:
     code, _, err = cli("protect", photos, "-o", tmp_path / "out", f"--shard={text}")

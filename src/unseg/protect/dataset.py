@@ -166,7 +166,8 @@ def protect_dataset(
     jobs = with_series_ranges(jobs, plan.layout, plan.survey.images, settings.range)
     # What mentions no image clearly is to be known before hours of work.
     plan.layout.rewrite({j.source: j.output for j in jobs if j.source != j.output}, (), folder)
-    settings = with_key(settings, folder, resume=existing == "resume", outside=(plan.root,))
+    goes_on = existing == "resume" or (shard is not None and existing == "refuse")
+    settings = with_key(settings, folder, resume=goes_on, outside=(plan.root,))
     with locked(folder, shard):
         check_output(folder, existing, shard)
         if shard is not None:

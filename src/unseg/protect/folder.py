@@ -113,7 +113,8 @@ def protect_folder(
         places, folder, mask_folder,
         format=settings.format, batch_size=settings.batch_size,
     )  # fmt: skip
-    settings = with_key(settings, folder, resume=existing == "resume")
+    goes_on = existing == "resume" or (shard is not None and existing == "refuse")
+    settings = with_key(settings, folder, resume=goes_on)
     models = models_of(settings)
     owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)
     owned, settings = owner.files, owner.settings
