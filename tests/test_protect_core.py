@@ -15,9 +15,9 @@ from unseg.images.photo import Photo
 from unseg.images.view import at_photo_size, model_image
 from unseg.masks.labels import LabelMap
 from unseg.masks.regions import LabelRules, Regions, regions_of
-from unseg.noise import Budget, Change
-from unseg.protect import quality
-from unseg.protect.core import Protection, add_noise, protect_photo, refuse_unchanged
+from unseg.noise import Budget, Change, compose, quantise
+from unseg.protect import quality, steps
+from unseg.protect.core import Protection, _rows, add_noise, protect_photo, refuse_unchanged
 from unseg.protect.core import noise_fields as named_fields
 from unseg.protect.noises import NoiseSource
 from unseg.protect.noises import generator as generator_noise
@@ -237,3 +237,57 @@ def test_colour_files_of_grey_pixels_are_tinted() -> None:
     fields = noise_fields(source, [shown, single, view(FULL, regions)])
     assert source.calls > 0 and torch.equal(fields[0], field)
     assert torch.equal(fields[2], noise_fields(source, [view(FULL, regions)])[0])
+
+
+def by_definition(
+    photo: Photo, noise: Tensor, foreground: np.ndarray, budget: Budget
+) -> np.ndarray:
+    """What compose and quantise say of a whole photograph at once."""
+    height, width = foreground.shape
+    ends = not noise[:, torch.from_numpy(~views_module.touched(foreground, *noise.shape[1:]))].any()
+    if ends and tuple(noise.shape[1:]) != foreground.shape:
+        cut = torch.from_numpy(foreground).float()
+    else:
+        cut = torch.ones(foreground.shape)
+    image = torch.from_numpy(photo.pixels).float()
+    image = image[None] if photo.grey else image.permute(2, 0, 1)
+    noise = noise[: len(image)]
+    if noise.shape[2] != width:
+        noise = F.interpolate(noise[None], (noise.shape[1], width), mode="bilinear")[0]
+    if noise.shape[1] != height:
+        noise = _rows(noise, slice(0, height), height)
+    mask = torch.from_numpy(foreground).float()[None, None]
+    protected = compose(image[None], (noise * cut)[None], mask, budget)
+    whole = quantise(protected, image[None], mask, budget)[0].to(torch.uint8).numpy()
+    return whole[0] if photo.grey else whole.transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(5.5, 0.7), Budget(1, 0), Budget(255, 200.3)])
+@pytest.mark.parametrize("size", [(90, 130), (45, 65), (33, 47)])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("ends", [False, True])
+def test_whole_steps_are_what_compose_and_quantise_say(
+    monkeypatch: pytest.MonkeyPatch, budget: Budget, size: tuple[int, int], grey: bool, ends: bool
+) -> None:
+    rng = np.random.default_rng(sum(size) + grey)
+    pixels = rng.integers(0, 256, (90, 130) if grey else (90, 130, 3), np.uint8)
+    pixels[:20], pixels[-20:] = 0, 255
+    foreground = np.zeros((90, 130), bool)
+    foreground[20:70, 30:100] = True
+    noise = torch.from_numpy(rng.uniform(-1, 1, (3, *size)).astype(np.float32))
+    noise[:, ::7] = noise[:, ::7].sign() * torch.tensor([0.5, 0.0625, 1.0])[:, None, None]  # ties
+    if ends:
+        noise *= torch.from_numpy(views_module.touched(foreground, *size)).float()
+    before = Photo(pixels)
+    assert steps.suits(before)
+    expected = by_definition(before, noise, foreground, budget)
+    for block in (1 << 15, 500):
+        monkeypatch.setattr(steps, "CACHED_PIXELS", block)
+        found = add_noise(before, noise, foreground, budget)
+        assert found.dtype == np.uint8 and np.array_equal(found, expected)
+
+
+def test_samples_that_are_no_steps_go_the_long_way() -> None:
+    assert not steps.suits(Photo(FULL.pixels.astype(np.uint16)))
+    assert not steps.suits(Photo(FULL.pixels, nodata=0))
+    assert not steps.suits(Photo(FULL.pixels, range=(0, 100)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from noise_stub import photo
 from unseg.images.photo import Photo
-from unseg.noise import Change
+from unseg.noise import Change, measure
 from unseg.protect import quality
 from unseg.protect.quality import compare, psnr, ssim, survival
 
@@ -81,3 +83,19 @@ def test_a_megapixel_is_compared_quickly() -> None:
     started = time.thread_time()
     assert ssim(before, after) is not None
     assert time.thread_time() - started < 0.5  # 0.04 s on an idle core
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 3), (40, 50), (1, 1, 3)])
+@pytest.mark.parametrize("covered", [0.0, 0.3, 1.0])
+def test_whole_samples_are_measured_as_the_definition_says(
+    shape: tuple[int, ...], covered: float
+) -> None:
+    rng = np.random.default_rng(int(10 * covered))
+    before, after = (rng.integers(0, 256, shape, np.uint8) for _ in range(2))
+    mask = rng.random(shape[:2]) < covered
+    planes = [torch.from_numpy(np.atleast_3d(one)).permute(2, 0, 1) for one in (before, after)]
+    assert quality.largest_change(Photo(before), Photo(after), mask) == measure(
+        *planes, torch.from_numpy(mask)
+    )
+    squares = float(((before.astype(int) - after) ** 2).sum())
+    assert psnr(before, after) == 10 * math.log10(255**2 * before.size / squares)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from unseg.errors import UnsegError
 
 AnyPath = str | os.PathLike[str]
+Result = TypeVar("Result")
 
 #: Name pattern of files that are being written.
 TEMPORARY = ".unseg-*.tmp"
+#: What storage says that may work a moment later.
+_PASSING = {
+    getattr(errno, name)
+    for name in ("EIO", "EAGAIN", "EINTR", "EBUSY", "ESTALE", "ETIMEDOUT")
+    if hasattr(errno, name)
+}
+#: Seconds to wait before each further try.
+_WAITS = (0.02, 0.1, 0.4, 1.0)
 #: Largest file, in bytes: its bytes are held in memory once.
 MAX_BYTES = 1 << 30
 
@@ -29,13 +43,13 @@ def read_bytes(path: Path, name: str) -> bytes:
         UnsegError: when the file is empty, too large or cannot be read.
     """
     try:
-        size = path.stat().st_size
+        size = tried(path.stat).st_size
         if size > MAX_BYTES:
             raise UnsegError(
                 f"{name} has {size} bytes: expected at most {MAX_BYTES}; split it or make it "
                 "smaller"
             )
-        data = path.read_bytes()
+        data = tried(path.read_bytes)
     except OSError as error:
         raise UnsegError(
             f"{name} cannot be read ({error.strerror or error}): check its permissions"
@@ -43,6 +57,22 @@ def read_bytes(path: Path, name: str) -> bytes:
     if not data:
         raise UnsegError(f"{name} is empty (0 bytes): expected an image; copy the file again")
     return data
+
+
+def tried(call: Callable[[], Result]) -> Result:
+    """Call something that reads or writes; where storage fails in passing, a few times.
+
+    Raises:
+        OSError: the last one, or at once what does not pass, such as a full disk.
+    """
+    for wait in _WAITS:
+        try:
+            return call()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+        time.sleep(wait)
+    return call()
 
 
 def walk(
@@ -109,23 +139,29 @@ def temporary_file(target: Path, data: bytes | Callable[[Path], None] = b"") -> 
     temporary = target.with_name(TEMPORARY.replace("*", f"{os.getpid()}-{secrets.token_hex(6)}"))
     try:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if callable(data):
-                data(temporary)
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
-            else:
-                with temporary.open("xb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            del data  # may be large, and the caller reads the file back now
+            tried(partial(target.parent.mkdir, parents=True, exist_ok=True))
+            tried(partial(_fill, temporary, data))
         except OSError as error:
             raise cannot_write(target, error) from error
+        del data  # may be large, and the caller reads the file back now
         yield temporary
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        with suppress(OSError):  # what stays is removed by the next run
+            temporary.unlink(missing_ok=True)
+
+
+def _fill(temporary: Path, data: bytes | Callable[[Path], None]) -> None:
+    """Write a new file, whatever an earlier try left of it; it is on disk when this returns."""
+    temporary.unlink(missing_ok=True)
+    if callable(data):
+        data(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    else:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def move(temporary: Path, target: Path) -> None:
@@ -135,15 +171,46 @@ def move(temporary: Path, target: Path) -> None:
         UnsegError: when the system refuses.
     """
     try:
-        temporary.replace(target)
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        tried(lambda: temporary.replace(target))
+        tried(lambda: _sync_folder(target.parent))
     except OSError as error:
         raise cannot_write(target, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a folder's list of names on disk, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file, whole or not at all; it is on disk when this returns.
+
+    A line that failed half-way is cut off again.
+
+    Raises:
+        UnsegError: when the system refuses.
+    """
+    try:
+        before = tried(lambda: path.stat().st_size if path.exists() else 0)
+        tried(lambda: _append(path, line, before))
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, before)
+        raise cannot_write(path, error) from error
+
+
+def _append(path: Path, line: bytes, before: int) -> None:
+    with path.open("ab") as stream:
+        stream.truncate(before)
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_atomically(target: Path, data: bytes | Callable[[Path], None]) -> None:
@@ -192,8 +259,11 @@ def cannot_write(target: Path, error: OSError) -> UnsegError:
 
 
 def remove_stale(folder: Path) -> int:
-    """Remove what killed runs left half-written; returns how many files."""
+    """Remove what killed runs left half-written; returns how many files and folders."""
     stale = list(folder.rglob(TEMPORARY))
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():  # of a run that wrote a single file
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(stale)

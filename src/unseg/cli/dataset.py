@@ -14,7 +14,9 @@ from unseg.cli.protect import (
     QUALITY_HELP,
     RANGE_HELP,
     SALIENCE_HELP,
+    SHARD_HELP,
     STRIP_HELP,
+    TIMEOUT_HELP,
     VISIBILITY_HELP,
     range_choice,
 )
@@ -135,6 +137,8 @@ def dataset(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an earlier run and keep what it has done.")
     ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -144,7 +148,8 @@ def dataset(
     The masks come from the annotations. Images of other splits, images without objects and all
     other files are copied byte for byte; files that mention an image whose suffix changed are
     rewritten and listed. Nothing is written outside OUT. unseg verify OUT --originals IN checks it.
-    Exit codes: 0 done, 1 some images failed, 2 nothing was started, 3 done with warnings.
+    Exit codes: 0 done, 1 some images failed, 2 nothing was started, 3 done with warnings, 130
+    stopped with Ctrl-C.
 
     Examples:
 
@@ -167,7 +172,9 @@ def dataset(
     from unseg.protect.dataset import protect_dataset
     from unseg.protect.dataset_plan import plan_dataset
     from unseg.protect.settings import Settings
+    from unseg.protect.shard import Shard
 
+    part = Shard.of(shard)
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
     for name, value in (("--eps", eps), ("--eps-bg", eps_bg)):
         if not 0 <= value <= 255:
@@ -175,7 +182,7 @@ def dataset(
     settings = Settings(
         budget=Budget(eps, eps_bg), visibility=visibility, batch_size=batch_size, model=model,
         salience=salience, device=device, strict=strict, quality=quality,
-        range=range_choice(range), strip=strip, key=key,
+        range=range_choice(range), strip=strip, timeout=timeout, key=key,
     )  # fmt: skip
     with FolderProgress(quiet=as_json) as shown:
         plan = plan_dataset(
@@ -192,12 +199,17 @@ def dataset(
     with FolderProgress(quiet=as_json) as shown:
         report = protect_dataset(
             plan, output, settings, target=target, format=format, existing=existing,
-            progress=shown.update,
+            shard=part, progress=shown.update,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(report.describe(), indent=2))
     else:
         _print_report(report)
+        if part is not None:
+            typer.echo(
+                f"part {part} is done; when all are, the same command with --resume and without "
+                "--shard copies the other files and joins the parts"
+            )
     if not report.ok:
         raise typer.Exit(1)
     if report.warnings:

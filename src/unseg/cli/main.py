@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from unseg.cli.benchmark import benchmark
 from unseg.cli.card import card
 from unseg.cli.dataset import dataset
 from unseg.cli.demo import demo
+from unseg.cli.doctor import doctor
 from unseg.cli.evaluate import evaluate
 from unseg.cli.masks import masks
+from unseg.cli.posted import posted
 from unseg.cli.protect import protect
 from unseg.cli.report import report
 from unseg.cli.shown import say
@@ -48,11 +51,14 @@ def root(
     """Make images useless as training data for segmentation."""
 
 
+app.command("benchmark")(benchmark)
 app.command("card")(card)
 app.command("dataset")(dataset)
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.command("evaluate")(evaluate)
 app.command("masks")(masks)
+app.command("posted")(posted)
 app.command("protect")(protect)
 app.command("report")(report)
 app.command("train")(train)

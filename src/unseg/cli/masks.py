@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, class_choice
-from unseg.cli.shown import say
+from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, SHARD_HELP, class_choice
+from unseg.cli.shown import say, tell_stop
 from unseg.errors import UnsegError
 
 
@@ -52,13 +52,17 @@ def masks(
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the masks that are there, and draw the others.")
+    ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
 ) -> None:
     """Draw masks for unseg protect: from boxes, or of whatever stands out.
 
     One box around each person (or car, or nucleus) is enough: the base SAM finds the outline in it.
     Correct what is wrong in any drawing program, and give the folder to unseg protect --masks.
     Where the annotations have outlines, these are taken. Exit codes: 0 done, 1 some images failed,
-    2 nothing was started, 3 done with warnings.
+    2 nothing was started, 3 done with warnings, 130 stopped with Ctrl-C.
 
     Examples:
 
@@ -70,12 +74,15 @@ def masks(
     """
     if boxes is None and target != "union":
         raise UnsegError(f"--target {target} needs --boxes: what stands out has no classes")
+    if overwrite and resume:
+        raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
     from rich.console import Console
     from rich.progress import Progress
 
     from unseg.progress import Update
     from unseg.protect.draw import draw_masks
     from unseg.protect.settings import Settings
+    from unseg.protect.shard import Shard
 
     settings = Settings(
         target=target, classes=None if classes is None else class_choice(classes),
@@ -90,9 +97,14 @@ def masks(
             if update.item is not None:
                 say(f"unseg: {update.item}", error=True, colour="red")
 
-        drawn = draw_masks(
-            inputs, output, settings, boxes=boxes, overwrite=overwrite, progress=shown
-        )
+        try:
+            drawn = draw_masks(
+                inputs, output, settings, boxes=boxes, overwrite=overwrite, resume=resume,
+                shard=Shard.of(shard), progress=shown,
+            )  # fmt: skip
+        except KeyboardInterrupt as stop:
+            tell_stop(stop)
+            raise
     say(f"{len(drawn.drawn)} masks in {output}; protect with --masks {output}")
     if drawn.without:
         say(f"{len(drawn.without)} images have no box and therefore no mask")

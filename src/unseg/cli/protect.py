@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from unseg.cli.protect_summary import print_summary
-from unseg.cli.shown import FolderProgress
+from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ RANGE_HELP = (
 KEY_HELP = (
     "File with your key, from which the noise follows; keep it to yourself. It is made when it "
     "does not exist. Default: what the variable UNSEG_KEY says, else a file of your own."
+)
+SHARD_HELP = (
+    "Do one part of the work, such as 2/8, for job arrays; the parts may run side by side into "
+    "one folder."
+)
+TIMEOUT_HELP = (
+    "Decode every file in a process of its own first, and give it up after so many seconds: for "
+    "files that you do not trust."
 )
 STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
@@ -173,6 +181,17 @@ def protect(
             "show the score of each; takes a minute or two. Needs --masks.",
         ),
     ] = False,
+    posted: Annotated[
+        bool,
+        typer.Option(
+            "--posted",
+            help="Say how much of the noise a network leaves that scales to 1080 pixels and "
+            "compresses (unseg posted has other presets).",
+        ),
+    ] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Show the seconds of each stage.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -183,6 +202,8 @@ def protect(
     again: Annotated[
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -192,7 +213,8 @@ def protect(
     Originals are never touched. What was done to each image is in OUT/unseg-manifest.jsonl.
     An image whose mask has no foreground has nothing to protect and is written as it is.
     Exit codes: 0 all images were dealt with, 1 some failed or none needed protection, 2 nothing
-    was started, 3 all were dealt with but there are warnings to look at.
+    was started, 3 all were dealt with but there are warnings to look at, 130 stopped with Ctrl-C:
+    the images in hand are finished first.
 
     Examples:
 
@@ -217,6 +239,8 @@ def protect(
       unseg protect slides -o protected --tint
 
       unseg protect photos -o protected --key photos.key
+
+      unseg protect photos -o protected --resume --shard 2/8
     """
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -226,17 +250,22 @@ def protect(
         target=target, visibility=visibility, format=format, batch_size=batch_size,
         quality=quality, range=range, tint=tint, strip=strip,
         find=tuple(part.strip() for part in find.split(",") if part.strip()),
-        model=model, salience=salience, device=device, strict=strict, key=key,
+        model=model, salience=salience, device=device, strict=strict, timeout=timeout, key=key,
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
+    from unseg.protect.shard import Shard
+    from unseg.protect.timings import measured
 
+    part = Shard.of(shard)
+    if selftest and part is not None:
+        raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
-    with FolderProgress(quiet=as_json) as shown:
+    with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, only=only, existing=existing,
-            again=again, progress=shown.update,
+            again=again, shard=part, progress=shown.update,
         )  # fmt: skip
     content: dict[str, Any] = {}
     if as_json:
@@ -249,6 +278,19 @@ def protect(
         }
     else:
         print_summary(report)
+    if timings:
+        content["timings"] = {name: round(one, 3) for name, one in spent.wall.items()}
+        for name, one in spent.wall.items():
+            say(f"{one:9.3f} s {name}", error=as_json)
+    if posted and report.totals["protected"]:
+        from unseg.protect.posted import DEFAULT_PLATFORM, PLATFORMS, summary
+        from unseg.protect.posted import posted as left
+
+        platform = PLATFORMS[DEFAULT_PLATFORM]
+        with FolderProgress(quiet=as_json) as shown:
+            found = left(report.out, inputs, platform, progress=shown.update)
+        content["posted"] = summary(found, platform)
+        say(content["posted"], error=as_json)
     if condition and masks is not None:
         sentence = run_selftest(inputs[0], masks, settings, condition)
         content["selftest"] = sentence

@@ -30,6 +30,12 @@ def say(text: str, *, error: bool = False, colour: str | None = None) -> None:
     typer.secho(plain(text), fg=colour, **options)
 
 
+def tell_stop(error: BaseException | None) -> None:
+    """After Ctrl-C, say what was done and how to go on; the exit code is 130."""
+    if isinstance(error, KeyboardInterrupt) and str(error):
+        say(f"unseg: {error}", error=True, colour="yellow")
+
+
 def _steers(character: str) -> bool:
     """Whether a character is a control, a direction mark or half a pair, and shows nothing."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs"}
@@ -60,8 +66,9 @@ class FolderProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._bar.stop()
+        tell_stop(error)
 
     def update(self, update: Update) -> None:
         """Show what was done."""

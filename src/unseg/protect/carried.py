@@ -78,6 +78,14 @@ def read_carried(out: Path) -> dict[str, Carried]:
     return found
 
 
+def is_complete(out: Path) -> bool:
+    """Whether all files of a data set were copied; true where there is no data set."""
+    path = out / DATASET
+    if not path.is_file():
+        return True
+    return bool(json.loads(path.read_text("utf-8", "surrogateescape")).get("status") == "finished")
+
+
 def copy_file(source: Path, out: Path, name: str, earlier: Carried | None) -> Carried:
     """Copy a file byte for byte, unless the same bytes are there from an earlier run.
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -20,9 +19,11 @@ from unseg.images.photo import Photo, Pixels
 from unseg.images.view import touched
 from unseg.masks.regions import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
+from unseg.protect import steps
 from unseg.protect.judge import as_seen
 from unseg.protect.noises.base import NoiseSource, without_colour
 from unseg.protect.quality import row_blocks
+from unseg.protect.timings import stage
 from unseg.protect.view import View, view
 from unseg.protect.visibility import Visibility, soften
 from unseg.remarks import Remark
@@ -81,8 +82,10 @@ def protect_photos(
         UnsegError: when noise is not finite, or no source suits a photograph.
     """
     busy = [i for i, one in enumerate(regions) if one.foreground.any()]
-    views = [view(photos[i], regions[i]) for i in busy]
-    fields = dict(zip(busy, noise_fields(noises, views), strict=True))
+    with stage("view"):
+        views = [view(photos[i], regions[i]) for i in busy]
+    with stage("noise"):
+        fields = dict(zip(busy, noise_fields(noises, views), strict=True))
     result = []
     for i, photo in enumerate(photos):
         if i not in fields:
@@ -90,8 +93,10 @@ def protect_photos(
             continue
         name, field = fields.pop(i)
         foreground = regions[i].foreground
-        soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
-        pixels = add_noise(photo, soft.noise, foreground, budget)
+        with stage("soften"):
+            soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
+        with stage("compose"):
+            pixels = add_noise(photo, soft.noise, foreground, budget)
         result.append(Protection(pixels, name, soft.remarks))
     return result
 
@@ -173,14 +178,14 @@ def add_noise(
     height, width = foreground.shape
     cut = noise.shape[1:] != foreground.shape and _ends_at(noise, foreground)
     whole_height = noise.shape[1] == height
-    if noise.shape[2] != width:
-        noise = F.interpolate(noise[None], (noise.shape[1], width), mode="bilinear")[0]
+    noise = steps.widened(noise[:1] if photo.grey else noise, width)
+    if steps.suits(photo):
+        return steps.add_steps(photo.pixels, noise, foreground, budget, cut=cut)
     result = np.empty_like(photo.pixels)
     for rows in row_blocks(height, width):
         part = noise[:, rows] if whole_height else _rows(noise, rows, height)
         image = torch.from_numpy(photo.in_steps(photo.pixels[rows]))
         image = image[None] if photo.grey else image.permute(2, 0, 1)
-        part = part[:1] if photo.grey else part
         mask = torch.from_numpy(foreground[rows]).float()[None, None]
         part = part * mask[0] if cut else part
         protected = compose(image[None], part[None], mask, budget)
@@ -203,10 +208,6 @@ def _ends_at(noise: Float[Tensor, "3 h w"], foreground: Bool[np.ndarray, "H W"])
 
 def _rows(noise: Float[Tensor, "c h w"], rows: slice, height: int) -> Float[Tensor, "c rows w"]:
     """Some rows of a field resized bilinearly to a height (pixel centres, edges repeated)."""
-    low = noise.shape[1]
-    at = (torch.arange(rows.start, rows.stop) + 0.5) * (low / height) - 0.5
-    at = at.clamp(0, low - 1)
-    above = at.floor().long()
-    below = (above + 1).clamp(max=low - 1)
-    weight = (at - above)[:, None]
-    return noise[:, above] * (1 - weight) + noise[:, below] * weight
+    above, below, share = map(torch.from_numpy, steps.row_weights(noise.shape[1], height))
+    weight = share[rows]
+    return noise[:, above[rows]] * (1 - weight) + noise[:, below[rows]] * weight

@@ -28,13 +28,16 @@ from unseg.protect.carried import (
 )
 from unseg.protect.dataset_plan import DatasetFormat, DatasetPlan, jobs_of, plan_dataset
 from unseg.protect.earlier import refuse_protected
-from unseg.protect.folder import Existing, FolderReport, FolderRun, check_output
+from unseg.protect.folder import FolderReport, FolderRun
 from unseg.protect.keys import models_of, with_key
-from unseg.protect.manifest import MANIFEST, RUN, Manifest, read_run
+from unseg.protect.lock import locked
+from unseg.protect.manifest import Manifest, holds_run
 from unseg.protect.noises import load_noises
+from unseg.protect.output import Existing, check_output, earlier_settings
 from unseg.protect.plan import Job, Plan
 from unseg.protect.series import with_series_ranges
 from unseg.protect.settings import Settings
+from unseg.protect.shard import Shard
 from unseg.protect.silence import Embedder, cells_of_photo, choose_silent, embedder_of, spread
 from unseg.provenance import sha256_file
 from unseg.remarks import texts
@@ -102,6 +105,7 @@ def protect_dataset(
     format: DatasetFormat = "auto",
     find: Sequence[str] = (),
     existing: Existing = "refuse",
+    shard: Shard | None = None,
     progress: Progress = silent,
 ) -> DatasetReport:
     """Protect the images of a data set and copy all else; all that ``unseg dataset`` does.
@@ -131,10 +135,13 @@ def protect_dataset(
             are copied.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its files, or ``resume`` it.
+        shard: the part of the images to protect, of a run that is split over a job array. Nothing
+            else is copied then: ``resume`` without a shard does that, and joins the parts.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
 
     Raises:
         UnsegError: when nothing can be started.
+        KeyboardInterrupt: after Ctrl-C, when the images in hand are finished.
 
     Example:
         report = unseg.protect_dataset("coco", "coco-protected", classes=["person"])
@@ -163,18 +170,26 @@ def protect_dataset(
     jobs = with_series_ranges(jobs, plan.layout, plan.survey.images, settings.range)
     # What mentions no image clearly is to be known before hours of work.
     plan.layout.rewrite({j.source: j.output for j in jobs if j.source != j.output}, (), folder)
-    settings = with_key(settings, folder, resume=existing == "resume", outside=(plan.root,))
-    check_output(folder, existing)
-    copies = _Copies(plan, folder, jobs, existing)
-    copies.start(progress)
-    published = refuse_protected([plan.root], folder)
-    report = _protect(plan, folder, settings, jobs, existing, progress, published)
-    return copies.finish(report)
+    goes_on = existing == "resume" or (shard is not None and existing == "refuse")
+    settings = with_key(settings, folder, resume=goes_on, outside=(plan.root,))
+    with locked(folder, shard):
+        check_output(folder, existing, shard)
+        if shard is not None:
+            if not (folder / DATASET).exists():  # until the parts are joined, it is not complete
+                write_carried(folder, {"status": "running"}, {})
+            published = refuse_protected([plan.root], folder)
+            report = _protect(plan, folder, settings, jobs, existing, shard, progress, published)
+            return DatasetReport(plan, report, 0, {}, [])
+        copies = _Copies(plan, folder, jobs, existing)
+        copies.start(progress)
+        published = refuse_protected([plan.root], folder)
+        report = _protect(plan, folder, settings, jobs, existing, None, progress, published)
+        return copies.finish(report)
 
 
 def _protect(
     plan: DatasetPlan, out: Path, settings: Settings, jobs: list[Job], existing: Existing,
-    progress: Progress, published: frozenset[str],
+    shard: Shard | None, progress: Progress, published: frozenset[str],
 ) -> FolderReport:  # fmt: skip
     """Protect the images, by the same run as a folder's."""
     models = models_of(settings)
@@ -185,7 +200,8 @@ def _protect(
         plan.layout, plan.classes, settings.target, lambda: models.base, dense=dense
     )
     if dense and settings.silent == "auto":
-        chosen = _earlier_silent(out, existing)
+        earlier = earlier_settings(out, existing, shard).get("silent")
+        chosen = tuple(earlier) if isinstance(earlier, list) else None
         embedder = embedder_of(noises)
         if chosen is None and embedder is not None:
             chosen = _silent(jobs, source, settings, embedder, progress)
@@ -193,20 +209,9 @@ def _protect(
     sources: list[MaskSource] = [source, *load_sources(settings.find, models)]
     run = FolderRun(
         Plan(out, jobs, []), settings, sources, noises, existing=existing, device=models.device,
-        published=published,
+        shard=shard, published=published,
     )  # fmt: skip
-    progress(Update("protecting", len(run.done), len(jobs)))
-    for count, record in enumerate(run, len(run.done) + 1):
-        progress(Update("protecting", count, len(jobs), record))
-    return run.finish()
-
-
-def _earlier_silent(out: Path, existing: Existing) -> tuple[int, ...] | None:
-    """The silent classes of the run that is continued."""
-    if existing != "resume" or not (out / RUN).exists():
-        return None
-    chosen = read_run(out).get("settings", {}).get("silent")
-    return tuple(chosen) if isinstance(chosen, list) else None
+    return run.complete(progress)
 
 
 def _silent(
@@ -247,7 +252,7 @@ class _Copies:
         mine = {job.source for job in jobs}
         self.names = [name for name in plan.files if name not in mine]
         set_of_names = set(self.names)
-        ours = any((out / name).exists() for name in (DATASET, MANIFEST, RUN))
+        ours = (out / DATASET).exists() or holds_run(out)
         allowed = ours and existing != "refuse"
         for name in (*self.names, *(job.output for job in jobs)):
             files.refuse_taken(out, name, overwrite=allowed)

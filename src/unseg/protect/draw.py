@@ -27,8 +27,11 @@ from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
 from unseg.protect.given import numbered_classes
+from unseg.protect.lock import locked
 from unseg.protect.plan import Job, make_plan
 from unseg.protect.settings import Settings
+from unseg.protect.shard import Shard
+from unseg.protect.stop import stoppable
 from unseg.remarks import texts
 
 
@@ -58,6 +61,8 @@ def draw_masks(
     *,
     boxes: AnyPath | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    shard: Shard | None = None,
     progress: Progress = silent,
 ) -> DrawnMasks:
     """Draw masks for :func:`unseg.protect_folder`; all that ``unseg masks`` does.
@@ -72,10 +77,14 @@ def draw_masks(
         boxes: COCO, YOLO, labelme or Pascal VOC annotations. Without, the sources of
             ``settings.find``.
         overwrite: whether masks that are there are replaced.
+        resume: whether they are kept as they are, corrected ones too, and the others drawn.
+        shard: the part of the masks to draw, of a run that is split over a job array.
         progress: told of every image; ``item`` is an error's text or None.
 
     Raises:
-        UnsegError: when nothing can be started: a path is missing, or no box fits any image.
+        UnsegError: when nothing can be started: a path is missing, no box fits any image, or
+            another run writes to the folder.
+        KeyboardInterrupt: after Ctrl-C, when the mask in hand is drawn.
 
     Example:
         drawn = unseg.draw_masks("photos", "masks", boxes="instances.json")
@@ -107,23 +116,33 @@ def draw_masks(
         without = [name for name in names if not source.has(name)]
         for text in texts(tuple(box_remarks(source, names)), warning=True):
             warnings[text] = ["--boxes"]
+    if shard is not None:
+        jobs = [job for number, job in enumerate(jobs) if shard.takes(number)]
     photographs = cache(partial(holds_photographs, [job.path for job in plan.jobs]))
-    drawn, errors = [], []
-    progress(Update("drawing", 0, len(jobs)))
-    for number, job in enumerate(jobs, 1):
-        problem = None
-        try:
-            found = _draw(
-                job, plan.out, sources, settings.target,
-                overwrite=overwrite, photographs=photographs,
-            )  # fmt: skip
-            for text in texts(found.remarks, warning=True):
-                warnings.setdefault(text, []).append(job.source)
-            drawn.append(_name(job))
-        except UnsegError as error:
-            problem = str(error)
-            errors.append(problem)
-        progress(Update("drawing", number, len(jobs), problem))
+    drawn: list[str] = []
+    errors: list[str] = []
+    with locked(plan.out, shard), stoppable() as stop:
+        if shard is None and (overwrite or resume):
+            files.remove_stale(plan.out)
+        kept = [job for job in jobs if resume and (plan.out / _name(job)).is_file()]
+        left = [job for job in jobs if job not in kept]
+        number = len(kept)
+        progress(Update("drawing", number, len(jobs)))
+        for number, job in enumerate(stop.until(left), len(kept) + 1):
+            problem = None
+            try:
+                found = _draw(
+                    job, plan.out, sources, settings.target,
+                    overwrite=overwrite, photographs=photographs,
+                )  # fmt: skip
+                for text in texts(found.remarks, warning=True):
+                    warnings.setdefault(text, []).append(job.source)
+                drawn.append(_name(job))
+            except UnsegError as error:
+                problem = str(error)
+                errors.append(problem)
+            progress(Update("drawing", number, len(jobs), problem))
+        stop.leave(f"stopped with {number} of {len(jobs)} masks drawn: --resume goes on")
     return DrawnMasks(plan.out, drawn, without, errors, warnings)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from unseg.errors import UnsegError
 from unseg.files import walk
-from unseg.protect.manifest import MANIFEST, MASKS, Manifest
+from unseg.protect.manifest import MANIFEST, MASKS, Manifest, is_manifest, parts_of
 from unseg.provenance import sha256_file
 
 #: Ending of the record that is written beside a single image.
@@ -99,10 +99,11 @@ def _folders(inputs: Sequence[Path], out: Path) -> list[Path]:
     for start in inputs:
         here = start.resolve()
         for above in here.parents if here.is_file() else (here, *here.parents):
-            if above != out.resolve() and (above / MANIFEST).is_file():
+            listed = (above / MANIFEST).is_file() or parts_of(above, MANIFEST)
+            if listed and above != out.resolve():
                 folders[above] = None
     for path, _ in walk([one for one in inputs if one.is_dir()], {out.resolve()}, {MASKS}):
-        if path.name == MANIFEST:
+        if is_manifest(path.name):
             folders[path.parent] = None
     return list(folders)
 

@@ -6,17 +6,18 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
+from unseg.images.probe import Probe
 from unseg.masks.among import holds_photographs
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
@@ -25,19 +26,28 @@ from unseg.protect.earlier import refuse_protected
 from unseg.protect.folder_report import FolderReport
 from unseg.protect.given import given_masks
 from unseg.protect.keys import FIELD, models_of, with_key, without_others
-from unseg.protect.manifest import MANIFEST, RUN, Manifest, Record, read_run, write_run
+from unseg.protect.lock import locked
+from unseg.protect.manifest import (
+    MANIFEST,
+    Manifest,
+    Record,
+    holds_run,
+    parts_of,
+    write_run,
+)
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.only import chosen_images
+from unseg.protect.output import Existing, check_output, earlier_settings
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
 from unseg.protect.settings import Settings
+from unseg.protect.shard import Shard
 from unseg.protect.silence import embedder_of, silent_in_plan
 from unseg.protect.single import is_single, protect_single
+from unseg.protect.stop import stoppable
 from unseg.provenance import provenance, sha256_file
 
-__all__ = ["FolderReport", "FolderRun", "check_output", "protect_folder"]
-
-Existing = Literal["refuse", "overwrite", "resume"]
+__all__ = ["Existing", "FolderReport", "FolderRun", "protect_folder"]
 
 
 def protect_folder(
@@ -50,6 +60,7 @@ def protect_folder(
     only: AnyPath | None = None,
     existing: Existing = "refuse",
     again: bool = False,
+    shard: Shard | None = None,
     progress: Progress = silent,
 ) -> FolderReport:
     """Protect images and folders of images; all that ``unseg protect`` does.
@@ -69,6 +80,8 @@ def protect_folder(
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
         again: whether images that an earlier run protected may be protected once more.
+        shard: the part of the images to protect, of a run that is split over a job array. Each
+            part has its own manifest; ``resume`` without a shard joins them.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
 
     Returns:
@@ -76,7 +89,9 @@ def protect_folder(
 
     Raises:
         UnsegError: when nothing can be started: a path is missing, the output folder holds
-            something else, no mask fits any image, or a model cannot be loaded.
+            something else or is in use by another run, no mask fits any image, or a model cannot
+            be loaded.
+        KeyboardInterrupt: after Ctrl-C, when the images in hand are finished.
 
     Example:
         report = unseg.protect_folder("photos", "protected", unseg.Settings(budget=8))
@@ -88,6 +103,8 @@ def protect_folder(
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
     published = frozenset[str]() if again else refuse_protected(places, folder)
     if is_single(places, folder):
+        if shard is not None:
+            raise UnsegError(f"{folder} is one file, which --shard cannot split: leave it out")
         return protect_single(
             places[0], folder, settings,
             lambda inside, chosen: protect_folder(
@@ -102,29 +119,22 @@ def protect_folder(
     if only is not None:
         chosen = chosen_images(Path(only), [job.source for job in plan.jobs])
         plan = replace(plan, jobs=[job for job in plan.jobs if job.source in chosen])
-    settings = with_key(settings, folder, resume=existing == "resume")
+    goes_on = existing == "resume" or (shard is not None and existing == "refuse")
+    settings = with_key(settings, folder, resume=goes_on)
     models = models_of(settings)
     owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)
     owned, settings = owner.files, owner.settings
-    check_output(folder, existing)
-    noises = load_noises(settings.noises, models)
-    sources: list[MaskSource] = [*owned, *owner.annotated]
-    sources += load_sources(settings.find, models)
-    settings = _resolved(settings, plan, owned, noises, existing, progress)
-    run = FolderRun(
-        plan,
-        settings,
-        sources,
-        noises,
-        existing=existing,
-        device=models.device,
-        again=again,
-        published=published,
-    )
-    progress(Update("protecting", len(run.done), len(plan.jobs)))
-    for count, record in enumerate(run, len(run.done) + 1):
-        progress(Update("protecting", count, len(plan.jobs), record))
-    report = run.finish()
+    with locked(folder, shard):
+        check_output(folder, existing, shard)
+        noises = load_noises(settings.noises, models)
+        sources: list[MaskSource] = [*owned, *owner.annotated]
+        sources += load_sources(settings.find, models)
+        settings = _resolved(settings, plan, owned, noises, existing, shard, progress)
+        run = FolderRun(
+            plan, settings, sources, noises, existing=existing, device=models.device, again=again,
+            shard=shard, published=published,
+        )  # fmt: skip
+        report = run.complete(progress)
     return replace(report, unused_masks=owner.unused, remarks=owner.remarks)
 
 
@@ -134,13 +144,14 @@ def _resolved(
     owned: Sequence[MaskFiles],
     noises: Sequence[NoiseSource],
     existing: Existing,
+    shard: Shard | None,
     progress: Progress,
 ) -> Settings:
     """Settings whose silent classes are known: an earlier run's if it is continued, else chosen."""
     if not settings.chooses_silent:
         return settings
-    if existing == "resume" and (plan.out / RUN).exists():
-        earlier = read_run(plan.out).get("settings", {})
+    earlier = earlier_settings(plan.out, existing, shard)
+    if earlier:
         same = all(
             earlier.get(name) == getattr(settings, name) for name in ("target", "background")
         )
@@ -158,27 +169,8 @@ def _resolved(
     return replace(settings, silent="first" if found is None else found)
 
 
-def check_output(out: Path, existing: Existing) -> None:
-    """Find out whether a run may write into a folder, before anything slow is done.
-
-    Args:
-        out: made where it is missing.
-        existing: see :func:`protect_folder`.
-
-    Raises:
-        UnsegError: when it cannot be written, or holds an earlier run that is to be refused.
-    """
-    with files.temporary_file(out / MANIFEST, b""):
-        pass  # the folder can be written, or this has said why not
-    if existing == "refuse" and (out / MANIFEST).exists():
-        raise UnsegError(
-            f"{out} holds an earlier run: use --resume to continue it, --overwrite to replace "
-            "its images, or choose another folder with -o"
-        )
-
-
 class FolderRun:
-    """The images of a plan; iterate over it for a record each, then call :meth:`finish`.
+    """The images of a plan, or a part of them; :meth:`complete` protects them.
 
     Args:
         plan: from :func:`unseg.protect.plan.make_plan`.
@@ -189,6 +181,7 @@ class FolderRun:
         device: recorded only.
         again: whether what an earlier run wrote into the folder may be protected once more.
         published: checksums of what other runs wrote, which is not protected once more.
+        shard: the part of the plan to protect; groups stay whole.
 
     Raises:
         UnsegError: when the output folder cannot be used.
@@ -205,24 +198,31 @@ class FolderRun:
         device: str = "cpu",
         again: bool = False,
         published: frozenset[str] = frozenset(),
+        shard: Shard | None = None,
     ) -> None:
-        self.plan, self.settings, self.device = plan, settings, device
+        planned = {job.output for job in plan.jobs}
+        if shard is not None:
+            mine = [job for job in plan.jobs if shard.takes(job.group)]
+            plan = replace(plan, jobs=mine)
+        self.plan, self.settings, self.device, self.shard = plan, settings, device, shard
         self.sources, self.noises = sources, noises
-        self.manifest = Manifest(plan.out)
+        self.manifest = Manifest(plan.out, shard)
         # A folder without a run's files is somebody else's: nothing in it is replaced.
-        ours = self.manifest.path.exists() or (plan.out / RUN).exists()
+        ours = holds_run(plan.out)
         self._started = time.perf_counter()
-        check_output(plan.out, existing)
+        check_output(plan.out, existing, shard)
         earlier: list[Record] = []
         if existing != "refuse":
-            files.remove_stale(plan.out)
-            if self.manifest.path.exists():
+            if shard is None:  # else other parts may be writing
+                files.remove_stale(plan.out)
+            if (plan.out / MANIFEST).exists() or parts_of(plan.out, MANIFEST):
                 earlier, _ = self.manifest.read()
         written = [] if again else [r for r in earlier if r.status == "protected"]
         self.pipeline = Pipeline(
             plan.out, settings, sources, noises,
             overwrite=existing != "refuse" and ours,
             published=(published | {record.output_sha256 for record in written}) - {None},
+            probe=None if settings.timeout is None else Probe(settings.timeout),
             photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
         )  # fmt: skip
         #: Jobs of this run that an earlier one has done.
@@ -230,26 +230,47 @@ class FolderRun:
         if existing == "resume":
             self.done = self._finished_jobs(earlier)
         done = {job.output for job in self.done}
-        planned = {job.output for job in plan.jobs}
         #: Jobs that are left to do.
         self.jobs = [job for job in plan.jobs if job.output not in done]
-        kept = [r for r in earlier if r.output in done or r.output not in planned]
+        # What is not planned any more is kept where it is.
+        own = {record.output for record in self.manifest.own()}
+        kept = [
+            r for r in earlier if r.output in done or (r.output not in planned and r.output in own)
+        ]
         self._records = without_others(kept, plan.out, settings)
         self.manifest.replace(self._records)
-        write_run(plan.out, self._description("running"))
+        write_run(plan.out, self._description("running"), shard)
 
-    def __iter__(self) -> Iterator[Record]:
-        """Protect the images that are left; a record each, already in the manifest."""
-        for record in self.pipeline.run(self.jobs):
-            self.manifest.append(record)
-            self._records.append(record)
-            yield record
+    def complete(self, progress: Progress = silent) -> FolderReport:
+        """Protect the images that are left, each with its record in the manifest, and report.
 
-    def finish(self) -> FolderReport:
+        Args:
+            progress: told of every image.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when the images in hand are finished.
+            UnsegError: when a record cannot be written.
+        """
+        count, total = len(self.done), len(self.plan.jobs)
+        progress(Update("protecting", count, total))
+        with stoppable() as stop:
+            for record in self.pipeline.run(stop.until(self.jobs)):
+                self.manifest.append(record)
+                self._records.append(record)
+                count += 1
+                progress(Update("protecting", count, total, record))
+            if count < total:
+                write_run(self.plan.out, self._description("interrupted"), self.shard)
+                stop.leave(f"stopped with {count} of {total} images done: --resume goes on")
+        report = self._finish()
+        stop.leave("stopped when the images were done")
+        return report
+
+    def _finish(self) -> FolderReport:
         """Sort the manifest, write the run's file, and report."""
         self.manifest.replace(self._records)
         description = self._description("finished")
-        write_run(self.plan.out, description)
+        write_run(self.plan.out, description, self.shard)
         key = self.settings.owner_key
         made = key.path if key is not None and key.made else None
         return FolderReport(self.plan.out, self._planned(), description, [], made_key=made)
@@ -303,9 +324,10 @@ class FolderRun:
             "model": model_id(self.noises),
             "model_sha256": weights_sha256(self.noises),
             "device": self.device,
+            "shard": None if self.shard is None else [self.shard.number, self.shard.count],
             "totals": self.totals() if finished else None,
             "ignored": self.plan.ignored[:100],
-            "manifest_sha256": sha256_file(self.manifest.path) if finished else None,
+            "manifest_sha256": _sha256(self.manifest.path) if finished else None,
         }
 
     def totals(self) -> dict[str, Any]:
@@ -357,6 +379,10 @@ def _part(record: Record) -> bool:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(fmean(known), 4) if known else None
+
+
+def _sha256(path: Path) -> str:
+    return files.tried(lambda: sha256_file(path))
 
 
 def _data_sha256(records: list[Record]) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 from unseg.errors import UnsegError
 from unseg.key import Key, OwnerKey, owner_key
 from unseg.models.loaded import Models
-from unseg.protect.manifest import RUN, Record, read_run
+from unseg.protect.manifest import RUN, Record, parts_of, read_run
 from unseg.protect.settings import Settings
+from unseg.protect.shard import Shard
 
 #: Name of the key's description in the run's file.
 FIELD = "key"
@@ -24,7 +25,7 @@ def with_key(
     Args:
         settings: their key may be a file or None, see :class:`Settings`.
         out: the output folder, in which no key may lie.
-        resume: whether an earlier run in it goes on.
+        resume: whether an earlier run in it goes on, or further parts of one are done.
         outside: further folders that no key may lie in.
 
     Raises:
@@ -66,6 +67,10 @@ def without_others(records: list[Record], out: Path, settings: Settings) -> list
 
 
 def _earlier(out: Path) -> dict[str, str] | None:
-    """What an earlier run's file says of its key."""
-    described = read_run(out).get(FIELD) if (out / RUN).exists() else None
-    return described if isinstance(described, dict) else None
+    """What an earlier run's file says of its key, or that of any part of it."""
+    runs: list[Shard | None] = [None] if (out / RUN).exists() else []
+    for shard in (*runs, *parts_of(out, RUN).values()):
+        described = read_run(out, shard).get(FIELD)
+        if isinstance(described, dict):
+            return described
+    return None

@@ -1,17 +1,21 @@
-"""OUT/unseg-manifest.jsonl, a record an image, and OUT/unseg-run.json, the run."""
+"""OUT/unseg-manifest.jsonl, a record an image, and OUT/unseg-run.json, the run.
+
+The parts of a run that was split have such files of their own, as ``unseg-run-2-of-8.json``.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from unseg.errors import UnsegError
-from unseg.files import cannot_write, write_atomically
+from unseg.files import append, tried, write_atomically
+from unseg.protect.shard import Shard, shard_of
 
 MANIFEST = "unseg-manifest.jsonl"
 RUN = "unseg-run.json"
@@ -112,33 +116,80 @@ class Record(BaseModel):
         return value
 
 
-class Manifest:
-    """The manifest of an output folder, appended to as images are finished."""
+def parts_of(folder: Path, whole: str) -> dict[Path, Shard]:
+    """The files that the parts of a run left in a folder, sorted by their numbers.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / MANIFEST
+    Args:
+        folder: the output folder.
+        whole: :data:`MANIFEST` or :data:`RUN`.
+    """
+    named = PurePosixPath(whole)
+    found = {path: shard_of(path.name, whole) for path in folder.glob(f"{named.stem}-*-of-*")}
+    parts = {path: shard for path, shard in found.items() if shard is not None}
+    return dict(sorted(parts.items(), key=lambda pair: (pair[1].count, pair[1].number)))
+
+
+def is_manifest(name: str) -> bool:
+    """Whether a file is the manifest of a run, or of a part of one."""
+    return name == MANIFEST or shard_of(name, MANIFEST) is not None
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run, or a part of one, wrote into a folder."""
+    return any((folder / name).exists() or parts_of(folder, name) for name in (MANIFEST, RUN))
+
+
+class Manifest:
+    """The manifest of an output folder, appended to as images are finished.
+
+    Args:
+        folder: the output folder.
+        shard: the part of the run whose records are written; None is the whole run.
+    """
+
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        self.folder, self.shard = folder, shard
+        self.path = folder / (MANIFEST if shard is None else shard.named(MANIFEST))
 
     def read(self) -> tuple[list[Record], list[str]]:
         """Records, and a line on each that is damaged (a killed run may have left the last).
 
+        They are the whole run's and those of all parts; a part's take the place of the whole
+        run's on the same image.
+
         Raises:
             UnsegError: when there is no manifest.
         """
+        whole = self.folder / MANIFEST
+        parts = list(parts_of(self.folder, MANIFEST))
+        records, damaged = ([], []) if parts and not whole.exists() else self._read(whole)
+        for path in parts:
+            more, wrong = self._read(path)
+            taken = {(record.source, record.output) for record in more}
+            records = [one for one in records if (one.source, one.output) not in taken] + more
+            damaged += wrong
+        return records, damaged
+
+    def own(self) -> list[Record]:
+        """Records in this manifest's own file; none where it is not there."""
+        return self._read(self.path)[0] if self.path.exists() else []
+
+    def _read(self, path: Path) -> tuple[list[Record], list[str]]:
         try:
-            lines = self.path.read_text("utf-8", errors="replace").splitlines()
+            text = tried(lambda: path.read_text("utf-8", errors="replace"))
         except OSError as error:
             raise UnsegError(
-                f"{self.path} cannot be read ({error.strerror or error}): expected a folder that "
+                f"{path} cannot be read ({error.strerror or error}): expected a folder that "
                 "unseg protect wrote"
             ) from error
         records, damaged = [], []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.splitlines(), 1):
             try:
                 records.append(Record.model_validate_json(line))
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"])) or "line"
-                damaged.append(f"{MANIFEST} line {number} is damaged ({where}: {first['msg']})")
+                damaged.append(f"{path.name} line {number} is damaged ({where}: {first['msg']})")
         return records, damaged
 
     def append(self, record: Record) -> None:
@@ -147,33 +198,31 @@ class Manifest:
         Raises:
             UnsegError: when the file cannot be written.
         """
-        try:
-            with self.path.open("ab") as stream:
-                stream.write(_line(record))
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        append(self.path, _line(record))
 
     def replace(self, records: Iterable[Record]) -> None:
-        """Write all records anew, sorted by output and source."""
+        """Write all records anew, sorted by output and source; a whole run's replace its parts'."""
         ordered = sorted(records, key=lambda record: (record.output, record.source))
         write_atomically(self.path, b"".join(map(_line, ordered)))
+        if self.shard is None:
+            for path in (*parts_of(self.folder, MANIFEST), *parts_of(self.folder, RUN)):
+                tried(partial(path.unlink, missing_ok=True))
 
 
-def write_run(folder: Path, content: dict[str, Any]) -> None:
-    """Write OUT/unseg-run.json, with its format number."""
+def write_run(folder: Path, content: dict[str, Any], shard: Shard | None = None) -> None:
+    """Write OUT/unseg-run.json, or that of a part, with its format number."""
     content = {"format": FORMAT, **content}
-    write_atomically(folder / RUN, (json.dumps(content, indent=2) + "\n").encode())
+    path = folder / (RUN if shard is None else shard.named(RUN))
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """Read OUT/unseg-run.json.
+def read_run(folder: Path, shard: Shard | None = None) -> dict[str, Any]:
+    """Read OUT/unseg-run.json, or that of a part.
 
     Raises:
         UnsegError: when it is missing, no JSON object, or of a newer format than is read here.
     """
-    path = folder / RUN
+    path = folder / (RUN if shard is None else shard.named(RUN))
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

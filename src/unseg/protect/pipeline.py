@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from unseg import files
 from unseg.errors import UnsegError
@@ -23,24 +21,24 @@ from unseg.images import writer
 from unseg.images.exif import has_location
 from unseg.images.formats import FORMATS
 from unseg.images.photo import Photo
+from unseg.images.probe import Probe
 from unseg.images.reader import count_pixels, decode
 from unseg.images.strip import stripped
 from unseg.masks.among import is_label_map, refusal
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import Regions
 from unseg.masks.sources import MaskSource
-from unseg.protect import manifest
+from unseg.protect import manifest, memory
 from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
 from unseg.protect.earlier import again
 from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
 from unseg.protect.noises import NoiseSource
+from unseg.protect.overlap import overlapped
 from unseg.protect.plan import Job
 from unseg.protect.quality import compare, survival
 from unseg.protect.settings import Settings
+from unseg.protect.timings import stage
 from unseg.remarks import Remark, texts
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 #: Pixels that may be read ahead, and that may wait for the writer.
 _WAITING_PIXELS = 8_000_000
@@ -86,6 +84,7 @@ class Pipeline:
             error).
         photographs: whether there are photographs among the images, so that a label map is
             refused; asked only where there is one.
+        probe: decodes files in another process first; None where that is not wanted.
     """
 
     out: Path
@@ -95,9 +94,17 @@ class Pipeline:
     overwrite: bool = False
     photographs: Callable[[], bool] = bool
     published: Collection[str | None] = ()
+    probe: Probe | None = None
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Protect images; yields a record each, in order, when its file is in place."""
+        try:
+            yield from self._run(jobs)
+        finally:
+            if self.probe is not None:
+                self.probe.close()
+
+    def _run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         items = overlapped(
             self._step(self.read), map(self.start, jobs), ahead=1,
             size=lambda item: count_pixels(item.job.path), limit=_WAITING_PIXELS,
@@ -134,7 +141,12 @@ class Pipeline:
         record.source_sha256 = hashlib.sha256(data).hexdigest()
         if record.source_sha256 in self.published:
             raise UnsegError(again(job.source))
-        photo = decode(data, job.source, job.settings_for(self.settings).range)
+        memory.refuse_too_large(count_pixels(job.path), job.source)
+        choice = job.settings_for(self.settings).range
+        if self.probe is not None:
+            self.probe.check(job.path, job.source, choice)
+        with stage("decode"):
+            photo = decode(data, job.source, choice)
         item.photo = stripped(photo, self.settings.strip, job.source)
         record.range, record.step = photo.stated_range, photo.stated_step
         (record.width, record.height), record.mode = item.photo.size, item.photo.mode
@@ -145,7 +157,8 @@ class Pipeline:
         record, settings = item.record, self.settings
         if is_label_map(item.photo) and self.photographs():
             raise UnsegError(refusal(item.job.source))
-        found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
+        with stage("find"):
+            found = find_regions(item.photo, self.sources, settings.rules, item.job.source)
         item.regions = found.regions
         self._describe(record, item.photo, found)
         record.target, record.prompts = settings.target, 1 + found.regions.count
@@ -178,11 +191,13 @@ class Pipeline:
         record.lossless = FORMATS[record.format].lossless or record.noise is None
         target, mask_target = self.out / job.output, self.out / job.mask
         with files.temporary_file(target, self._encode(item, record.format)) as temporary:
-            data = read_bytes(temporary, job.output)
-            record.output_sha256 = hashlib.sha256(data).hexdigest()
-            written = decode(data, job.output, photo.stated_range)
-            del data
-            self._measure(item, writer.alike(photo, written, job.output))
+            with stage("read back"):
+                data = read_bytes(temporary, job.output)
+                record.output_sha256 = hashlib.sha256(data).hexdigest()
+                written = decode(data, job.output, photo.stated_range)
+                del data
+            with stage("measure"):
+                self._measure(item, writer.alike(photo, written, job.output))
             mask = writer.encode_mask(item.regions.foreground)
             files.write_atomically(mask_target, mask)
             try:
@@ -227,7 +242,8 @@ class Pipeline:
         changed = replace(item.photo, pixels=item.protection.pixels, format=kind)
         if item.record.lossless:
             item.protection = None
-        return writer.encode(changed, kind, item.job.source, self.settings.quality)
+        with stage("encode"):
+            return writer.encode(changed, kind, item.job.source, self.settings.quality)
 
     def _measure(self, item: ImageInWork, written: Photo) -> None:
         """Compare what was read back with the original; over the budget is an error.
@@ -263,7 +279,7 @@ class Pipeline:
             files.refuse_taken(self.out, name, overwrite=self.overwrite)
         for target in (self.out / name for name in names):
             try:
-                target.unlink(missing_ok=True)
+                files.tried(partial(target.unlink, missing_ok=True))
             except OSError as error:
                 raise files.cannot_write(target, error) from error
 
@@ -304,6 +320,10 @@ class Pipeline:
             except UnsegError as error:
                 _fail(item, str(error))
             except Exception as error:
+                if memory.is_exhausted(error):
+                    _fail(item, f"{item.job.source} needs more memory than there is: end other "
+                          "programs, lower --batch-size, or make it smaller")  # fmt: skip
+                    return item
                 text = f"{type(error).__name__}: {error}".splitlines()[0]
                 name = stage.__name__.removeprefix("_").removesuffix("_one")
                 _fail(item, f"{item.job.source} failed in {name} ({text}): please report this")
@@ -332,38 +352,6 @@ def masks_identity(sources: Sequence[MaskSource], answered: str, name: str) -> s
         if source.name == answered:
             break
     return ",".join(parts)
-
-
-def overlapped(
-    step: Callable[[Given], Made], items: Iterable[Given], *, ahead: int,
-    size: Callable[[Given], int], limit: int,
-) -> Iterator[Made]:  # fmt: skip
-    """Map in one thread, in order, with a bounded number of results waiting.
-
-    An item above the limit is worked on alone and in the calling thread: large blocks that one
-    thread has freed are of no use to another, so memory would be held twice.
-
-    Args:
-        step: the function.
-        items: taken one by one from the calling thread.
-        ahead: items that may be under way or wait beyond the one asked for.
-        size: weight of an item.
-        limit: summed weight of the items that may be under way or wait.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        pending: deque[tuple[int, Future[Made]]] = deque()
-        for item in items:
-            weight = size(item)
-            while pending and weight + sum(one for one, _ in pending) > limit:
-                yield pending.popleft()[1].result()
-            if weight > limit:
-                yield step(item)
-                continue
-            pending.append((weight, pool.submit(step, item)))
-            if len(pending) > ahead:
-                yield pending.popleft()[1].result()
-        while pending:
-            yield pending.popleft()[1].result()
 
 
 def _fail(item: ImageInWork, text: str) -> None:

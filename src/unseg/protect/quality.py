@@ -79,6 +79,9 @@ def compare(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Quali
 
 def largest_change(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Change:
     """:func:`unseg.noise.measure` block by block, in steps of the range in use."""
+    if before.pixels.dtype == np.uint8:
+        found = _largest_of_8_bits(before.pixels, after.pixels, foreground)
+        return Change(found.inside / before.step, found.outside / before.step)
     inside = outside = 0.0
     for rows in row_blocks(*foreground.shape):
         found = measure(
@@ -90,6 +93,18 @@ def largest_change(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -
     return Change(inside / before.step, outside / before.step)
 
 
+def _largest_of_8_bits(before: Pixels, after: Pixels, foreground: NDArray[np.bool_]) -> Change:
+    """The same in whole samples, which need no wider type."""
+    largest = []
+    change, *others = cv2.split(cv2.absdiff(before, after))
+    for other in others:
+        cv2.max(change, other, dst=change)
+    mask = np.ascontiguousarray(foreground).view(np.uint8)
+    for here in (mask, 1 - mask):
+        largest.append(cv2.minMaxLoc(change, here)[1] if here.any() else 0.0)
+    return Change(*map(float, largest))
+
+
 def psnr(before: Pixels, after: Pixels, peak: int = 255) -> float | None:
     """Peak signal-to-noise ratio in dB; None when the images are equal.
 
@@ -98,13 +113,21 @@ def psnr(before: Pixels, after: Pixels, peak: int = 255) -> float | None:
         after: the same shape.
         peak: width of the range in use.
     """
+    total = _squared_change(before, after)
+    if total == 0:
+        return None
+    return 10 * math.log10(peak**2 * before.size / total)
+
+
+def _squared_change(before: Pixels, after: Pixels) -> float:
+    """Sum of the squared differences; of 8 bits it is a whole number."""
+    if before.dtype == np.uint8:
+        return float(round(cv2.norm(before, after, cv2.NORM_L2SQR)))  # it squares a root
     total = 0.0
     for rows in row_blocks(before.shape[0], before.shape[1]):
         change = before[rows].astype(np.float32) - after[rows].astype(np.float32)
         total += float(np.square(change, out=change).sum(dtype=np.float64))
-    if total == 0:
-        return None
-    return 10 * math.log10(peak**2 * before.size / total)
+    return total
 
 
 def ssim(before: Pixels, after: Pixels, step: int = 1, low: int = 0) -> float | None:
@@ -129,14 +152,27 @@ def ssim(before: Pixels, after: Pixels, step: int = 1, low: int = 0) -> float | 
     for rows in row_blocks(height - 2 * _RADIUS, width):
         # Five rows more on each side: with them a block gives what the whole image would.
         part = slice(rows.start, rows.stop + 2 * _RADIUS)
-        x = (before[part].astype(np.float32) - np.float32(low)) / np.float32(step)
-        y = (after[part].astype(np.float32) - np.float32(low)) / np.float32(step)
+        x, y = (_in_steps(one[part], step, low) for one in (before, after))
         mean_x, mean_y = _blur(x), _blur(y)
-        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-        covariance = _blur(x * y) - product
-        variances = _blur(x * x + y * y) - squares
-        quotient = (2 * product + _C1) * (2 * covariance + _C2)
-        quotient /= (squares + _C1) * (variances + _C2)
+        covariance = _blur(x * y)
+        np.multiply(x, x, out=x)
+        np.multiply(y, y, out=y)
+        x += y
+        variances = _blur(x)
+        product = mean_x * mean_y
+        np.multiply(mean_x, mean_x, out=mean_x)
+        np.multiply(mean_y, mean_y, out=mean_y)
+        squares = np.add(mean_x, mean_y, out=mean_x)
+        covariance -= product
+        variances -= squares
+        # (2 product + c1) (2 covariance + c2) / ((squares + c1) (variances + c2))
+        for factor, constant in ((product, _C1), (covariance, _C2)):
+            factor *= 2
+            factor += constant
+        squares += _C1
+        variances += _C2
+        quotient = np.multiply(product, covariance, out=product)
+        quotient /= np.multiply(squares, variances, out=squares)
         valid = quotient[inner, inner]
         total, count = total + float(valid.sum(dtype=np.float64)), count + valid.size
     return total / count
@@ -159,6 +195,14 @@ def survival(before: Pixels, intended: Pixels, after: Pixels) -> Survival:
     n = before.size
     spread = math.sqrt(max(0.0, aa - a * a / n) * max(0.0, kk - k * k / n))
     return Survival((ak - a * k / n) / spread if spread else 0.0, kk / aa if aa else 0.0)
+
+
+def _in_steps(samples: Pixels, step: int, low: int) -> NDArray[np.float32]:
+    values = samples.astype(np.float32)
+    if (step, low) != (1, 0):
+        values -= np.float32(low)
+        values /= np.float32(step)
+    return values
 
 
 def _blur(values: NDArray[np.float32]) -> NDArray[np.float32]:

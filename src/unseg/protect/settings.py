@@ -60,6 +60,8 @@ class Settings:
         strict: whether a warning is an error, such as a mask that is mostly void.
         key: the secret that the noise's phases, directions, periods and hues follow from, or its
             file; None is the owner's own, see :func:`unseg.key.owner_key`. It is written nowhere.
+        timeout: seconds that decoding one file may take, in a process of its own; None decodes in
+            this one, however long it takes.
 
     Raises:
         UnsegError: when a value is none of these.
@@ -88,6 +90,7 @@ class Settings:
     device: str = "auto"
     strict: bool = False
     key: OwnerKey | Key | Path | str | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -126,6 +129,8 @@ class Settings:
         if not 1 <= self.quality <= 100:
             raise UnsegError(f"quality={self.quality}: expected 1 to 100")
         object.__setattr__(self, "range", _range(self.range))
+        if self.timeout is not None and not 0 < self.timeout < 1e6:
+            raise UnsegError(f"timeout={self.timeout}: expected seconds, such as 30")
         if self.batch_size < 1:
             raise UnsegError(f"batch_size={self.batch_size}: expected at least 1")
         object.__setattr__(self, "find", tuple(self.find))
@@ -184,7 +189,7 @@ class Settings:
         """
         parts = self.describe()
         # The checksums say more than the names, and no image depends on the others.
-        for name in ("batch_size", "model", "salience", "device", "find", "strict"):
+        for name in ("batch_size", "model", "salience", "device", "find", "strict", "timeout"):
             del parts[name]
         parts |= {"unseg": metadata.version("unseg"), "weights": model_sha256, "masks": masks}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,7 @@ from unseg.errors import UnsegError
 from unseg.images.formats import format_of
 from unseg.protect.earlier import RECORD
 from unseg.protect.folder_report import FolderReport
+from unseg.protect.lock import hold
 from unseg.protect.settings import OutputFormat, Settings
 
 _FORMATS: dict[str, OutputFormat] = {
@@ -57,16 +58,24 @@ def protect_single(
         raise UnsegError(
             f"{target} is the original, which is never touched: choose another name with -o"
         )
+    with hold(target.with_name(f".unseg-{target.name}.lock"), str(target)):
+        for path in (target, target.with_name(target.name + RECORD)):
+            files.refuse_taken(target.parent, path.name, overwrite=overwrite)
+        return _through_folder(target, replace(settings, format=_FORMATS[kind.name]), run)
+
+
+def _through_folder(
+    target: Path, settings: Settings, run: Callable[[Path, Settings], FolderReport]
+) -> FolderReport:
+    """Protect into a folder beside the target, and move what was written."""
+    kind = format_of(target.suffix)
     record_file = target.with_name(target.name + RECORD)
-    for path in (target, record_file):
-        files.refuse_taken(target.parent, path.name, overwrite=overwrite)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".unseg-", suffix=".tmp", dir=target.parent))
     except OSError as error:
         raise files.cannot_write(target, error) from error
     try:
-        report = run(folder / "out", replace(settings, format=_FORMATS[kind.name]))
+        report = run(folder / "out", settings)
         [record] = report.records
         record = record.model_copy(update={"output": target.name})
         if record.status != "error":

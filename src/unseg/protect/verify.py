@@ -24,9 +24,10 @@ from unseg.images.writer import alike
 from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
 from unseg.progress import Progress, Update, silent
-from unseg.protect.carried import DATASET, read_carried
-from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, read_run
+from unseg.protect.carried import DATASET, is_complete, read_carried
+from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, parts_of, read_run
 from unseg.protect.quality import compare
+from unseg.protect.shard import Shard
 from unseg.provenance import sha256_file
 
 #: Manifests hold PSNR, SSIM and the score rounded to 3, 5 and 2 places; different builds of
@@ -116,7 +117,7 @@ def verify_folder(
     findings = Findings()
     for text in damaged:
         findings.report(MANIFEST, text)
-    _check_run(folder, manifest, findings)
+    _check_run(folder, findings)
     for name, count in Counter(record.output for record in records).items():
         if count > 1 and any(r.status != "error" for r in records if r.output == name):
             findings.report(name, f"has {count} records in the manifest: expected one")
@@ -139,16 +140,37 @@ def verify_folder(
     return findings
 
 
-def _check_run(folder: Path, manifest: Manifest, findings: Findings) -> None:
+def _check_run(folder: Path, findings: Findings) -> None:
+    """Whether the run, or each of its parts, is finished and its manifest the one it wrote."""
+    parts = parts_of(folder, MANIFEST)
+    if (folder / MANIFEST).exists():
+        _check_part(folder, None, findings)
+    for shard in parts.values():
+        _check_part(folder, shard, findings)
+    counts = {shard.count for shard in parts.values()}
+    for count in sorted(counts):
+        there = {shard.number for shard in parts.values() if shard.count == count}
+        for number in sorted(set(range(1, count + 1)) - there):
+            findings.report(
+                Shard(number, count).named(MANIFEST),
+                f"is missing: run part {number} of {count}, or all with --resume",
+            )
+
+
+def _check_part(folder: Path, shard: Shard | None, findings: Findings) -> None:
+    named = RUN if shard is None else shard.named(RUN)
+    manifest = Manifest(folder, shard)
     try:
-        run = read_run(folder)
+        run = read_run(folder, shard)
     except UnsegError as error:
-        findings.report(RUN, str(error))
+        findings.report(named, str(error))
         return
     if run.get("status") != "finished":
-        findings.report(RUN, "the run did not finish: repeat it with --resume")
+        findings.report(named, "the run did not finish: repeat it with --resume")
     elif run.get("manifest_sha256") != sha256_file(manifest.path):
-        findings.report(MANIFEST, f"differs from the one that {RUN} describes: it was changed")
+        findings.report(
+            manifest.path.name, f"differs from the one that {named} describes: it was changed"
+        )
 
 
 def _check_image(
@@ -209,7 +231,7 @@ def _check_original(
     findings: Findings,
 ) -> None:  # fmt: skip
     """Compare with the original: checksum, bound, PSNR, SSIM and how far the noise is seen."""
-    data = _find_original(record, originals)
+    data = find_original(record, originals)
     original = decode(data, record.source, record.range or "full")
     found = compare(original, alike(original, photo, record.output), foreground)
     findings.compared += 1
@@ -238,7 +260,7 @@ def _check_original(
             findings.report(record.output, f"{name} is {value}, but the manifest says {stated}")
 
 
-def _find_original(record: Record, originals: Sequence[Path]) -> bytes:
+def find_original(record: Record, originals: Sequence[Path]) -> bytes:
     """Bytes of the original with the recorded checksum."""
     places = [place / record.source if place.is_dir() else place for place in originals]
     there = [path for path in places if path.is_file() and path.name == Path(record.source).name]
@@ -261,6 +283,10 @@ def _check_carried(folder: Path, findings: Findings) -> set[str]:
     except UnsegError as error:
         findings.report(DATASET, str(error))
         return set()
+    if not is_complete(folder):
+        findings.report(
+            DATASET, "the other files of the data set are not all copied: repeat with --resume"
+        )
     for name, one in carried.items():
         if not (folder / name).is_file():
             findings.report(name, f"the {one.how} file is missing: run again with --resume")

@@ -1,0 +1,94 @@
+"""``unseg benchmark``: how fast this machine protects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unseg.cli.shown import FolderProgress
+from unseg.errors import UnsegError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def benchmark(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.json", help="Store the run.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Write a page of tables.")
+    ] = None,
+    stored: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE.json", help="Show a stored run; measure nothing."),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=2, max=1000, help="How often each measurement is repeated.")
+    ] = 5,
+    sizes: Annotated[
+        str, typer.Option(metavar="WxH,...", help="Sizes of the photographs.")
+    ] = "1024x768,4000x3000",
+    masks_only: Annotated[
+        bool, typer.Option("--masks-only", help="Leave out photographs without masks.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Measure how fast photographs are protected, stage by stage, beside the machine's limits.
+
+    Takes a few minutes; let the machine do nothing else. Photographs are drawn, and nothing is
+    kept but what -o and --markdown name.
+
+    Examples:
+
+      unseg benchmark
+
+      unseg benchmark -o run.json --markdown run.md --repeats 9
+
+      unseg benchmark --from docs/performance.json --markdown docs/performance.md
+    """
+    from unseg.files import write_atomically
+    from unseg.report.performance import performance_page
+
+    if stored is not None:
+        run = _read(stored)
+        command = f"unseg benchmark -o {stored} --markdown {markdown or 'FILE.md'}"
+    else:
+        from unseg.protect.benchmark import benchmark as measure
+
+        with FolderProgress(quiet=False) as shown:
+            run = measure(
+                sizes=[_size(part) for part in sizes.split(",")], repeats=repeats, device=device,
+                found=not masks_only, progress=shown.update,
+            )  # fmt: skip
+        command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
+    page = performance_page(run, command)
+    if output is not None:
+        write_atomically(output, (json.dumps(run, indent=1) + "\n").encode())
+    if markdown is not None:
+        write_atomically(markdown, page.encode())
+    else:
+        typer.echo(page)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.strip().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 32):
+        raise UnsegError(f"--sizes {text}: expected widths and heights, such as 4000x3000")
+    return int(width), int(height)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        run = json.loads(path.read_text("utf-8"))
+        known = run["format"] == 1
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnsegError(
+            f"{path} cannot be read ({error}): expected a file that unseg benchmark -o wrote"
+        ) from error
+    if not known:
+        raise UnsegError(f"{path} has format {run['format']}: measure again with this version")
+    return dict(run)

@@ -1,0 +1,128 @@
+"""``unseg benchmark``: what it measures, and the page that is made of a stored run."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unseg.protect import benchmark as bench
+from unseg.protect.timings import measured, stage
+from unseg.report.performance import performance_page
+
+Cli = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).resolve().parents[1]
+STORED = ROOT / "docs" / "performance.json"
+
+
+@pytest.fixture
+def small(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command with little to measure."""
+    monkeypatch.setattr(bench, "_GEMM", 32)
+    monkeypatch.setattr(bench, "_COPY_BYTES", 1 << 16)
+    network = {"seconds": bench.figures([0.5, 0.6]), "flops": 10**9}
+    monkeypatch.setattr(bench, "_network", lambda models, repeats: network)
+    return cli
+
+
+def test_a_run_is_stored_and_shown(small: Cli, tmp_path: Path) -> None:
+    stored, page = tmp_path / "run.json", tmp_path / "run.md"
+    line = ("benchmark", "--repeats", "2", "--sizes", "64x48,96x64", "--device", "cpu")
+    code, _, err = small(*line, "-o", stored, "--markdown", page)
+    assert code == 0, err
+    run = json.loads(stored.read_text())
+    assert [(case["format"], case["masks"]) for case in run["cases"]] == [
+        *[("png", True), ("jpeg", True), ("webp", True)] * 2, ("png", False), ("png", False)
+    ]  # fmt: skip
+    for case in run["cases"]:
+        assert 0 < case["wall"]["low"] <= case["wall"]["median"] <= case["wall"]["high"]
+        assert {"decode", "find", "noise", "compose", "encode", "read back", "measure"} <= (
+            case["stages"].keys()
+        )
+        spent = sum(one["wall"]["median"] for one in case["stages"].values())
+        assert spent < 1.5 * case["wall"]["high"] and case["bytes"] > 1000
+    assert run["limits"]["gemm_gflops"]["median"] > 0 and run["limits"]["copy_gb_per_s"]["low"] > 0
+    text = page.read_text()
+    assert "## Where the time goes" in text and "| 96 x 64, webp |" in text
+    again = tmp_path / "again.md"
+    assert small("benchmark", "--from", stored, "--markdown", again)[0] == 0
+    tables = [[row for row in one.read_text().splitlines() if row[:1] == "|"]
+              for one in (page, again)]  # fmt: skip
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("sizes", ["12", "4000", "0x0", "axb"])
+def test_sizes_are_widths_and_heights(small: Cli, sizes: str) -> None:
+    code, _, err = small("benchmark", "--sizes", sizes)
+    assert code == 2 and "expected widths and heights" in " ".join(err.split())
+
+
+def test_a_stored_run_that_is_none_is_refused(small: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[]")
+    code, _, err = small("benchmark", "--from", tmp_path / "x.json")
+    assert code == 2 and "expected a file that unseg benchmark -o wrote" in " ".join(err.split())
+
+
+def test_stages_of_all_threads_are_added_up_and_nothing_is_kept_outside() -> None:
+    def work() -> None:
+        with stage("sleep"):
+            time.sleep(0.02)
+
+    work()
+    with measured() as timings:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    work()
+    assert timings.count == {"sleep": 3}
+    assert timings.wall["sleep"] >= 0.06 and timings.cpu["sleep"] < timings.wall["sleep"]
+
+
+def test_protect_shows_the_stages_when_asked(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(bench.photograph(64, 48)).save(tmp_path / "in" / "a.png")
+    code, text, _ = cli("protect", tmp_path / "in", "-o", tmp_path / "a", "--timings")
+    assert code == 0 and " s encode" in text
+    code, text, _ = cli("protect", tmp_path / "in", "-o", tmp_path / "b", "--timings", "--json")
+    assert code == 0 and json.loads(text)["timings"]["noise"] >= 0
+
+
+def test_the_drawn_photograph_is_like_one() -> None:
+    """Neighbours are alike, and all of the range is used: else codecs would be misjudged."""
+    pixels = bench.photograph(320, 240)
+    assert np.array_equal(pixels, bench.photograph(320, 240)) and pixels.shape == (240, 320, 3)
+    grey = pixels.mean(axis=2)
+    near = np.corrcoef(grey[:, 1:].ravel(), grey[:, :-1].ravel())[0, 1]
+    assert 0.8 < near < 0.999 and 25 < grey.std() < 90
+
+
+def test_the_network_is_counted() -> None:
+    """A product of matrices has two operations for each of its terms."""
+    from unseg.models.loaded import Models
+
+    class Generator:
+        def noise(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return torch.ones(8, 16) @ torch.ones(16, 4)
+
+    models: Any = Models(device="cpu")
+    models.__dict__["generator"] = Generator()
+    assert bench._network(models, 2)["flops"] == 2 * 8 * 16 * 4
+
+
+@pytest.mark.skipif(not STORED.exists(), reason="no run is stored")
+def test_the_page_is_the_stored_runs() -> None:
+    page = performance_page(
+        json.loads(STORED.read_text()),
+        "unseg benchmark -o docs/performance.json --markdown docs/performance.md",
+    )
+    assert (ROOT / "docs" / "performance.md").read_text() == page
