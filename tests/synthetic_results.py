@@ -36,7 +36,7 @@ def put(
     settings: dict[str, Any] | None = None,
     launch: dict[str, Any] | None = None,
     visibility: tuple[float, float] | None = None,
-    command: str = "unseg evaluate --suite cpu --data data -o results",
+    command: str = "unseg evaluate --suite real --data data -o results",
 ) -> Result:
     """Write one result file."""
     config = {

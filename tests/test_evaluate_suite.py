@@ -14,7 +14,7 @@ from PIL import Image
 
 from unseg.errors import UnsegError
 from unseg.evaluate.build import build_task, build_victim, data_folder
-from unseg.evaluate.conditions import BASELINES, CONDITIONS
+from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.conditions.build import build_condition
 from unseg.evaluate.defences import DEFENCES
 from unseg.evaluate.estimate import Estimate
@@ -125,41 +125,6 @@ def test_a_suite_asks_for_what_there_is(name: str) -> None:
             build_condition(cell.condition, budget=cell.budget)
 
 
-def test_the_cpu_suite_covers_what_it_must() -> None:
-    cells = SUITES["cpu"].cells()
-    assert len(set(cells)) == len(cells)
-
-    def conditions(task: str, victim: str, seed: int = 0) -> set[str]:
-        # Nuclei are grey: what an owner asks for there is the tint.
-        return {
-            c.condition.replace("unseg-tint", "unseg") for c in cells
-            if (c.task, c.victim.name, c.seed, c.defence) == (task, victim, seed, "none")
-        }  # fmt: skip
-
-    usual = {"clean", "random", "pattern", "unseg"}
-    pairs = {(c.task, c.victim.name) for c in cells}
-    assert len({task for task, _ in pairs}) >= 7 and len({victim for _, victim in pairs}) >= 9
-    assert {build_task(task).problem.kind for task, _ in pairs} == set(KINDS)
-    assert all(usual <= conditions(*pair) for pair in pairs)
-    every_task = {task for task, _ in pairs} - {"person"}  # semantic's smaller sister
-    for task in every_task:
-        assert any(set(BASELINES) <= conditions(*pair) for pair in pairs if pair[0] == task), task
-    for task in ("semantic", "medical"):
-        assert set(DEFENCES) == {c.defence for c in cells if c.task == task}
-    for pair in (("semantic", "efficientnet"), ("medical", "unet"), ("instance", "mask2former")):
-        assert all(usual <= conditions(*pair, seed) for seed in (0, 1, 2))
-    mixed = {f"unseg@{share}" for share in (20, 40, 60, 80, 95)}
-    assert mixed | {"clean-only@20"} <= conditions("medical", "unet")
-    budgets = {
-        c.budget.foreground for c in cells if c.task == "medical" and c.condition == "unseg-tint"
-    }
-    assert budgets == {1, 2, 4, 8, 16}
-    assert any("[" in c.condition for c in cells if c.task == "semantic")
-    # What is told first can be told early.
-    first = cells[: len(cells) // 5]
-    assert {c.task for c in first} == {task for task, _ in pairs}
-
-
 def test_grids_expand_and_plans_drop_doubles() -> None:
     budgets = [Budget(8, 2), Budget(4, 1)]
     plan = Suite("p", "", [
@@ -233,7 +198,7 @@ def test_the_documented_victim_works(
 
 def test_the_documentation_names_all_there_is() -> None:
     text = DOCUMENT.read_text()
-    small = {cell.task for name in ("cpu", "smoke") for cell in SUITES[name].cells()}
+    small = {cell.task for name in ("real", "smoke") for cell in SUITES[name].cells()}
     for name in (*small, *VICTIMS, *CONDITIONS, *DEFENCES, *SUITES):
         assert f"`{name}`" in text, name
     everywhere = text + REPRODUCE.read_text()
@@ -333,7 +298,7 @@ def test_what_is_not_there_is_skipped_and_the_rest_runs(
 
 def test_nothing_but_skipped_runs_is_an_error(tmp_path: Path, cli) -> None:
     code, out, err = cli(
-        "evaluate", "--suite", "cpu", "--task", "medical", "--victim", "unet", "--data", tmp_path,
+        "evaluate", "--suite", "real", "--task", "medical", "--victim", "unet", "--data", tmp_path,
         "-o", tmp_path / "r",
     )  # fmt: skip
     assert code == 2 and out == ""
@@ -407,15 +372,20 @@ def test_without_a_victim_the_first_that_fits_is_meant() -> None:
 
 
 def test_a_suite_is_cut_down_to_what_is_named() -> None:
+    budgets = [Budget(8, 2), Budget(4, 1)]
+    three = ["clean", "random", "unseg"]
+    plan = Suite("p", "", [
+        Grid("one", ["medical"], ["unet", "segformer"], three, budgets=budgets),
+        Grid("two", ["person"], ["unet"], ["unseg"], budgets=budgets),
+    ], conditions={"medical": {"unseg": "unseg-tint"}})  # fmt: skip
     kept = Selection(["medical"], ["unet"], ["clean", "unseg-tint"], ["none"], [0], eps=4)
-    found = [str(cell) for cell in kept.of(SUITES["cpu"])]
-    assert found == [
+    assert [str(cell) for cell in kept.of(plan)] == [
         "medical, unet, clean, none, seed 0", "medical, unet, unseg-tint 4/1, none, seed 0",
     ]  # fmt: skip
 
 
 def test_shards_are_all_of_a_suite_and_share_no_published_set() -> None:
-    cells = SUITES["cpu"].cells()
+    cells = SUITES["real"].cells()
     parts = [shard(cells, f"{number}/3") for number in (1, 2, 3)]
     assert sorted(str(cell) for part in parts for cell in part) == sorted(map(str, cells))
     sets = [{(c.task, c.condition, c.budget) for c in part} for part in parts]
@@ -429,7 +399,7 @@ def test_shards_are_all_of_a_suite_and_share_no_published_set() -> None:
 def test_list_names_suites(cli) -> None:
     found = json.loads(cli("evaluate", "--list", "--json")[1])
     assert set(found) == {"tasks", "victims", "conditions", "defences", "suites"}
-    assert {"cpu", "smoke", "paper"} <= set(found["suites"])
+    assert {"real", "smoke", "paper"} <= set(found["suites"])
     assert len(found["tasks"]) >= 7 and len(found["victims"]) >= 9
     text = cli("evaluate", "--list")[1]
     lines = {line.split()[0] for line in text.splitlines() if line.startswith("  ")}

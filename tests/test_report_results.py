@@ -22,7 +22,7 @@ from unseg.report.failures import failures, not_measurable
 from unseg.report.figures import FIGURES
 from unseg.report.figures.curves import VisibilityCurve
 from unseg.report.names import distinguish
-from unseg.report.readme import END, START
+from unseg.report.readme import END, START, readme_table
 from unseg.report.summary import find_results, summarise
 
 
@@ -130,7 +130,7 @@ def test_page_and_markdown_hold_the_figures_of_the_files(
             == 1
         )
         assert not alone or f"{run.value:.3f}" in reported[1], run.file_name
-    assert "unseg evaluate --suite cpu --data data -o results" in reported[1]
+    assert "unseg evaluate --suite real --data data -o results" in reported[1]
     assert "| 80% | 0.300 (48%) | 0.400 (65%) |" in reported[1]
 
 
@@ -329,6 +329,33 @@ def test_resolution_and_visibility_stand_beside_the_retention(tmp_path: Path, cl
         "At the visibility normal, hand-made stripes leave 30% at 87/83 (0.240 of 0.800) and the "
         "best of ours, unseg, 31% at 86/82 (0.250 of 0.800): the generator adds nothing."
     ]
+
+
+def test_the_short_table_is_of_what_ran_and_says_what_did_not(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        made.put(tmp_path, "person", "deeplabv3", "clean", 0.8, seed=seed)
+    for victim, name, value in (
+        ("deeplabv3", "unseg", 0.2), ("deeplabv3", "random", 0.8), ("tinyvit", "clean", 0.8),
+        ("tinyvit", "unseg", 0.6),
+    ):  # fmt: skip
+        made.put(tmp_path, "person", victim, name, value)
+    for name, value in (("clean", 0.6), ("stripes", 0.3)):
+        made.put(tmp_path, "roads", "unet", name, value)
+    made.put(tmp_path, "lungs", "unet", "clean", 0.9)
+    made.put(tmp_path, "polyps", "segformer", "clean", 0.1)
+    made.put(tmp_path, "polyps", "segformer", "unseg", 0.1)
+    table, rest = readme_table(entries_of(tmp_path)).split("\n\n")
+    assert table.splitlines()[2:] == [
+        "| person (iou) | deeplabv3 | 0.800 | 0.800 | - | - | 0.200 (unseg) | 25%, 75% (tinyvit) |",
+        "| roads (iou) | unet | 0.600 | - | - | 0.300 | - | - |",
+    ]
+    assert rest == (
+        "Not run: semantic, medical, instance, panoptic, detection, clicked, facades; unet "
+        "(polyps); segformer (roads, lungs); stripes (person, lungs unet, polyps segformer); "
+        "ours (roads unet, lungs unet); random (roads unet, lungs unet, person tinyvit, polyps "
+        "segformer). 9 of 10 figures have fewer than 3 seeds. Below their floor after clean "
+        "training: polyps (segformer).\n"
+    )
 
 
 def test_older_results_have_no_visibility_and_are_read(tmp_path: Path) -> None:

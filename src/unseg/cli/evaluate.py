@@ -35,7 +35,7 @@ Examples:
   unseg evaluate --task semantic --victim unet,segformer --condition clean,unseg@80 --data data
   -o results
 
-  unseg evaluate --suite cpu --data data -o results --limit-minutes 60
+  unseg evaluate --suite real --data data -o results --limit-minutes 60
 
   unseg evaluate --images photos --masks masks
 

@@ -42,9 +42,9 @@ def report(
 
       unseg report results -o report
 
-      unseg report docs/results/cpu --markdown docs/results.md
+      unseg report docs/results/real --markdown docs/results.md
 
-      unseg report docs/results/cpu --readme README.md
+      unseg report docs/results/real --readme README.md
     """
     if out is None and markdown is None and readme is None:
         raise UnsegError("report needs -o FOLDER for the page, --markdown FILE, or --readme FILE")

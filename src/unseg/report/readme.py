@@ -3,49 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from unseg.errors import UnsegError
-from unseg.report.summary import CLEAN, NO_DEFENCE, STRIPES, Series, grouped
+from unseg.report.summary import CLEAN, NO_DEFENCE, STRIPES, Series, grouped, unique
 from unseg.report.tables import per_cent, seen
 
-COMMAND = "unseg report docs/results/cpu --readme README.md"
+if TYPE_CHECKING:
+    from unseg.evaluate.suites import Suite
+
+COMMAND = "unseg report docs/results/real --readme README.md"
 START = f"<!-- table: {COMMAND} -->"
 END = "<!-- /table -->"
 
 OURS = ("unseg", "unseg-tint", "unseg-class", "unseg-instance")
 """Ours from the owner's masks: the first of them that ran is shown."""
-HEAD = ("task (figure)", "victim", "clean", "random", "best hand-made", "ours", "ours keeps")
-WAVES = "hand-made, as hard to see"
-"""Heading of the column of waves, which stands before ours."""
+HEAD = (
+    "task (figure)", "victim", "clean", "random", "best hand-made", "hand-made, as hard to see",
+    "ours", "ours keeps",
+)  # fmt: skip
+SUITE = "real"
+"""The suite whose runs the table is of."""
+SEEDS = 3
+"""How many every figure is to have."""
 
 
 def readme_table(entries: Sequence[Series]) -> str:
-    """One row a task: the victim that met the most conditions, clean and under three noises.
+    """One row a task, of what ran: a victim, clean and under three noises; then what did not run.
 
     Shown are runs on the test part, without a defence, at the standard budget, of victims that
     reach their task's floor. Best is the hand-made noise that leaves least, of the whole bound;
-    where waves as hard to see as ours ran, they have a column of their own, and behind every noise
-    stands how far it is seen.
+    behind every noise stands how far it is seen, and behind what ours keeps, what it keeps of the
+    other victims.
 
     Args:
         entries: joined results.
 
     Returns:
-        Markdown, ending in a newline.
+        Markdown, ending in a newline: the table, and a sentence on what is missing of the suite.
     """
     shown = [e for e in entries if _plain(e)]
-    head = [
-        *HEAD[:-2],
-        *([WAVES] if any(e.condition == STRIPES for e in shown) else []),
-        *HEAD[-2:],
+    lines = [_row(HEAD), "|---" * len(HEAD) + "|"]
+    for task, group in grouped(shown, lambda e: e.task).items():
+        victims = grouped(group, lambda e: e.victim)
+        order = _victims(task)
+        names = sorted(victims, key=lambda one: _rank(victims[one], order), reverse=True)
+        row = _cells([victims[name] for name in names])
+        lines += [_row(row)] if row else []
+    missing = not_run(entries)
+    return "\n".join(lines) + "\n" + (f"\n{missing}\n" if missing else "")
+
+
+def not_run(entries: Sequence[Series]) -> str:
+    """What the suite asks of every victim and did not run yet, or in vain, in a few sentences.
+
+    Args:
+        entries: joined results.
+
+    Returns:
+        Plain text; empty where nothing is missing.
+    """
+    wanted = {
+        (c.task, c.victim.name, c.condition): c
+        for c in _suite().cells()
+        if c.defence == NO_DEFENCE and c.condition in (CLEAN, "random", STRIPES, *OURS)
+    }
+    ran = {
+        (e.task, e.runs[0].named("victim"), e.condition): len(e.runs)
+        for e in entries
+        if e.part == "test" and e.defence == NO_DEFENCE and e.label == e.condition
+    }
+    tasks = [one for one in unique(task for task, *_ in wanted) if one not in {k[0] for k in ran}]
+    pairs = unique(key[:2] for key in wanted if key[0] not in tasks)
+    victims = [pair for pair in pairs if pair not in {key[:2] for key in ran}]
+    single = [key for key in wanted if key in ran and ran[key] < SEEDS]
+    lost = [k for k in wanted if k not in ran and k[0] not in tasks and k[:2] not in victims]
+    noises = grouped(lost, lambda key: "ours" if key[2] in OURS else key[2])
+    parts = [
+        *([", ".join(tasks)] if tasks else []),
+        *(
+            f"{name} ({', '.join(task for task, _ in own)})"
+            for name, own in grouped(victims, lambda pair: pair[1]).items()
+        ),
+        *(f"{noise} ({', '.join(_places(keys))})" for noise, keys in noises.items()),
     ]
-    lines = [_row(head), "|---" * len(head) + "|"]
-    for group in grouped(shown, lambda e: e.task).values():
-        victims = grouped(group, lambda e: e.victim).values()
-        ordered = sorted(victims, key=len, reverse=True)
-        rows = [row for row in (_cells(one, WAVES in head) for one in ordered) if row]
-        lines += map(_row, rows[:1])
-    return "\n".join(lines) + "\n"
+    said = [f"Not run: {'; '.join(parts)}."] if parts else []
+    if single:
+        many = sum(key in ran for key in wanted)
+        few = f"{len(single)} of {many}" if len(single) < many else "All"
+        said.append(f"{few} figures have fewer than {SEEDS} seeds.")
+    cleaned = [e for e in entries if e.condition == CLEAN and e.defence == NO_DEFENCE]
+    useless = unique(f"{e.task} ({e.victim})" for e in cleaned if not e.measurable)
+    if useless:
+        said.append(f"Below their floor after clean training: {', '.join(useless)}.")
+    return " ".join(said)
 
 
 def inserted(text: str, table: str) -> str:
@@ -77,21 +128,61 @@ def _plain(entry: Series) -> bool:
     )
 
 
-def _cells(group: Sequence[Series], waves: bool) -> list[str] | None:
-    """The cells of one task and victim; None where clean training or ours did not run."""
+def _suite() -> Suite:
+    from unseg.evaluate.suites import SUITES
+
+    return SUITES[SUITE]
+
+
+def _victims(task: str) -> list[str]:
+    """The suite's victims of a task, the main one first."""
+    return unique(cell.victim.name for cell in _suite().cells() if cell.task == task)
+
+
+def _places(keys: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Tasks, with the victim where a task has several of which only some are meant."""
+    return [
+        task if len(names) == len(_victims(task)) else f"{task} {' '.join(names)}"
+        for task, names in (
+            (task, [victim for _, victim, _ in mine])
+            for task, mine in grouped(keys, lambda key: key[0]).items()
+        )
+    ]
+
+
+def _rank(group: Sequence[Series], order: Sequence[str]) -> tuple[bool, int, int]:
+    """Which victim has the row: one that met ours, then most conditions, then the main one."""
+    name = group[0].runs[0].named("victim")
+    place = -order.index(name) if name in order else -len(order)
+    return _ours(group) is not None, len(group), place
+
+
+def _ours(group: Sequence[Series]) -> Series | None:
     by_name = {entry.condition: entry for entry in group}
-    ours = next((by_name[name] for name in OURS if name in by_name), None)
-    clean = by_name.get(CLEAN)
-    if ours is None or clean is None or ours.retention is None:
+    return next((by_name[name] for name in OURS if name in by_name), None)
+
+
+def _cells(groups: Sequence[Sequence[Series]]) -> list[str] | None:
+    """The cells of one task, its victims in order; None where no noise met the first of them."""
+    group, *others = groups
+    by_name = {entry.condition: entry for entry in group}
+    clean, ours = by_name.get(CLEAN), _ours(group)
+    if clean is None or len(by_name) == 1:
         return None
     made = [e for e in group if not (e.ours or e.frontier or e.condition in (CLEAN, "random"))]
     best = min(made, key=lambda e: e.mean, default=None)
+    kept = [one for one in map(_ours, (group, *others)) if one is not None]
     return [
         f"{clean.task} ({clean.metric})", clean.attacker, f"{clean.mean:.3f}",
-        _figure(by_name.get("random")), _figure(best, named=True),
-        *([_figure(by_name.get(STRIPES))] if waves else []),
-        _figure(ours, named=True), per_cent(ours.retention),
+        _figure(by_name.get("random")), _figure(best, named=True), _figure(by_name.get(STRIPES)),
+        _figure(ours, named=True),
+        ", ".join(_kept(one, named=one is not ours) for one in kept) or "-",
     ]  # fmt: skip
+
+
+def _kept(entry: Series, *, named: bool) -> str:
+    share = per_cent(entry.retention) if entry.retention is not None else "-"
+    return f"{share} ({entry.victim})" if named else share
 
 
 def _figure(entry: Series | None, *, named: bool = False) -> str:

@@ -78,6 +78,8 @@ class Unseg(Condition):
     """
 
     name = "unseg"
+    # 2: the judge of the visibility search, and waves at the image's own resolution.
+    revision = 2
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
     costly = True

@@ -48,6 +48,8 @@ class QueryVictim(TrainedVictim):
         augmentation: how training squares are drawn.
     """
 
+    revision = 2
+
     def __init__(
         self,
         *,

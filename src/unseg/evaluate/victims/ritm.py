@@ -107,6 +107,7 @@ class RitmVictim(ClickVictim):
     """
 
     name = "ritm"
+    revision = 2
     summary = "feature pyramid that sees clicks as maps, trained end to end"
 
     def __init__(

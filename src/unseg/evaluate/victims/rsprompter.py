@@ -54,6 +54,7 @@ class RSPrompterVictim(TrainedVictim):
     """
 
     name = "rsprompter"
+    revision = 2
     summary = "frozen mobile_sam encoder, learned prompts, SAM's mask decoder"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"semantic", "instance", "detection"})
 

@@ -87,6 +87,7 @@ class SemanticVictim(TrainedVictim):
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"semantic"})
+    revision = 2
     queued: ClassVar[bool] = True
     stride: ClassVar[int] = 32
     """What input sides must be a multiple of."""
