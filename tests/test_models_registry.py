@@ -16,7 +16,6 @@ from unseg.models.registry import (
     BASE,
     DEFAULT,
     FORMAT,
-    FORMAT_1,
     load_generator,
     load_shipped_base,
     read_metadata,
@@ -143,37 +142,25 @@ def test_a_generator_on_the_shipped_base_names_it(shipped: NoiseGenerator, tmp_p
         load_generator(str(path))
 
 
-def test_files_of_the_first_format_are_still_read(
-    base: SamBase, shipped: NoiseGenerator, tmp_path: Path
-) -> None:
-    whole = NoiseGenerator(base, HeadConfig(width=8))
-    facts = {"format": FORMAT_1, "training": "{}"}
-    path = tmp_path / "whole.safetensors"
-    own = {"base": base.architecture.to_json(), "settings": json.dumps(whole.settings())}
-    save_tensors(whole.state_dict(), path, {**facts, **own})
-    assert torch.equal(load_generator(str(path)).noise_tokens.weight, whole.noise_tokens.weight)
-    # A head of the package at v0.10.0 names a shipped generator; all of these had one base.
-    tensors, found = read_tensors(resolve("default"))
-    own = {name: found[name] for name in ("base", "settings")}
-    path = tmp_path / "head.safetensors"
-    save_tensors(tensors, path, {**facts, **own, "base_from": "unseg-mobile-sam-2"})
-    for name, tensor in load_generator(str(path)).state_dict().items():
-        assert torch.equal(tensor, shipped.state_dict()[name]), name
-    vit = '{"name": "vit_b", "encoder": {}}'
-    for change, message in (
-        ({"base_from": "unseg-mobile-sam-9"}, "names unseg-mobile-sam-9, which does not ship"),
-        ({"base_from": "unseg-mobile-sam-2", "base": vit}, "made for a base"),
-        ({"format": "unseg-generator-3"}, "a newer version of unseg wrote it"),
+def test_files_of_other_formats_are_refused(tmp_path: Path) -> None:
+    """Textures were once drawn another way, so that older weights would make other noise."""
+    tensors, facts = read_tensors(resolve("default"))
+    path = tmp_path / "other.safetensors"
+    for number, message in (
+        (1, "textures were drawn another way: use version 0.11.0"),
+        (2, "textures were drawn another way: use version 0.11.0"),
+        (4, "a newer version of unseg wrote it"),
     ):
-        save_tensors(tensors, path, {**facts, **own, **change}, overwrite=True)
+        other = {**facts, "format": f"unseg-generator-{number}"}
+        save_tensors(tensors, path, other, overwrite=True)
         with pytest.raises(UnsegError, match=message):
             load_generator(str(path))
 
 
 def test_retired_names_say_where_they_are() -> None:
-    for number in range(1, 6):
+    for number, tag in (*((number, "v0.10.0") for number in range(1, 6)), (6, "v0.11.0")):
         with pytest.raises(
-            UnsegError, match=rf"^unseg-mobile-sam-{number} is retired: .* git tag v0.10.0"
+            UnsegError, match=rf"^unseg-mobile-sam-{number} is retired: .* git tag {tag}"
         ):
             load_generator(f"unseg-mobile-sam-{number}")
     with pytest.raises(UnsegError, match=f"neither a file nor a model .*default, {DEFAULT}"):

@@ -36,8 +36,11 @@ REMEDY = "give a generator written by unseg train"
 DEFAULT = "unseg-mobile-sam-7"
 SHIPPED = (DEFAULT,)
 """Names of the generators that ship with the package."""
-RETIRED = tuple(f"unseg-mobile-sam-{number}" for number in range(1, 7))
-"""Names of generators that shipped with earlier versions."""
+RETIRED = {
+    **{f"unseg-mobile-sam-{number}": "v0.10.0" for number in range(1, 6)},
+    "unseg-mobile-sam-6": "v0.11.0",
+}
+"""Generators that shipped with earlier versions, and the git tags that hold them."""
 BASE = "mobile-sam.safetensors"
 """The frozen base that ships with the package."""
 
@@ -63,7 +66,7 @@ def resolve(name_or_path: str) -> Path:
     if name in RETIRED:
         raise UnsegError(
             f"{name} is retired: its weights and the code that runs them are in the repository at "
-            "the git tag v0.10.0"
+            f"the git tag {RETIRED[name]}"
         )
     raise UnsegError(
         f"{name_or_path} is neither a file nor a model that ships with unseg: give a .safetensors "

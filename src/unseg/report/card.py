@@ -25,10 +25,11 @@ LIMITS = """\
 - The learned part is class-agnostic: it tells a model *where* the masked object is, not *which*
   class it has. On dense label maps, where every pixel has a class, some classes carry a texture of
   a codebook and the others none; that is its weakest use.
-- The noise lives on a grid of a quarter of the model input ({grid} cells along the long side). A
-  trainer who works on small crops of a very large picture sees smooth noise.
-- The generator is public, so an attacker can make pairs of clean and protected images and train a
-  network to remove the noise. Blurring, strong JPEG compression, grey conversion and training on
+- Which wave a place has is chosen on a grid of a quarter of the model input ({grid} cells along the
+  long side). Waves are as long as a share of the image, so a trainer who works on small crops of a
+  very large picture sees long ones.
+- The generator is public, so an attacker can make pairs of clean and protected images with keys of
+  their own and train a network to remove the noise. Blurring, strong JPEG compression, grey conversion and training on
   many clean images beside the protected ones weaken it, too.
 - It cannot recall what was published before, and it does not hide an image from people or from a
   model that is already trained.
