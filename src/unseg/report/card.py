@@ -29,8 +29,8 @@ LIMITS = """\
   long side). Waves are as long as a share of the image, so a trainer who works on small crops of a
   very large picture sees long ones.
 - The generator is public, so an attacker can make pairs of clean and protected images with keys of
-  their own and train a network to remove the noise. Blurring, strong JPEG compression, grey conversion and training on
-  many clean images beside the protected ones weaken it, too.
+  their own and train a network to remove the noise. Blurring, strong JPEG compression, grey
+  conversion and training on many clean images beside the protected ones weaken it, too.
 - It cannot recall what was published before, and it does not hide an image from people or from a
   model that is already trained.
 """

@@ -26,6 +26,8 @@ SUITE = "real"
 """The suite whose runs the table is of."""
 SEEDS = 3
 """How many every figure is to have."""
+NOTHING = "-"
+"""In the place of what did not run; a column of nothing else is left out."""
 
 
 def readme_table(entries: Sequence[Series]) -> str:
@@ -43,13 +45,17 @@ def readme_table(entries: Sequence[Series]) -> str:
         Markdown, ending in a newline: the table, and a sentence on what is missing of the suite.
     """
     shown = [e for e in entries if _plain(e)]
-    lines = [_row(HEAD), "|---" * len(HEAD) + "|"]
+    rows = []
     for task, group in grouped(shown, lambda e: e.task).items():
         victims = grouped(group, lambda e: e.victim)
         order = _victims(task)
         names = sorted(victims, key=lambda one: _rank(victims[one], order), reverse=True)
         row = _cells([victims[name] for name in names])
-        lines += [_row(row)] if row else []
+        rows += [row] if row else []
+    columns = [[HEAD[i], *(row[i] for row in rows)] for i in range(len(HEAD))]
+    kept = [column for column in columns if not rows or set(column[1:]) != {NOTHING}]
+    head, *body = zip(*kept, strict=True)
+    lines = [_row(head), "|---" * len(head) + "|", *map(_row, body)]
     missing = not_run(entries)
     return "\n".join(lines) + "\n" + (f"\n{missing}\n" if missing else "")
 
@@ -176,18 +182,18 @@ def _cells(groups: Sequence[Sequence[Series]]) -> list[str] | None:
         f"{clean.task} ({clean.metric})", clean.attacker, f"{clean.mean:.3f}",
         _figure(by_name.get("random")), _figure(best, named=True), _figure(by_name.get(STRIPES)),
         _figure(ours, named=True),
-        ", ".join(_kept(one, named=one is not ours) for one in kept) or "-",
+        ", ".join(_kept(one, named=one is not ours) for one in kept) or NOTHING,
     ]  # fmt: skip
 
 
 def _kept(entry: Series, *, named: bool) -> str:
-    share = per_cent(entry.retention) if entry.retention is not None else "-"
+    share = per_cent(entry.retention) if entry.retention is not None else NOTHING
     return f"{share} ({entry.victim})" if named else share
 
 
 def _figure(entry: Series | None, *, named: bool = False) -> str:
     if entry is None:
-        return "-"
+        return NOTHING
     return f"{entry.mean:.3f}" + (f" ({entry.condition})" if named else "") + seen(entry)
 
 
