@@ -38,7 +38,7 @@ def test_the_suite_finds_every_stored_result(
         if "clean_sha256" in run.config["defence"]
     }
     monkeypatch.setattr(
-        Restoring, "clean_images", lambda self: SimpleNamespace(sha256=clean[self.name])
+        Restoring, "clean_images", lambda self: SimpleNamespace(sha256=clean.get(self.name, ""))
     )
     processes = Processes()
     benches = {}
@@ -57,7 +57,7 @@ def test_the_suite_finds_every_stored_result(
             processes=processes,
         ).key
 
-    keys = {key(cell) for cell in SUITES["real"].cells()}
+    keys = {key(cell) for cell in SUITES["real"].cells() if cell.task in benches}
     assert sorted(run.file_name for run in results if run.key not in keys) == []
 
 
