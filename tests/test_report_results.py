@@ -18,6 +18,7 @@ from unseg.cli.main import app
 from unseg.errors import UnsegError
 from unseg.evaluate.pictures import CELL, names
 from unseg.evaluate.results import ResultStore
+from unseg.evaluate.suites import SUITES
 from unseg.report.failures import failures, not_measurable
 from unseg.report.figures import FIGURES
 from unseg.report.figures.curves import VisibilityCurve
@@ -342,6 +343,10 @@ def test_the_short_table_is_of_what_ran_and_says_what_did_not(tmp_path: Path) ->
     for name, value in (("clean", 0.6), ("stripes", 0.3)):
         made.put(tmp_path, "roads", "unet", name, value)
     made.put(tmp_path, "lungs", "unet", "clean", 0.9)
+    # Of the suite gpu: neither shown nor counted.
+    large = dict(SUITES["gpu"].cells()[0].victim.settings) | {"augmentation": {}}
+    for name, value in (("clean", 0.7), ("random", 0.7), ("unseg-class", 0.1)):
+        made.put(tmp_path, "semantic", "deeplabv3", name, value, settings=large)
     made.put(tmp_path, "polyps", "segformer", "clean", 0.1)
     made.put(tmp_path, "polyps", "segformer", "unseg", 0.1)
     table, rest = readme_table(entries_of(tmp_path)).split("\n\n")

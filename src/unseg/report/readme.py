@@ -24,6 +24,8 @@ HEAD = (
 )  # fmt: skip
 SUITE = "real"
 """The suite whose runs the table is of."""
+LARGER = "gpu"
+"""The same tasks and victims in another size, whose runs may lie beside them."""
 SEEDS = 3
 """How many every figure is to have."""
 NOTHING = "-"
@@ -74,10 +76,11 @@ def not_run(entries: Sequence[Series]) -> str:
         for c in _suite().cells()
         if c.defence == NO_DEFENCE and c.condition in (CLEAN, "random", STRIPES, *OURS)
     }
+    entries = [e for e in entries if e.part == "test" and e.defence == NO_DEFENCE and _own(e)]
     ran = {
         (e.task, e.runs[0].named("victim"), e.condition): len(e.runs)
         for e in entries
-        if e.part == "test" and e.defence == NO_DEFENCE and e.label == e.condition
+        if e.label == e.condition
     }
     tasks = [one for one in unique(task for task, *_ in wanted) if one not in {k[0] for k in ran}]
     pairs = unique(key[:2] for key in wanted if key[0] not in tasks)
@@ -98,7 +101,7 @@ def not_run(entries: Sequence[Series]) -> str:
         many = sum(key in ran for key in wanted)
         few = f"{len(single)} of {many}" if len(single) < many else "All"
         said.append(f"{few} figures have fewer than {SEEDS} seeds.")
-    cleaned = [e for e in entries if e.condition == CLEAN and e.defence == NO_DEFENCE]
+    cleaned = [e for e in entries if e.condition == CLEAN]
     useless = unique(f"{e.task} ({e.victim})" for e in cleaned if not e.measurable)
     if useless:
         said.append(f"Below their floor after clean training: {', '.join(useless)}.")
@@ -131,6 +134,20 @@ def _plain(entry: Series) -> bool:
         and entry.standard
         and entry.measurable
         and entry.label == entry.condition
+        and _own(entry)
+    )
+
+
+def _own(entry: Series) -> bool:
+    """Whether a victim is not one of the larger suite."""
+    from unseg.evaluate.suites import SUITES
+
+    victim = entry.runs[0].config["victim"]
+    return not any(
+        cell.task == entry.task
+        and cell.victim.name == victim["name"]
+        and all(victim.get(k) == v for k, v in cell.victim.settings if k in ("size", "steps"))
+        for cell in SUITES[LARGER].cells()
     )
 
 
