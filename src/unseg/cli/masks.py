@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
 from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, SHARD_HELP, class_choice
 from unseg.cli.shown import say, tell_stop
 from unseg.errors import UnsegError
@@ -29,6 +30,9 @@ def masks(
             "masks show whatever stands out."
         ),
     ] = None,
+    box: Annotated[list[str] | None, typer.Option(metavar="L,T,R,B", help=BOX_HELP)] = None,
+    point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help=POINT_HELP)] = None,
+    off: Annotated[list[str] | None, typer.Option("--not", metavar="X,Y", help=NOT_HELP)] = None,
     target: Annotated[
         Literal["union", "class", "instance"],
         typer.Option(
@@ -71,8 +75,11 @@ def masks(
       unseg masks photos -o masks --boxes labels --target class
 
       unseg masks photos -o masks
+
+      unseg masks photo.jpg -o masks --box 120,40,310,400 --not 130,390
     """
-    if boxes is None and target != "union":
+    clicks = clicks_of(box, point, off)
+    if boxes is None and clicks is None and target != "union":
         raise UnsegError(f"--target {target} needs --boxes: what stands out has no classes")
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -99,8 +106,8 @@ def masks(
 
         try:
             drawn = draw_masks(
-                inputs, output, settings, boxes=boxes, overwrite=overwrite, resume=resume,
-                shard=Shard.of(shard), progress=shown,
+                inputs, output, settings, boxes=boxes, clicks=clicks, overwrite=overwrite,
+                resume=resume, shard=Shard.of(shard), progress=shown,
             )  # fmt: skip
         except KeyboardInterrupt as stop:
             tell_stop(stop)

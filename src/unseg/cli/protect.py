@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
 from unseg.cli.protect_summary import print_summary
 from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
@@ -84,6 +85,9 @@ def protect(
             help="Protect only the images that a list (one name a line) or a manifest names.",
         ),
     ] = None,
+    box: Annotated[list[str] | None, typer.Option(metavar="L,T,R,B", help=BOX_HELP)] = None,
+    point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help=POINT_HELP)] = None,
+    off: Annotated[list[str] | None, typer.Option("--not", metavar="X,Y", help=NOT_HELP)] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the mask, in 8-bit steps.")
     ] = 8.0,
@@ -236,6 +240,10 @@ def protect(
 
       unseg protect portrait.jpg -o protected.png
 
+      unseg protect portrait.jpg -o protected.png --point 200,220 --not 20,20
+
+      unseg protect pair.jpg -o protected.png --box 120,40,310,400 --box 330,60,500,400
+
       unseg protect slides -o protected --tint
 
       unseg protect photos -o protected --key photos.key
@@ -245,6 +253,7 @@ def protect(
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
+    clicks = clicks_of(box, point, off)
     settings = _settings(
         eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
         target=target, visibility=visibility, format=format, batch_size=batch_size,
@@ -264,8 +273,8 @@ def protect(
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
-            inputs, output, settings, masks=masks, boxes=boxes, only=only, existing=existing,
-            again=again, shard=part, progress=shown.update,
+            inputs, output, settings, masks=masks, boxes=boxes, only=only, clicks=clicks,
+            existing=existing, again=again, shard=part, progress=shown.update,
         )  # fmt: skip
     content: dict[str, Any] = {}
     if as_json:

@@ -77,7 +77,7 @@ def _advice(report: FolderReport) -> list[str]:
     guessed = sum(
         count
         for name, count in totals["mask_sources"].items()
-        if name not in {"file", "boxes", "given"}
+        if name not in {"file", "boxes", "clicked", "given"}
     )
     if guessed:
         # Of a single image no mask is stored.

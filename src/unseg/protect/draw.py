@@ -20,13 +20,15 @@ from unseg.files import AnyPath
 from unseg.images.reader import read_photo
 from unseg.masks.among import holds_photographs, is_label_map, refusal
 from unseg.masks.annotations import read_annotations
+from unseg.masks.clicks import Clicks
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
+from unseg.masks.sources.clicked import ClickedMask
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
-from unseg.protect.given import numbered_classes
+from unseg.protect.given import CLICKED, check_clickable, numbered_classes, refuse_several
 from unseg.protect.lock import locked
 from unseg.protect.plan import Job, make_plan
 from unseg.protect.settings import Settings
@@ -60,6 +62,7 @@ def draw_masks(
     settings: Settings | None = None,
     *,
     boxes: AnyPath | None = None,
+    clicks: Clicks | None = None,
     overwrite: bool = False,
     resume: bool = False,
     shard: Shard | None = None,
@@ -76,6 +79,8 @@ def draw_masks(
             numbers in 16 bits.
         boxes: COCO, YOLO, labelme or Pascal VOC annotations. Without, the sources of
             ``settings.find``.
+        clicks: points and boxes in a single image, in which the base SAM finds the objects; no
+            ``boxes`` then.
         overwrite: whether masks that are there are replaced.
         resume: whether they are kept as they are, corrected ones too, and the others drawn.
         shard: the part of the masks to draw, of a run that is split over a job array.
@@ -90,19 +95,28 @@ def draw_masks(
         drawn = unseg.draw_masks("photos", "masks", boxes="instances.json")
     """
     settings = settings or Settings()
-    if boxes is None and settings.target != "union":
+    given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    places = [Path(one) for one in given]
+    if clicks is not None:
+        refuse_several(places)
+        check_clickable(settings)
+        if boxes is not None:
+            raise UnsegError(f"{CLICKED} and --boxes say two things: give one of them")
+    elif boxes is None and settings.target != "union":
         raise UnsegError(
             f"--target {settings.target} needs --boxes: what stands out has no classes"
         )
-    if boxes is None and settings.classes is not None:
+    if boxes is None and clicks is None and settings.classes is not None:
         raise UnsegError("--classes needs --boxes: what stands out has no classes")
-    given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    plan = make_plan([Path(one) for one in given], Path(out))
+    plan = make_plan(places, Path(out))
     models = Models(settings.model, settings.salience, settings.device)
     jobs, without = plan.jobs, []
     warnings: dict[str, list[str]] = {}
-    if boxes is None:
-        sources: list[MaskSource] = load_sources(settings.find, models)
+    sources: list[MaskSource]
+    if clicks is not None:
+        sources = [ClickedMask(clicks, models.base)]
+    elif boxes is None:
+        sources = load_sources(settings.find, models)
     else:
         names = [job.source for job in plan.jobs]
         annotations = read_annotations(Path(boxes))
@@ -161,11 +175,12 @@ def _draw(
     if target == "union":
         values = found.regions.foreground.astype(np.uint8) * np.uint8(255)
     else:
-        boxes = next(source for source in sources if isinstance(source, BoxMasks))
         assert found.labels is not None
         values = found.labels.values
         # 255 would be void in 8 bits.
-        wide = target == "instance" or boxes.highest >= 255
+        wide = target == "instance" or any(
+            isinstance(source, BoxMasks) and source.highest >= 255 for source in sources
+        )
         values = values.astype(np.uint16 if wide else np.uint8)
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=6)
