@@ -72,17 +72,17 @@ def mask_in(path: Path) -> np.ndarray:
 @pytest.mark.usefixtures("discs")
 def test_clicks_are_the_mask_and_the_record_says_so(cli: Cli, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, _, err = cli("protect", file, "-o", out, "--point", "20,20", "--not", "22,20")
-    assert code == 0, err
+    code, text, err = cli("protect", file, "-o", out, "--point", "20,20", "--not", "24,20")
+    assert code == 0, text + err
     [record] = map(json.loads, (out / "unseg-manifest.jsonl").read_text().splitlines())
     assert record["mask_source"] == "clicked" and record["status"] == "protected"
     mask = mask_in(out / record["mask"])
-    assert mask[20, 15] and not mask[20, 22] and not mask[20, 40]
+    assert mask[20, 15] and not mask[20, 24] and not mask[20, 40]
     # The same command resumes, another point does not.
-    line = ("protect", file, "-o", out, "--resume", "--json", "--not", "22,20", "--point")
+    line = ("protect", file, "-o", out, "--resume", "--json", "--not", "24,20", "--point")
     kept = [
         json.loads(cli(*line, point)[1])["totals"]["kept_from_earlier_run"]
-        for point in ("20,20", "21,20")
+        for point in ("20,20", "19,20")
     ]
     assert kept == [1, 0]
     code, _, err = cli("protect", file, "-o", tmp_path / "one.png", "--box", "5,5,30,30", "--json")

@@ -15,6 +15,7 @@ from unseg.cli.protect import (
     RANGE_HELP,
     SALIENCE_HELP,
     SHARD_HELP,
+    SHEET_HELP,
     STRIP_HELP,
     TIMEOUT_HELP,
     VISIBILITY_HELP,
@@ -130,6 +131,7 @@ def dataset(
             "--batch-size", min=1, max=256, help="Images that go through the model together."
         ),
     ] = 1,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE.html", help=SHEET_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of an earlier run.")
@@ -196,11 +198,17 @@ def dataset(
         if as_json:
             typer.echo(json.dumps(plan.describe(), indent=2))
         return
+    if sheet is not None:
+        from unseg.report.sheet import check_sheet, write_sheet
+
+        check_sheet(sheet, output, overwrite=existing != "refuse")
     with FolderProgress(quiet=as_json) as shown:
         report = protect_dataset(
             plan, output, settings, target=target, format=format, existing=existing,
             shard=part, progress=shown.update,
         )  # fmt: skip
+    if sheet is not None:
+        write_sheet(sheet, report.folder.records, output, [root])
     if as_json:
         typer.echo(json.dumps(report.describe(), indent=2))
     else:

@@ -55,6 +55,12 @@ def masks(
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also draw every mask over its photograph, into this folder."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the masks that are there, and draw the others.")
@@ -75,6 +81,8 @@ def masks(
       unseg masks photos -o masks --boxes labels --target class
 
       unseg masks photos -o masks
+
+      unseg masks photos -o masks --overlay look
 
       unseg masks photo.jpg -o masks --box 120,40,310,400 --not 130,390
     """
@@ -106,8 +114,8 @@ def masks(
 
         try:
             drawn = draw_masks(
-                inputs, output, settings, boxes=boxes, clicks=clicks, overwrite=overwrite,
-                resume=resume, shard=Shard.of(shard), progress=shown,
+                inputs, output, settings, boxes=boxes, clicks=clicks, overlay=overlay,
+                overwrite=overwrite, resume=resume, shard=Shard.of(shard), progress=shown,
             )  # fmt: skip
         except KeyboardInterrupt as stop:
             tell_stop(stop)

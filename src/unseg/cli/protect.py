@@ -48,6 +48,10 @@ TIMEOUT_HELP = (
     "Decode every file in a process of its own first, and give it up after so many seconds: for "
     "files that you do not trust."
 )
+SHEET_HELP = (
+    "Page to write: thumbnails of every original, its protected form, the noise and the mask, "
+    "sortable by visibility. It shows the originals, so it must not lie in OUT."
+)
 STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
 
@@ -196,6 +200,7 @@ def protect(
     timings: Annotated[
         bool, typer.Option("--timings", help="Show the seconds of each stage.")
     ] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE.html", help=SHEET_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -236,6 +241,8 @@ def protect(
 
       unseg protect photos -o protected --masks masks --selftest
 
+      unseg protect photos -o protected --sheet look.html
+
       unseg protect a.jpg b.png -o protected --format same --json
 
       unseg protect portrait.jpg -o protected.png
@@ -265,8 +272,15 @@ def protect(
     from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
+    from unseg.protect.single import is_single
     from unseg.protect.timings import measured
 
+    if sheet is not None:
+        from unseg.report.sheet import check_sheet, write_sheet
+
+        if is_single(inputs, output):
+            raise UnsegError("--sheet is for folders: unseg show draws a single image")
+        check_sheet(sheet, output, overwrite=existing != "refuse")
     part = Shard.of(shard)
     if selftest and part is not None:
         raise UnsegError("--selftest learns from all images: leave --shard out")
@@ -276,6 +290,8 @@ def protect(
             inputs, output, settings, masks=masks, boxes=boxes, only=only, clicks=clicks,
             existing=existing, again=again, shard=part, progress=shown.update,
         )  # fmt: skip
+    if sheet is not None:
+        write_sheet(sheet, report.records, output, inputs)
     content: dict[str, Any] = {}
     if as_json:
         errors = [{"source": one.source, "error": one.error} for one in report.errors]
