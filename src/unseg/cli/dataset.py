@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unseg.cli.protect import (
+from unseg.cli.help_texts import (
     FIND_HELP,
     KEY_HELP,
     QUALITY_HELP,
@@ -19,8 +19,8 @@ from unseg.cli.protect import (
     STRIP_HELP,
     TIMEOUT_HELP,
     VISIBILITY_HELP,
-    range_choice,
 )
+from unseg.cli.protect import range_choice
 from unseg.cli.protect_summary import made_key
 from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
@@ -272,6 +272,8 @@ def _written(plan: DatasetPlan, format: OutputFormat) -> str:
 
 
 def _print_report(report: DatasetReport) -> None:
+    from unseg.masks.named import named_text
+
     totals = report.folder.totals
 
     def figure(value: Any, unit: str = "") -> str:
@@ -281,6 +283,7 @@ def _print_report(report: DatasetReport) -> None:
         "protected": f"{totals['protected']} of {totals['images']}",
         "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
         "errors": str(totals["errors"] or ""),
+        "found": named_text(totals.get("found", {})),
         "masks from": ", ".join(f"{n} {name}" for name, n in totals["mask_sources"].items()),
         "files copied": str(report.copied),
         "images with a new suffix": str(len(report.renamed) or ""),

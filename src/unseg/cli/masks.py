@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, SHARD_HELP, class_choice
+from unseg.cli.help_texts import FIND_HELP, SALIENCE_HELP, SHARD_HELP
+from unseg.cli.protect import class_choice
 from unseg.cli.shown import say, tell_stop
 from unseg.errors import UnsegError
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
-from unseg.cli.protect import KEY_HELP, VISIBILITY_HELP
+from unseg.cli.help_texts import KEY_HELP, VISIBILITY_HELP
 from unseg.cli.shown import say
 from unseg.errors import UnsegError
 

@@ -24,7 +24,7 @@ from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
 from unseg.progress import Progress, Update, silent
 from unseg.protect.earlier import refuse_protected
-from unseg.protect.folder_report import FolderReport
+from unseg.protect.folder_report import FolderReport, counted_in
 from unseg.protect.given import given_masks, refuse_several
 from unseg.protect.keys import FIELD, models_of, with_key, without_others
 from unseg.protect.lock import locked
@@ -79,8 +79,7 @@ def protect_folder(
             boxes without one the base SAM draws them.
         only: protect only the images that this file names, one a line or as an earlier run's
             manifest.
-        clicks: points and boxes in a single image, in which the base SAM finds the objects; then
-            there are no masks or boxes beside them.
+        clicks: points and boxes in a single image, without masks or boxes beside them.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
         again: whether images that an earlier run protected may be protected once more.
@@ -355,6 +354,7 @@ class FolderRun:
             "kept_from_earlier_run": len(self.done),
             "ignored_files": len(self.plan.ignored),
             "mask_sources": dict(sorted(Counter(str(r.mask_source) for r in written).items())),
+            "found": counted_in(written),
             "noises": dict(sorted(Counter(str(r.noise) for r in good).items())),
             "with_warnings": sum(1 for r in written if r.warnings),
             "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),

@@ -22,6 +22,7 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.images.reader import decode, rgb_of
 from unseg.masks.labels import read_label_map
+from unseg.masks.named import named_text
 from unseg.masks.overlay import overlaid
 from unseg.protect.judge import words_of
 from unseg.protect.manifest import Record
@@ -138,7 +139,8 @@ def sheet_row(record: Record, out: Path, originals: Sequence[Path]) -> SheetRow:
     if record.status == "protected" and score is not None:
         lines = [f"{words_of(score)} ({score:.0f})"]
     share = "" if record.foreground_share is None else f", {record.foreground_share:.0%}"
-    lines.append(f"mask: {record.mask_source}{share} of the image")
+    named = f", {named_text(record.found)}" if record.found else ""
+    lines.append(f"mask: {record.mask_source}{share} of the image{named}")
     if record.change is not None and record.status == "protected":
         lines.append(
             f"largest change {record.change.inside:g} steps inside, {record.change.outside:g} "

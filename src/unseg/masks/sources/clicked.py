@@ -8,6 +8,7 @@ from unseg.errors import UnsegError
 from unseg.images.photo import Photo
 from unseg.masks.clicks import Clicks, find_clicked, text_of
 from unseg.masks.labelmap import LabelMap
+from unseg.masks.named import count_objects
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.models.sam.base import SamBase
 from unseg.remarks import Remark
@@ -53,7 +54,8 @@ class ClickedMask(MaskSource):
         if share > _MUCH and not self.clicks.boxes:
             text = f"what was found covers {share:.0%} of the image: add --not, or a --box"
             remarks.append(Remark(text, warning=True))
-        return Found(LabelMap(found.numbers, wide=True, remarks=tuple(remarks)))
+        labels = LabelMap(found.numbers, wide=True, remarks=tuple(remarks))
+        return Found(labels, objects=count_objects(found.numbers, found.numbers > 0))
 
     def identity(self, name: str) -> str:
         return hashlib.sha256(repr(self.clicks).encode()).hexdigest()
