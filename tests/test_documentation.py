@@ -130,6 +130,7 @@ def test_the_readme_names_every_extra_with_its_install_line() -> None:
     [
         ("protect", "protect.md"),
         ("masks", "masks.md"),
+        ("show", "protect.md"),
         ("verify", "manifest.md"),
         ("evaluate", "evaluate.md"),
         ("report", "evaluate.md"),

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unseg.cli.protect import (
+from unseg.cli.help_texts import (
     FIND_HELP,
     KEY_HELP,
     QUALITY_HELP,
     RANGE_HELP,
     SALIENCE_HELP,
     SHARD_HELP,
+    SHEET_HELP,
     STRIP_HELP,
     TIMEOUT_HELP,
     VISIBILITY_HELP,
-    range_choice,
 )
+from unseg.cli.protect import range_choice
 from unseg.cli.protect_summary import made_key
 from unseg.cli.shown import FolderProgress
 from unseg.errors import UnsegError
@@ -130,6 +131,7 @@ def dataset(
             "--batch-size", min=1, max=256, help="Images that go through the model together."
         ),
     ] = 1,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE.html", help=SHEET_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of an earlier run.")
@@ -196,11 +198,17 @@ def dataset(
         if as_json:
             typer.echo(json.dumps(plan.describe(), indent=2))
         return
+    if sheet is not None:
+        from unseg.report.sheet import check_sheet, write_sheet
+
+        check_sheet(sheet, output, overwrite=existing != "refuse")
     with FolderProgress(quiet=as_json) as shown:
         report = protect_dataset(
             plan, output, settings, target=target, format=format, existing=existing,
             shard=part, progress=shown.update,
         )  # fmt: skip
+    if sheet is not None:
+        write_sheet(sheet, report.folder.records, output, [root])
     if as_json:
         typer.echo(json.dumps(report.describe(), indent=2))
     else:
@@ -264,6 +272,8 @@ def _written(plan: DatasetPlan, format: OutputFormat) -> str:
 
 
 def _print_report(report: DatasetReport) -> None:
+    from unseg.masks.named import named_text
+
     totals = report.folder.totals
 
     def figure(value: Any, unit: str = "") -> str:
@@ -273,6 +283,7 @@ def _print_report(report: DatasetReport) -> None:
         "protected": f"{totals['protected']} of {totals['images']}",
         "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
         "errors": str(totals["errors"] or ""),
+        "found": named_text(totals.get("found", {})),
         "masks from": ", ".join(f"{n} {name}" for name, n in totals["mask_sources"].items()),
         "files copied": str(report.copied),
         "images with a new suffix": str(len(report.renamed) or ""),

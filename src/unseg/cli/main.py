@@ -18,6 +18,7 @@ from unseg.cli.masks import masks
 from unseg.cli.posted import posted
 from unseg.cli.protect import protect
 from unseg.cli.report import report
+from unseg.cli.show import show
 from unseg.cli.shown import say
 from unseg.cli.train import train
 from unseg.cli.train_salience import train_salience
@@ -61,6 +62,7 @@ app.command("masks")(masks)
 app.command("posted")(posted)
 app.command("protect")(protect)
 app.command("report")(report)
+app.command("show")(show)
 app.command("train")(train)
 app.command("train-salience")(train_salience)
 app.command("verify")(verify)

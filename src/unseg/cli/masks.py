@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from unseg.cli.protect import FIND_HELP, SALIENCE_HELP, SHARD_HELP, class_choice
+from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
+from unseg.cli.help_texts import FIND_HELP, SALIENCE_HELP, SHARD_HELP
+from unseg.cli.protect import class_choice
 from unseg.cli.shown import say, tell_stop
 from unseg.errors import UnsegError
 
@@ -29,6 +31,9 @@ def masks(
             "masks show whatever stands out."
         ),
     ] = None,
+    box: Annotated[list[str] | None, typer.Option(metavar="L,T,R,B", help=BOX_HELP)] = None,
+    point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help=POINT_HELP)] = None,
+    off: Annotated[list[str] | None, typer.Option("--not", metavar="X,Y", help=NOT_HELP)] = None,
     target: Annotated[
         Literal["union", "class", "instance"],
         typer.Option(
@@ -51,6 +56,12 @@ def masks(
         str, typer.Option(metavar="default|none|FILE", help=SALIENCE_HELP)
     ] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also draw every mask over its photograph, into this folder."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the masks that are there, and draw the others.")
@@ -71,8 +82,13 @@ def masks(
       unseg masks photos -o masks --boxes labels --target class
 
       unseg masks photos -o masks
+
+      unseg masks photos -o masks --overlay look
+
+      unseg masks photo.jpg -o masks --box 120,40,310,400 --not 130,390
     """
-    if boxes is None and target != "union":
+    clicks = clicks_of(box, point, off)
+    if boxes is None and clicks is None and target != "union":
         raise UnsegError(f"--target {target} needs --boxes: what stands out has no classes")
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
@@ -99,8 +115,8 @@ def masks(
 
         try:
             drawn = draw_masks(
-                inputs, output, settings, boxes=boxes, overwrite=overwrite, resume=resume,
-                shard=Shard.of(shard), progress=shown,
+                inputs, output, settings, boxes=boxes, clicks=clicks, overlay=overlay,
+                overwrite=overwrite, resume=resume, shard=Shard.of(shard), progress=shown,
             )  # fmt: skip
         except KeyboardInterrupt as stop:
             tell_stop(stop)

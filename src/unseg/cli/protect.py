@@ -8,6 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
+from unseg.cli.help_texts import (
+    FIND_HELP,
+    KEY_HELP,
+    QUALITY_HELP,
+    RANGE_HELP,
+    SALIENCE_HELP,
+    SHARD_HELP,
+    SHEET_HELP,
+    STRIP_HELP,
+    TIMEOUT_HELP,
+    VISIBILITY_HELP,
+)
 from unseg.cli.protect_summary import print_summary
 from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
@@ -16,38 +29,6 @@ if TYPE_CHECKING:
     from unseg.images.ranges import RangeChoice
     from unseg.protect.folder import Existing
     from unseg.protect.settings import Settings
-
-SALIENCE_HELP = (
-    "The head that finds what stands out: the shipped one, none (the base SAM's own proposals "
-    "are used), or a file written by unseg train-salience."
-)
-FIND_HELP = (
-    "What finds the objects where you give no mask, in this order: salient (what stands out), "
-    "proposed (what looks like an object), whole-image, or your own module:Name."
-)
-VISIBILITY_HELP = (
-    "What people may see of the noise, as SSIMULACRA2 judges it: low, nothing when flickering (at "
-    "least 90); normal, nothing side by side (85); strong uses the whole bound."
-)
-QUALITY_HELP = "Quality of JPEG files; colours are kept in full (4:4:4)."
-RANGE_HELP = (
-    "Samples of 16-bit images that are in use, such as 0:4095, or of floating-point ones, such as "
-    "0:0.4; a step is a 255th of the range. "
-    "auto takes it from the file, or from its data."
-)
-KEY_HELP = (
-    "File with your key, from which the noise follows; keep it to yourself. It is made when it "
-    "does not exist. Default: what the variable UNSEG_KEY says, else a file of your own."
-)
-SHARD_HELP = (
-    "Do one part of the work, such as 2/8, for job arrays; the parts may run side by side into "
-    "one folder."
-)
-TIMEOUT_HELP = (
-    "Decode every file in a process of its own first, and give it up after so many seconds: for "
-    "files that you do not trust."
-)
-STRIP_HELP = "Leave out where a picture was taken, or all EXIF data and tags."
 
 
 def protect(
@@ -84,6 +65,9 @@ def protect(
             help="Protect only the images that a list (one name a line) or a manifest names.",
         ),
     ] = None,
+    box: Annotated[list[str] | None, typer.Option(metavar="L,T,R,B", help=BOX_HELP)] = None,
+    point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help=POINT_HELP)] = None,
+    off: Annotated[list[str] | None, typer.Option("--not", metavar="X,Y", help=NOT_HELP)] = None,
     eps: Annotated[
         float, typer.Option(help="Largest change inside the mask, in 8-bit steps.")
     ] = 8.0,
@@ -192,6 +176,7 @@ def protect(
     timings: Annotated[
         bool, typer.Option("--timings", help="Show the seconds of each stage.")
     ] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE.html", help=SHEET_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make every warning an error.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace images of an earlier run.")
@@ -232,9 +217,15 @@ def protect(
 
       unseg protect photos -o protected --masks masks --selftest
 
+      unseg protect photos -o protected --sheet look.html
+
       unseg protect a.jpg b.png -o protected --format same --json
 
       unseg protect portrait.jpg -o protected.png
+
+      unseg protect portrait.jpg -o protected.png --point 200,220 --not 20,20
+
+      unseg protect pair.jpg -o protected.png --box 120,40,310,400 --box 330,60,500,400
 
       unseg protect slides -o protected --tint
 
@@ -245,6 +236,7 @@ def protect(
     if overwrite and resume:
         raise UnsegError("--overwrite and --resume cannot be combined: give one of them")
     existing: Existing = "overwrite" if overwrite else "resume" if resume else "refuse"
+    clicks = clicks_of(box, point, off)
     settings = _settings(
         eps=eps, eps_bg=eps_bg, classes=classes, void=void, background=background, silent=silent,
         target=target, visibility=visibility, format=format, batch_size=batch_size,
@@ -256,17 +248,26 @@ def protect(
     from unseg.cli.selftest import check_selftest, run_selftest
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
+    from unseg.protect.single import is_single
     from unseg.protect.timings import measured
 
+    if sheet is not None:
+        from unseg.report.sheet import check_sheet, write_sheet
+
+        if is_single(inputs, output):
+            raise UnsegError("--sheet is for folders: unseg show draws a single image")
+        check_sheet(sheet, output, overwrite=existing != "refuse")
     part = Shard.of(shard)
     if selftest and part is not None:
         raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
-            inputs, output, settings, masks=masks, boxes=boxes, only=only, existing=existing,
-            again=again, shard=part, progress=shown.update,
+            inputs, output, settings, masks=masks, boxes=boxes, only=only, clicks=clicks,
+            existing=existing, again=again, shard=part, progress=shown.update,
         )  # fmt: skip
+    if sheet is not None:
+        write_sheet(sheet, report.records, output, inputs)
     content: dict[str, Any] = {}
     if as_json:
         errors = [{"source": one.source, "error": one.error} for one in report.errors]

@@ -16,6 +16,8 @@ def print_summary(report: FolderReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from unseg.masks.named import named_text
+
     totals, settings = report.totals, report.description["settings"]
     table = Table(show_header=False, title=Text(plain(f"unseg protect: {report.out}")))
     sources = ", ".join(f"{count} {name}" for name, count in totals["mask_sources"].items())
@@ -30,6 +32,7 @@ def print_summary(report: FolderReport) -> None:
         "kept from an earlier run": str(totals["kept_from_earlier_run"] or ""),
         "errors": str(totals["errors"] or ""),
         "masks from": sources,
+        "found": named_text(totals.get("found", {})),
         "not in --masks": str(totals["without_mask_file"] or ""),
         "with warnings": str(totals["with_warnings"] or ""),
         "files that are not images": str(totals["ignored_files"] or ""),
@@ -77,7 +80,7 @@ def _advice(report: FolderReport) -> list[str]:
     guessed = sum(
         count
         for name, count in totals["mask_sources"].items()
-        if name not in {"file", "boxes", "given"}
+        if name not in {"file", "boxes", "clicked", "given"}
     )
     if guessed:
         # Of a single image no mask is stored.

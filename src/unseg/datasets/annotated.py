@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from unseg.images.photo import Photo
 from unseg.images.reader import read_photo
 from unseg.masks.boxes import Boxes
 from unseg.masks.labels import LabelMap
+from unseg.masks.named import count_names, labels_of_objects
 from unseg.masks.regions import LabelRules, Target
 from unseg.masks.sources.base import Found, MaskSource
 from unseg.masks.sources.boxes import draw_boxes
@@ -27,7 +28,7 @@ class AnnotationMasks(MaskSource):
 
     Args:
         layout: of the data set.
-        classes: numbers of the classes that are protected.
+        classes: numbers of the classes that are protected; of a mapping, with their names.
         target: ``instance`` labels a pixel with its object, the others with its class.
         base: gives the SAM that draws what has a box only; called when there is such an object.
         dense: whether the classes fill the image and share one texture but for the silent ones.
@@ -48,6 +49,7 @@ class AnnotationMasks(MaskSource):
         dense: bool = False,
     ) -> None:
         self.layout, self.classes = layout, tuple(sorted(classes))
+        self.names = dict(classes) if isinstance(classes, Mapping) else {}
         self.target, self.base, self.dense = target, base, dense
         self.exact = layout.exact or dense
         self._sums: dict[Path, str] = {}
@@ -71,7 +73,10 @@ class AnnotationMasks(MaskSource):
         values = objects if apart and objects is not None else labels
         wide = self.target != "instance" or apart
         found = LabelMap(values, wide=wide, remarks=annotation.remarks)
-        return Found(found, annotation.file, self._sum(annotation.file))
+        counted = None
+        if objects is not None:
+            counted = count_names(labels_of_objects(labels, objects), self.names)
+        return Found(found, annotation.file, self._sum(annotation.file), counted)
 
     def rules(self, rules: LabelRules) -> LabelRules:
         # Where every class is foreground, some must carry no noise: those chosen, else the first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unseg.errors import UnsegError
 from unseg.images.photo import Photo
 from unseg.masks.labelmap import LabelMap
+from unseg.masks.named import count_objects, count_pieces
 from unseg.masks.regions import LabelRules, Regions, regions_of, void_share
 from unseg.masks.sources import MaskSource
 from unseg.remarks import Remark
@@ -35,6 +36,8 @@ class FoundRegions:
         file: name of the mask's file, if it has one.
         file_sha256: hex checksum of that file.
         labels: that the regions were made of.
+        objects: how many objects are in the foreground, by name; connected pieces, as regions,
+            where the source knows no objects.
     """
 
     regions: Regions
@@ -43,6 +46,7 @@ class FoundRegions:
     file: str | None = None
     file_sha256: str | None = None
     labels: LabelMap | None = None
+    objects: dict[str, int] = field(default_factory=dict)
 
     @property
     def note(self) -> str | None:
@@ -84,11 +88,24 @@ def find_regions(
             doubts = [] if source.exact else _remarks(found.labels, own, regions)
             remarks += [*found.labels.remarks, *doubts, *_turned_remarks(photo)]
         return FoundRegions(
-            regions, source.name, tuple(remarks), found.file, found.file_sha256, found.labels
+            regions,
+            source.name,
+            tuple(remarks),
+            found.file,
+            found.file_sha256,
+            found.labels,
+            found.objects or _counted(found.labels, own, regions),
         )
     known = "; ".join(one.text for one in remarks)
     reasons = known or "no mask was given and there is no source that could find one"
     raise UnsegError(f"{name}: {reasons}: give a mask, or end --find with whole-image")
+
+
+def _counted(labels: LabelMap, rules: LabelRules, regions: Regions) -> dict[str, int]:
+    """Instances where they are told apart, else connected pieces."""
+    if rules.target == "instance" and labels.wide:
+        return count_objects(labels.values, regions.foreground)
+    return count_pieces(regions.foreground)
 
 
 def _check_size(labels: LabelMap, photo: Photo, mask: str, name: str) -> None:

@@ -19,12 +19,13 @@ from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.probe import Probe
 from unseg.masks.among import holds_photographs
+from unseg.masks.clicks import Clicks
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
 from unseg.progress import Progress, Update, silent
 from unseg.protect.earlier import refuse_protected
-from unseg.protect.folder_report import FolderReport
-from unseg.protect.given import given_masks
+from unseg.protect.folder_report import FolderReport, counted_in
+from unseg.protect.given import given_masks, refuse_several
 from unseg.protect.keys import FIELD, models_of, with_key, without_others
 from unseg.protect.lock import locked
 from unseg.protect.manifest import (
@@ -58,6 +59,7 @@ def protect_folder(
     masks: AnyPath | None = None,
     boxes: AnyPath | None = None,
     only: AnyPath | None = None,
+    clicks: Clicks | None = None,
     existing: Existing = "refuse",
     again: bool = False,
     shard: Shard | None = None,
@@ -77,6 +79,7 @@ def protect_folder(
             boxes without one the base SAM draws them.
         only: protect only the images that this file names, one a line or as an earlier run's
             manifest.
+        clicks: points and boxes in a single image, without masks or boxes beside them.
         existing: what to do with an output folder that holds an earlier run: ``refuse`` it,
             ``overwrite`` its images, or ``resume`` it.
         again: whether images that an earlier run protected may be protected once more.
@@ -101,6 +104,8 @@ def protect_folder(
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     places = [Path(one) for one in given]
     folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    if clicks is not None:
+        refuse_several(places)
     published = frozenset[str]() if again else refuse_protected(places, folder)
     if is_single(places, folder):
         if shard is not None:
@@ -108,7 +113,8 @@ def protect_folder(
         return protect_single(
             places[0], folder, settings,
             lambda inside, chosen: protect_folder(
-                places, inside, chosen, masks=masks, boxes=boxes, again=True, progress=progress
+                places, inside, chosen, masks=masks, boxes=boxes, clicks=clicks, again=True,
+                progress=progress,
             ),
             overwrite=existing == "overwrite",
         )  # fmt: skip
@@ -122,7 +128,8 @@ def protect_folder(
     goes_on = existing == "resume" or (shard is not None and existing == "refuse")
     settings = with_key(settings, folder, resume=goes_on)
     models = models_of(settings)
-    owner = given_masks(plan, mask_folder, None if boxes is None else Path(boxes), settings, models)
+    box_file = None if boxes is None else Path(boxes)
+    owner = given_masks(plan, mask_folder, box_file, settings, models, clicks)
     owned, settings = owner.files, owner.settings
     with locked(folder, shard):
         check_output(folder, existing, shard)
@@ -347,6 +354,7 @@ class FolderRun:
             "kept_from_earlier_run": len(self.done),
             "ignored_files": len(self.plan.ignored),
             "mask_sources": dict(sorted(Counter(str(r.mask_source) for r in written).items())),
+            "found": counted_in(written),
             "noises": dict(sorted(Counter(str(r.noise) for r in good).items())),
             "with_warnings": sum(1 for r in written if r.warnings),
             "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),

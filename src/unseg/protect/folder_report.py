@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unseg.protect.manifest import Record
 from unseg.remarks import Remark, texts
+
+
+def counted_in(records: Iterable[Record]) -> dict[str, int]:
+    """What was found in all images together: numbers of objects by name."""
+    found: Counter[str] = Counter()
+    for record in records:
+        found.update(record.found)
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)

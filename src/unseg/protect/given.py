@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +10,18 @@ from unseg.errors import UnsegError
 from unseg.masks.annotations import read_annotations
 from unseg.masks.annotations.detect import are_annotations
 from unseg.masks.annotations.names import unknown_class
-from unseg.masks.sources.boxes import BoxMasks, box_remarks, box_source
+from unseg.masks.clicks import Clicks
+from unseg.masks.sources import MaskSource
+from unseg.masks.sources.boxes import box_remarks, box_source
+from unseg.masks.sources.clicked import ClickedMask
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.protect.plan import Plan
 from unseg.protect.settings import Settings
 from unseg.remarks import Remark, texts
+
+#: What the options for one image are called in messages.
+CLICKED = "--box, --point and --not"
 
 
 @dataclass(frozen=True)
@@ -24,21 +30,26 @@ class Given:
 
     Args:
         files: the source of the mask files, if there are any.
-        annotated: the source of the annotations, if there are any.
+        annotated: the source of the annotations or of the clicks, if there are any.
         settings: the run's, whose classes are numbers.
         unused: masks that fit no image.
         remarks: what to know of the annotations as a whole.
     """
 
     files: list[MaskFiles]
-    annotated: list[BoxMasks]
+    annotated: Sequence[MaskSource]
     settings: Settings
     unused: list[str]
     remarks: tuple[Remark, ...]
 
 
 def given_masks(
-    plan: Plan, masks: Path | None, boxes: Path | None, settings: Settings, models: Models
+    plan: Plan,
+    masks: Path | None,
+    boxes: Path | None,
+    settings: Settings,
+    models: Models,
+    clicks: Clicks | None = None,
 ) -> Given:
     """Find out what the owner gives.
 
@@ -48,11 +59,17 @@ def given_masks(
         boxes: annotations.
         settings: the run's; names of classes are looked up in the annotations.
         models: whose base SAM draws outlines in boxes.
+        clicks: points and boxes in the one image that there is.
 
     Raises:
         UnsegError: when something does not fit the images or each other, or a class is unknown;
             with ``settings.strict`` also for a warning.
     """
+    if clicks is not None:
+        if masks is not None or boxes is not None:
+            raise UnsegError(f"{CLICKED} and --masks or --boxes say two things: give one of them")
+        check_clickable(settings)
+        return Given([], [ClickedMask(clicks, models.base)], settings, [], ())
     option, names = "--boxes", [job.source for job in plan.jobs]
     skipped = {plan.out.resolve(), *(job.path.resolve() for job in plan.jobs)}
     if masks is not None and are_annotations(masks, skipped):
@@ -79,6 +96,31 @@ def given_masks(
     if settings.strict and any(one.warning for one in remarks):
         raise UnsegError(f"{option} {boxes}: {texts(remarks, warning=True)[0]} (--strict)")
     return Given(files, [annotated], settings, unused, remarks)
+
+
+def check_clickable(settings: Settings) -> None:
+    """Refuse settings that need classes, which points and boxes have none of.
+
+    Raises:
+        UnsegError: when there are such.
+    """
+    if settings.target == "class" or settings.classes is not None:
+        option = "--classes" if settings.classes is not None else "--target class"
+        raise UnsegError(f"{option} needs labels, which {CLICKED} give none: leave it out")
+
+
+def refuse_several(inputs: Sequence[Path]) -> None:
+    """Refuse clicks for anything but one image.
+
+    Raises:
+        UnsegError: when there is a folder, or several images.
+    """
+    if len(inputs) != 1 or inputs[0].is_dir():
+        what = f"{len(inputs)} inputs" if len(inputs) != 1 else f"the folder {inputs[0]}"
+        raise UnsegError(
+            f"{CLICKED} are coordinates in one image, and there is {what}: give a single image; "
+            "for many, --boxes takes annotations, and --masks masks"
+        )
 
 
 def _check_files(source: MaskFiles, unused: list[str], names: list[str], *, strict: bool) -> None:

@@ -76,6 +76,7 @@ class Record(BaseModel):
     mask_note: str | None = None
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    found: dict[str, int] = Field(default_factory=dict)
     mask_file: str | None = None
     mask_file_sha256: str | None = None
     mask: str | None = None

@@ -219,6 +219,7 @@ class Pipeline:
         remarks = (*photo.remarks, *writer.losses(photo, kind), *found.remarks)
         self._remark(record, remarks)
         record.mask_source, record.mask_note = found.source, found.note
+        record.found = found.objects
         record.mask_file, record.mask_file_sha256 = found.file, found.file_sha256
         record.foreground_share = round(float(found.regions.foreground.mean()), 6)
 

@@ -20,6 +20,7 @@ from unseg.key import Key, owner_key
 from unseg.masks.among import is_label_map, is_photograph, refusal
 from unseg.masks.arrays import MaskLike, open_mask
 from unseg.masks.boxes import Boxes
+from unseg.masks.clicks import Clicks, find_clicked
 from unseg.masks.colourcodes import colours_of
 from unseg.masks.find import FoundRegions, find_regions
 from unseg.masks.labels import LabelMap
@@ -61,7 +62,7 @@ class Protector:
         noises: what makes the noise, asked in order, e.g. :class:`~unseg.protect.noises.tint.Tint`
             and :class:`~unseg.protect.noises.generator.GeneratorNoise`.
         sources: what finds the foreground of images without a mask, asked in order.
-        base: the SAM that :meth:`mask_of_boxes` asks.
+        base: the SAM that :meth:`mask_of_boxes` and :meth:`mask_of_points` ask.
 
     Example:
         Any source of noise will do; this one alternates the sign from column to column.
@@ -222,11 +223,7 @@ class Protector:
         Raises:
             UnsegError: when a box covers no pixel, or this protector has no base to ask.
         """
-        if self.base is None:
-            raise UnsegError(
-                "this protector has no SAM that can read boxes: make it with "
-                "Protector.from_pretrained"
-            )
+        base = self._asked_base()
         corners = np.asarray(boxes, np.float32)
         if corners.ndim != 2 or corners.shape[1] != 4 or not np.isfinite(corners).all():
             raise UnsegError(
@@ -235,7 +232,57 @@ class Protector:
             )
         labels = np.arange(1, len(corners) + 1, dtype=np.int32)
         given = Boxes(corners, labels, False, "the boxes")
-        return draw_boxes(open_image(image)[0], given, self.base).astype(np.uint16)
+        return draw_boxes(open_image(image)[0], given, base).astype(np.uint16)
+
+    def mask_of_points(
+        self,
+        image: ImageLike,
+        points: Sequence[tuple[float, float]],
+        labels: Sequence[int | bool],
+        box: tuple[float, float, float, float] | None = None,
+    ) -> NDArray[np.bool_]:
+        """The object at points, for :meth:`protect`'s ``mask``.
+
+        Args:
+            image: as for :meth:`protect`.
+            points: x and y of each, in pixels of the image as it is shown.
+            labels: of each point: 1 where it is on the object, 0 where it is not.
+            box: left, top, right and bottom around the object, in the same pixels; nothing is
+                found outside. Points outside the box are of further objects.
+
+        Returns:
+            (H, W), bool; all false where nothing was found.
+
+        Raises:
+            UnsegError: when a point lies outside the image, none is on the object and there is no
+                box, or this protector has no base to ask.
+        """
+        base = self._asked_base()
+        if len(points) != len(labels) or not all(label in (0, 1) for label in labels):
+            raise UnsegError(
+                f"{len(points)} points have the labels {list(labels)}: expected one for each, 1 on "
+                "the object and 0 off it"
+            )
+        pairs = list(zip(points, labels, strict=True))
+        clicks = Clicks(
+            tuple(point for point, label in pairs if label),
+            tuple(point for point, label in pairs if not label),
+            () if box is None else (box,),
+        )
+        return find_clicked(open_image(image)[0], clicks, base, "the image").numbers > 0
+
+    def _asked_base(self) -> SamBase:
+        """The SAM that finds outlines.
+
+        Raises:
+            UnsegError: when there is none.
+        """
+        if self.base is None:
+            raise UnsegError(
+                "this protector has no SAM that can read boxes: make it with "
+                "Protector.from_pretrained"
+            )
+        return self.base
 
     def _resolved(self, chosen: Settings, opened: Sequence[_Opened]) -> Settings:
         """Settings whose silent classes are known."""

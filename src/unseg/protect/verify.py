@@ -261,7 +261,15 @@ def _check_original(
 
 
 def find_original(record: Record, originals: Sequence[Path]) -> bytes:
-    """Bytes of the original with the recorded checksum."""
+    """Bytes of the original with the recorded checksum.
+
+    Args:
+        record: of the image.
+        originals: the folders and files that were protected.
+
+    Raises:
+        UnsegError: when it is not there, or was changed.
+    """
     places = [place / record.source if place.is_dir() else place for place in originals]
     there = [path for path in places if path.is_file() and path.name == Path(record.source).name]
     if not there:

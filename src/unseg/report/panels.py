@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from unseg.errors import UnsegError
+from unseg.masks.overlay import overlaid
 
 PAPER = (255, 255, 255)
 INK = (32, 32, 32)
@@ -46,6 +47,8 @@ def panel(
     gain: float = 16,
     *,
     title: str = "",
+    caption: str = "",
+    drawn: bool = False,
 ) -> Image.Image:
     """Four labelled columns: original, protected, noise, mask.
 
@@ -58,6 +61,8 @@ def panel(
         mask: (H, W) bool or an image of the same size, non-zero is foreground.
         gain: factor of the change in the third column.
         title: a line above the columns.
+        caption: a smaller line below it.
+        drawn: whether the mask is drawn over the photograph, not in black and white.
 
     Raises:
         UnsegError: when the sizes differ.
@@ -73,18 +78,20 @@ def panel(
         ("original", before),
         ("protected", after),
         (f"noise x{gain:g}", amplified(before, after, gain)),
-        ("mask", np.repeat(inside[..., None], 3, axis=2).astype(np.uint8) * 255),
+        ("mask", overlaid(before, inside) if drawn else _black_and_white(inside)),
     ]
     height, width = before.shape[:2]
     scale = min(COLUMN / width, TALLEST / height)
     cell = (max(1, round(width * scale)), max(1, round(height * scale)))
-    top = MARGIN + (TITLE if title else 0)
+    top = MARGIN + (TITLE if title else 0) + (LABEL if caption else 0)
     sheet = Image.new(
         "RGB", (2 * MARGIN + 4 * COLUMN + 3 * GAP, top + LABEL + cell[1] + MARGIN), PAPER
     )
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((MARGIN, MARGIN + 4), title, fill=INK, font=ImageFont.load_default(22))
+    if caption:
+        draw.text((MARGIN, top - LABEL), caption, fill=INK, font=ImageFont.load_default(18))
     for index, (label, picture) in enumerate(columns):
         left = MARGIN + index * (COLUMN + GAP)
         draw.text((left, top), label, fill=QUIET, font=ImageFont.load_default(18))
@@ -119,6 +126,10 @@ def contact_sheet(panels: Sequence[Image.Image]) -> Image.Image:
         sheet.paste(one, (0, y))
         y += one.height
     return sheet
+
+
+def _black_and_white(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
 
 
 def _rgb(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:

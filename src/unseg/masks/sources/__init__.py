@@ -15,12 +15,13 @@ SOURCES: Registry[MaskSource] = Registry(
         "file": "unseg.masks.sources.file:MaskFiles",
         "given": "unseg.masks.sources.given:GivenMask",
         "boxes": "unseg.masks.sources.boxes:BoxMasks",
+        "clicked": "unseg.masks.sources.clicked:ClickedMask",
         "salient": "unseg.masks.sources.salient:SalientMask",
         "proposed": "unseg.masks.sources.proposed:ProposedMask",
         "whole-image": "unseg.masks.sources.whole:WholeImage",
     },
 )
-"""Every source by its name. The first three are the owner's word; ``--find`` names the others."""
+"""Every source by its name. The first four are the owner's word; ``--find`` names the others."""
 
 DEFAULT_FIND = ("salient", "proposed", "whole-image")
 """What finds the foreground where the owner gave none, in this order."""

@@ -20,11 +20,14 @@ class Found:
         labels: of the photograph's size; without foreground there is nothing to protect.
         file: name of the file that it was read from, if any.
         file_sha256: hex checksum of that file.
+        objects: how many objects there are, by the name of their class or as objects; None where
+            the source does not know.
     """
 
     labels: LabelMap
     file: str | None = None
     file_sha256: str | None = None
+    objects: dict[str, int] | None = None
 
 
 class MaskSource(ABC):

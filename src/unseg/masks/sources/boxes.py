@@ -17,6 +17,7 @@ from unseg.images.view import at_photo_size, model_image
 from unseg.masks.annotations import Annotated, Annotations, Shape, read_annotations
 from unseg.masks.boxes import Boxes
 from unseg.masks.labelmap import LabelMap
+from unseg.masks.named import count_names
 from unseg.masks.outlines import at_size, decode_rle, fill_polygons
 from unseg.masks.pairing import NameIndex, Pairing
 from unseg.masks.regions import LabelRules, Target
@@ -86,10 +87,11 @@ class BoxMasks(MaskSource):
             one = replace(one, shapes=kept)
         drawn = draw_annotated(photo, one, self.base, name)
         remarks = (*one.remarks, *drawn.remarks, *self._pairing_remarks(pairing))
-        if self.target != "class":
-            return Found(LabelMap(drawn.numbers, wide=True, remarks=remarks))
-        labels = np.array([0, *(shape.label for shape in one.shapes)], np.int32)[drawn.numbers]
-        return Found(LabelMap(labels, wide=True, remarks=remarks))
+        classes = np.array([0, *(shape.label for shape in one.shapes)], np.int32)
+        drawn_labels = classes[[int(n) for n in np.unique(drawn.numbers) if n]]
+        objects = count_names(drawn_labels, self.annotations.classes)
+        values = classes[drawn.numbers] if self.target == "class" else drawn.numbers
+        return Found(LabelMap(values, wide=True, remarks=remarks), objects=objects)
 
     def rules(self, rules: LabelRules) -> LabelRules:
         # Objects of other classes are not drawn, and objects' numbers are no classes.
