@@ -9,12 +9,14 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from unseg.key import Key
 from unseg.models.geometry import letterbox
 from unseg.models.prompts import Prompts
-from unseg.models.textures import wave
+from unseg.models.textures import TextureTable, turn_hues
 from unseg.noise import Budget, compose, quantise
 from unseg.train.losses import mask_iou
 
+KEY = Key.of_text("a test")
 IMAGE, MASK = torch.zeros(2, 3, 4, 5), torch.zeros(2, 1, 4, 5)
 
 
@@ -32,7 +34,8 @@ def test_what_fits_passes() -> None:
         lambda: quantise(IMAGE, IMAGE[:, :1], MASK, Budget()),
         lambda: letterbox(IMAGE[0], 64),
         lambda: letterbox(IMAGE.permute(0, 2, 3, 1), 64),
-        lambda: wave(torch.zeros(5, 2), torch.zeros(1, 4), 8),
+        lambda: TextureTable(torch.zeros(5, 3), torch.zeros(5, 3)).keyed(KEY, "x"),
+        lambda: turn_hues(torch.zeros(5, 3), KEY, "x"),
         lambda: mask_iou(MASK, IMAGE),
         lambda: Prompts(points=torch.zeros(1, 1, 4, 2), labels=torch.zeros(1, 1, 3)),
     ],
