@@ -162,11 +162,6 @@ class Window:
         """All of an image."""
         return cls(height, width, slice(0, height), slice(0, width))
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) in pixels."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
 
 @dataclass(frozen=True)
 class Drawing:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from unseg import files
 from unseg.errors import UnsegError
+from unseg.images.ranges import RangeChoice
 from unseg.images.reader import decode, rgb_of
 from unseg.masks.labels import read_label_map
 from unseg.masks.named import named_text
@@ -155,7 +156,7 @@ def sheet_row(record: Record, out: Path, originals: Sequence[Path]) -> SheetRow:
 
 
 def _pictures(record: Record, out: Path, originals: Sequence[Path]) -> list[tuple[str, bytes]]:
-    choice = record.range or "auto"
+    choice: RangeChoice = record.range or "full"
     before = rgb_of(decode(find_original(record, originals), record.source, choice))
     written = files.read_bytes(out / record.output, record.output)
     after = rgb_of(decode(written, record.output, choice))
