@@ -18,6 +18,7 @@ from noise_stub import WaveSource, noises, photo
 from unseg.errors import UnsegError
 from unseg.masks import clicks
 from unseg.masks.clicks import Clicks
+from unseg.models import clicked
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -226,6 +227,18 @@ def test_clicks_that_failed_are_told(
     assert code == 1 and "photo.png: nothing was found at 20,20" in " ".join(err.split())
 
 
+def test_one_point_means_the_whole_where_the_model_is_nearly_as_sure() -> None:
+    masks = -torch.ones(3, 10, 10)
+    masks[0, 4:6, 4:6] = masks[1, 3:8, 3:8] = masks[2, 1:9, 1:9] = 1
+    choose = clicked._whole
+    assert choose(masks, torch.tensor([0.95, 0.93, 0.92]), (5.0, 5.0)) == 2
+    assert choose(masks, torch.tensor([0.95, 0.93, 0.70]), (5.0, 5.0)) == 1
+    assert choose(masks, torch.tensor([0.95, 0.80, 0.70]), (5.0, 5.0)) == 0
+    # A mask that does not hold the point is not meant, however sure the model is of it.
+    assert choose(masks, torch.tensor([0.95, 0.80, 0.70]), (7.0, 7.0)) == 1
+    assert choose(masks, torch.tensor([0.95, 0.80, 0.70]), (0.0, 0.0)) == 0
+
+
 def test_labels_are_checked() -> None:
     protector = unseg.Protector(noises(WaveSource()), base=object())  # type: ignore[arg-type]
     with pytest.raises(UnsegError, match=r"1 points have the labels \[2\]"):
@@ -252,9 +265,10 @@ def test_the_shipped_base_outlines_what_is_clicked() -> None:
     def iou(mask: np.ndarray, truth: np.ndarray) -> float:
         return float((mask & truth).sum() / (mask | truth).sum())
 
-    clicked = protector.mask_of_points(image, [(165, 80), (20, 20)], [1, 0])
-    assert iou(clicked, disc) > 0.9
+    found = protector.mask_of_points(image, [(165, 80), (20, 20)], [1, 0])
+    assert iou(found, disc) > 0.9
+    assert iou(protector.mask_of_points(image, [(165, 80)], [1]), disc) > 0.9
     boxed = protector.mask_of_points(image, [], [], box=(120, 40, 220, 140))
     assert iou(boxed, disc) > 0.9
-    result = protector.protect(image, clicked, visibility="strong")
+    result = protector.protect(image, found, visibility="strong")
     assert result.mask_source == "given" and result.change.inside > result.change.outside
