@@ -397,7 +397,7 @@ def test_a_killed_run_knows_its_key(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(folders.FolderRun, "finish", killed)
+        patch.setattr(folders.FolderRun, "complete", killed)
         with pytest.raises(KeyboardInterrupt):
             unseg.protect_folder(photos, out, unseg.Settings(key=Key.of_text("old")))
     with pytest.raises(UnsegError, match="was begun with another key, from a key given in Python"):

@@ -322,6 +322,7 @@ def test_resolution_and_visibility_stand_beside_the_retention(tmp_path: Path, cl
     assert "mean and lowest SSIMULACRA2" in text
     assert "0.250 (unseg) at 86/82 | 31% |" in readme.read_text()
     assert "| 0.300 (pattern) | 0.240 at 87/83 |" in readme.read_text()
+    assert "Hand-made waves do as well or better: person (unet). Not run: " in readme.read_text()
     page = Page((tmp_path / "page" / "index.html").read_text(encoding="utf-8"))
     assert any("31% at 86/82" in cell for row in page.rows for cell in row)
     # What is as hard to see is compared with ours, what is not is no baseline either.

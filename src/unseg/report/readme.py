@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unseg.errors import UnsegError
+from unseg.report.failures import POINT
 from unseg.report.summary import CLEAN, NO_DEFENCE, STRIPES, Series, grouped, unique
 from unseg.report.tables import per_cent, seen
 
@@ -19,7 +20,7 @@ END = "<!-- /table -->"
 OURS = ("unseg", "unseg-tint", "unseg-class", "unseg-instance")
 """Ours from the owner's masks: the first of them that ran is shown."""
 HEAD = (
-    "task (figure)", "victim", "clean", "random", "best hand-made", "hand-made, as hard to see",
+    "task (figure)", "victim", "clean", "random", "best hand-made", "hand-made, same limit",
     "ours", "ours keeps",
 )  # fmt: skip
 SUITE = "real"
@@ -44,7 +45,8 @@ def readme_table(entries: Sequence[Series]) -> str:
         entries: joined results.
 
     Returns:
-        Markdown, ending in a newline: the table, and a sentence on what is missing of the suite.
+        Markdown, ending in a newline: the table, and sentences on where hand-made waves at the same
+        limit on what is seen do as well, and on what is missing of the suite.
     """
     shown = [e for e in entries if _plain(e)]
     rows = []
@@ -58,8 +60,8 @@ def readme_table(entries: Sequence[Series]) -> str:
     kept = [column for column in columns if not rows or set(column[1:]) != {NOTHING}]
     head, *body = zip(*kept, strict=True)
     lines = [_row(head), "|---" * len(head) + "|", *map(_row, body)]
-    missing = not_run(entries)
-    return "\n".join(lines) + "\n" + (f"\n{missing}\n" if missing else "")
+    said = " ".join(filter(None, (_nothing_gained(shown), not_run(entries))))
+    return "\n".join(lines) + "\n" + (f"\n{said}\n" if said else "")
 
 
 def not_run(entries: Sequence[Series]) -> str:
@@ -155,6 +157,16 @@ def _suite() -> Suite:
     from unseg.evaluate.suites import SUITES
 
     return SUITES[SUITE]
+
+
+def _nothing_gained(shown: Sequence[Series]) -> str:
+    """Where hand-made waves at the same limit leave no more, or hardly more, than ours."""
+    found = []
+    for (task, victim), group in grouped(shown, lambda e: (e.task, e.victim)).items():
+        ours, waves = _ours(group), next((e for e in group if e.condition == STRIPES), None)
+        if ours and waves and (waves.retention or 0) - (ours.retention or 0) < POINT:
+            found.append(f"{task} ({victim})")
+    return f"Hand-made waves do as well or better: {', '.join(found)}." if found else ""
 
 
 def _victims(task: str) -> list[str]:

@@ -18,7 +18,7 @@ OURS = "unseg"
 """Conditions whose name begins so are this package's noise; the others are baselines."""
 
 STRIPES = "stripes"
-"""Hand-made waves that are as hard to see as ours: no baseline of the whole bound."""
+"""Hand-made waves under the same limit on what is seen as ours: no baseline of the whole bound."""
 CLEAN = "clean"
 NO_DEFENCE = "none"
 FAILS = 0.5
