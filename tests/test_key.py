@@ -393,7 +393,7 @@ def test_a_killed_run_knows_its_key(
 ) -> None:
     out = home / "out"
 
-    def killed(run: object) -> None:
+    def killed(run: object, progress: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

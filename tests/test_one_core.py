@@ -17,6 +17,7 @@ from unseg.evaluate.problem import Problem
 from unseg.images.photo import Photo
 from unseg.images.reader import read_photo, rgb_of
 from unseg.masks.labels import read_label_map
+from unseg.models.generator import PUBLIC_KEY
 from unseg.models.loaded import Models
 from unseg.protect.noises import DEFAULT_NOISES, TINTED_NOISES, load_noises
 
@@ -26,7 +27,7 @@ CLASSES = Problem("semantic", ("sky", "road", "car"))
 
 @pytest.fixture(scope="module")
 def models() -> Models:
-    """The shipped weights, loaded once."""
+    """The shipped weights, loaded once; with the evaluation's key, which all doors have here."""
     return Models(device="cpu")
 
 
@@ -73,7 +74,7 @@ def write(path: Path, pixels: np.ndarray) -> Path:
 
 
 def by_folder(image: Path, mask: Path, out: Path, **settings: object) -> Photo:
-    chosen = unseg.Settings(device="cpu", **settings)  # type: ignore[arg-type]
+    chosen = unseg.Settings(device="cpu", key=PUBLIC_KEY, **settings)  # type: ignore[arg-type]
     report = unseg.protect_folder(image.parent, out, chosen, masks=mask.parent)
     assert not report.errors, report.errors
     return read_photo(out / image.name)
@@ -139,7 +140,7 @@ def test_a_lossy_original_without_foreground_keeps_its_bytes(tmp_path: Path) -> 
     write(tmp_path / "masks" / "a.png", np.zeros((60, 80), np.uint8))
     write(tmp_path / "images" / "b.png", textured(60, 80))
     write(tmp_path / "masks" / "b.png", disc(60, 80) * 255)
-    settings = unseg.Settings(format="same", device="cpu")
+    settings = unseg.Settings(format="same", device="cpu", key=PUBLIC_KEY)
     report = unseg.protect_folder(
         tmp_path / "images", tmp_path / "out", settings, masks=tmp_path / "masks"
     )

@@ -47,7 +47,7 @@ def test_command_line(portrait: Path, tmp_path: Path, given: bool, in_process) -
     change = np.abs(after - before).max(axis=2)
     assert change[mask].max() <= 8 and change[~mask].max() <= 2
     # The noise is no shift of the whole image: inside it has a spread of its own.
-    assert (after - before)[mask].std(axis=0).min() > 1
+    assert (after - before)[mask].std(axis=0).max() > 3
     assert json.loads(command("verify", out, "--originals", photos, "--json"))["problems"] == []
 
 
