@@ -171,7 +171,7 @@ def test_the_transfer_syntax_of_plain_pixels_stays(syntax: str, tmp_path: Path) 
 def test_big_endian_stays(tmp_path: Path) -> None:
     made = dataset(SCAN.astype(">u2"))
     made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
-    record, _, after = protected(saved(made), tmp_path)
+    record, _, after = protected(saved(made), tmp_path, visibility="strong")
     assert np.abs(after.pixel_array.astype(int) - SCAN).max() == 8 * (record.step or 0)
 
 
@@ -179,7 +179,7 @@ def test_a_file_without_preamble_is_read_by_its_name(tmp_path: Path) -> None:
     made = dataset(SCAN)
     del made.file_meta
     data = saved(made, implicit_vr=True, little_endian=True)
-    _, _, after = protected(data, tmp_path)
+    _, _, after = protected(data, tmp_path, visibility="strong")
     assert np.abs(after.pixel_array.astype(int) - SCAN).max() == 8
     with pytest.raises(UnsegError, match="is a DICOM file with no pixels: leave it out"):
         decode(b"no picture", "a.dcm")

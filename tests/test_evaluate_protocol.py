@@ -327,7 +327,7 @@ def test_a_revision_makes_another_key(coco: Path, monkeypatch: pytest.MonkeyPatc
     keys = [Run.of(bench, quick(), Pattern(), Jpeg()).key]
     for kind in (type(bench.task), UNetVictim, Pattern, Jpeg):
         with monkeypatch.context() as patch:
-            patch.setattr(kind, "revision", 2)
+            patch.setattr(kind, "revision", 99)
             keys.append(Run.of(bench, quick(), Pattern(), Jpeg()).key)
     assert len(set(keys)) == 5
     # What is made of another condition has that one's revision in its identity.

@@ -328,13 +328,13 @@ def test_a_process_with_little_memory_refuses_what_is_too_large_for_it(
     cli: Cli, perform: Perform, photos: Path, command: list[str], expected: dict[str, Any],
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    """A real limit: 250 MB beyond what the process has when it begins."""
+    """A real limit: 500 MB beyond what the process has when it begins."""
     (tmp_path / "huge").mkdir()
     Image.fromarray(np.zeros((4000, 5000), np.uint8)).save(tmp_path / "huge" / "huge.png")
     out = tmp_path / "out"
     line = ["protect", str(tmp_path / "huge"), *command[1:], str(out)]
     with untouched(photos, tmp_path / "huge"):
-        [done] = perform({"arguments": line, "root": out, "memory": 250 << 20})
+        [done] = perform({"arguments": line, "root": out, "memory": 500 << 20})
     text = " ".join(done["text"].split())
     assert done["code"] == 1, text
     assert "huge.png has 20 megapixels and needs" in text and "GiB are left" in text

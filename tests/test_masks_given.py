@@ -137,7 +137,7 @@ def test_wrong_names_start_nothing(cli: Cli, photos: Path, tmp_path: Path) -> No
     cases: list[tuple[list[object], str]] = [
         (
             ["--masks", coco, "--classes", "cat"],
-            "cat is no class of the annotations, which have car",
+            "cat is no class of the masks: did you mean car? There are car, person",
         ),
         (["--masks", yolo, "--classes", "car"], "these have none"),
         (["--masks", masks, "--classes", "car"], "mask files have none"),
