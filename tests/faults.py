@@ -107,6 +107,8 @@ def child(run: dict[str, Any], report: int) -> None:
     """One run, in its own process."""
     os.dup2(report, 1)
     os.dup2(report, 2)
+    # As from a terminal: what a script starts in the background begins with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import noise_stub
 
     slow = run.get("slow", 0.0)

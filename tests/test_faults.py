@@ -229,8 +229,9 @@ def test_storage_that_fails_one_call_in_ten(
             for seed, out in enumerate(outs)
         ))  # fmt: skip
         assert not any("Traceback" in one["text"] for one in first)
-        # A call is tried again, so most runs end well in spite of it.
-        assert sum(one["code"] == 0 for one in first) >= 4, [one["text"] for one in first]
+        # A file is tried five times, each of which fails about every second time here: a run of 16
+        # files ends well with a chance of two in three, none of six with one in a thousand.
+        assert any(one["code"] == 0 for one in first), [one["text"] for one in first]
         for out in outs:
             whole_files(out, expected)
             assert cli(*command, out, "--resume")[0] == 0
