@@ -229,10 +229,8 @@ class PyramidSurrogate(nn.Module):
 
     def parts(self) -> list[tuple[list[nn.Parameter], float]]:
         """Trainable parameters, and the share of the learning rate that they train at."""
-        old = list(self.network.backbone.parameters())
-        known = {id(p) for p in old}
-        new = [p for p in self.network.parameters() if id(p) not in known]
-        return [(new, 1.0), (old, BACKBONE_SHARE)]
+        backbone = list(self.network.backbone.parameters())
+        return [(self.network.decoder_parameters(), 1.0), (backbone, BACKBONE_SHARE)]
 
 
 def build_surrogate(name: str, size: int, width: int) -> Surrogate | PyramidSurrogate:

@@ -42,7 +42,8 @@ class PyramidVictim(SemanticVictim):
 
     def parameters(self, network: nn.Module) -> list[dict[str, Any]]:
         assert isinstance(network, PyramidNetwork)
-        new = [p for part in (network.lateral, network.smooth, network.classifier)
-               for p in part.parameters()]  # fmt: skip
         lr = self.learning_rate * (self.share if self.pretrained else 1.0)
-        return [{"params": new}, {"params": list(network.backbone.parameters()), "lr": lr}]
+        return [
+            {"params": network.decoder_parameters()},
+            {"params": list(network.backbone.parameters()), "lr": lr},
+        ]

@@ -34,6 +34,11 @@ class PyramidNetwork(nn.Module):
         self.smooth = nn.ModuleList(_block(width, width, 3) for _ in backbone.channels)
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        """What is new beside the backbone, which is fine-tuned at a smaller rate."""
+        parts = (self.lateral, self.smooth, self.classifier)
+        return [parameter for part in parts for parameter in part.parameters()]
+
     def forward(self, images: Tensor, added: Sequence[Tensor] | None = None) -> Tensor:
         """Logits of every pixel.
 
