@@ -83,10 +83,10 @@ PROMPTED = {
 DEEPENED = ("person", "semantic", "medical")
 """Tasks whose main victim meets every baseline and every defence."""
 ALL_DEFENCES = tuple(name for name in DEFENCES if name != "none")
-PERIODS = (10, 12, 16)
+PERIODS = (6, 10, 16)
 """Of the frontier's stripes, in 512ths of the long side."""
-HUES = ("0/0/1", "0.25/-0.25/1", "1/-1/1", "-0.4/0.4/1")
-"""Blue; with a little magenta; magenta and green; blue with green against red."""
+HUES = ("0/0/1", "0/0.4/1", "-0.4/0.4/1", "1/-1/1")
+"""Blue; with green; with green against red; magenta and green."""
 
 
 def scaled(recipe: Recipe, share: float) -> Recipe:
@@ -124,7 +124,7 @@ def _frontier() -> Iterator[str]:
     for hue in HUES:
         yield from (f"stripes(period={period},hue={hue})" for period in PERIODS)
     for level in ("low", "strong"):
-        yield from (f"stripes(period=12,hue={hue},visibility={level})" for hue in HUES)
+        yield from (f"stripes(period=6,hue={hue},visibility={level})" for hue in HUES)
 
 
 REAL = Suite(
