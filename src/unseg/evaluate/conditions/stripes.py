@@ -26,25 +26,26 @@ BLUE = (0.0, 0.0, 1.0)
 TILT = (0.5, -0.25, 0.0)
 """Added to or taken from a hue it makes two more; with blue it changes what is seen as brightness
 by little."""
-TURNS = (0.0, 0.5, 0.25)
-"""Directions of further classes, in half turns from the first, that stay apart under a mirror."""
+TURNS = ((0.0,), (0.5,), (0.25,), (0.0, 0.5), (0.25, 0.75), (0.0, 0.25), (0.5, 0.25))
+"""Directions of further classes, in half turns from the first, that stay apart under a mirror and
+at every scale: one wave, then the sign of the sum of two, which is a checkerboard."""
 LONGER = 1.5
 """Second period of the class textures, relative to the first."""
 
 
 class Waves(NamedTuple):
-    """One texture: period in 512ths of the long side, angle in half turns, RGB direction."""
+    """One texture: period in 512ths of the long side, angles in half turns, RGB direction."""
 
     period: float
-    angle: float
+    angles: tuple[float, ...]
     hue: tuple[float, float, float]
 
 
 class StripesInMask(ClassWise):
     """A square wave inside the mask, one texture a class; nothing outside it.
 
-    A binary problem has one texture. Further classes have other directions of the wave first, then
-    other hues, then a longer period; a class named ``background`` has none. The phase is drawn for
+    A binary problem has one texture. Further classes have other directions first, of one wave and of
+    two, then other hues, then a longer period; a class named ``background`` has none. The phase is drawn for
     every image and class, from the image's name alone. In files of one channel the noise of the
     three channels is summed, as ours is.
 
@@ -101,18 +102,21 @@ class StripesInMask(ClassWise):
         """The texture of a class; after the last the first comes again."""
         tilts = (0.0, 1.0, -1.0)
         order = [
-            Waves(period, (self.angle + turn) % 1, self._tilted(tilt))
-            for period, tilt, turn in product((self.period, LONGER * self.period), tilts, TURNS)
+            Waves(period, tuple((self.angle + turn) % 1 for turn in turns), self._tilted(tilt))
+            for period, tilt, turns in product((self.period, LONGER * self.period), tilts, TURNS)
         ]
         return order[(number - self._outside) % len(order)]
 
     def field(self, number: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-        period, angle, hue = self.waves(number)
+        period, angles, hue = self.waves(number)
         height, width = size
         x, y = torch.arange(width) + 0.5, torch.arange(height)[:, None] + 0.5
-        along = x * math.cos(math.pi * angle) + y * math.sin(math.pi * angle)
-        turns = along * 512 / (period * max(size)) + torch.rand((), generator=rng)
-        wave = torch.where(turns.remainder(1) < 0.5, self.amplitude, -self.amplitude)
+        summed = torch.zeros(size)
+        for angle in angles:
+            along = x * math.cos(math.pi * angle) + y * math.sin(math.pi * angle)
+            turns = along * 512 / (period * max(size)) + torch.rand((), generator=rng)
+            summed += (2 * math.pi * turns).sin()
+        wave = torch.where(summed >= 0, self.amplitude, -self.amplitude)
         return wave * torch.tensor(hue).float()[:, None, None]
 
     @property
