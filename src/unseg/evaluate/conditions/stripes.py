@@ -44,10 +44,10 @@ class Waves(NamedTuple):
 class StripesInMask(ClassWise):
     """A square wave inside the mask, one texture a class; nothing outside it.
 
-    A binary problem has one texture. Further classes have other directions first, of one wave and of
-    two, then other hues, then a longer period; a class named ``background`` has none. The phase is drawn for
-    every image and class, from the image's name alone. In files of one channel the noise of the
-    three channels is summed, as ours is.
+    A binary problem has one texture. Further classes have other directions first, of one wave and
+    of two, then other hues, then a longer period; a class named ``background`` has none. The phase
+    is drawn for every image and class, from the image's name alone. In files of one channel the
+    noise of the three channels is summed, as ours is.
 
     Args:
         period: in 512ths of the image's long side.
