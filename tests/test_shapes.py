@@ -12,7 +12,7 @@ from jaxtyping import TypeCheckError
 from unseg.key import Key
 from unseg.models.geometry import letterbox
 from unseg.models.prompts import Prompts
-from unseg.models.textures import TextureTable, turn_hues
+from unseg.models.waves import TextureTable, turn_hues
 from unseg.noise import Budget, compose, quantise
 from unseg.train.losses import mask_iou
 

@@ -16,7 +16,8 @@ from unseg.key import Key
 from unseg.models.geometry import Frame, letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
-from unseg.models.textures import BY_LOOK, Codebook, TextureBank, Window
+from unseg.models.textures import BY_LOOK, Codebook, TextureBank
+from unseg.models.waves import Window
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4

@@ -29,7 +29,7 @@ from unseg.models.weights.io import (
 )
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-generator-3"
+FORMAT = "unseg-generator-4"
 
 REMEDY = "give a generator written by unseg train"
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unseg.models.geometry import letterbox_mask
 from unseg.models.sam.base import Features
-from unseg.models.textures import Window
+from unseg.models.waves import Window
 from unseg.noise import compose
 from unseg.train.augment import GREY, Cut, Jitter, apply_jitter, degrade, photometric, place
 from unseg.train.cache import FeatureCache

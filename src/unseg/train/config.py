@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from unseg.errors import UnsegError
 from unseg.models.surrogate import SURROGATES
-from unseg.models.textures import are_periods
+from unseg.models.waves import are_periods
 from unseg.noise import Budget
 from unseg.train.settings import as_dict, from_dict, require
 
@@ -301,21 +301,22 @@ SHIPPED = TrainConfig(
         generator_size=512,
         mask_feature=True,
         textures=(8.0, 9.0, 10.0, 11.0, 12.0, 14.0, 16.0, 20.0),
-        codebook=(12.0, 18.0),
+        codebook=(8.0,),
         logit_scale=1.0,
         head_width=32,
-        surrogates=("small", "mobilenetv2"),
+        surrogates=("small", "mobilenetv2", "efficientnet", "tinyvit"),
         surrogate_size=256,
     ),
     optimisation=replace(
         REFERENCE.optimisation,
-        epochs=24,
-        epoch_steps=25,
-        learning_rate_drop_epoch=20,
+        epochs=64,
+        epoch_steps=20,
+        learning_rate_drop_epoch=56,
         batch_size=6,
-        generator_learning_rate=1e-3,
+        generator_learning_rate=2e-3,
         surrogate_learning_rate=1e-3,
         cycle_epochs=2,
+        surrogate_turns=4,
     ),
     # No noise outside: what carries none is what a whole clean image looks like.
     noise=NoiseSettings(
