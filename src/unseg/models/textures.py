@@ -33,8 +33,9 @@ BY_LOOK = -1
 #: Side of the block of cells that share a texture of the learned choice.
 TOGETHER = 8
 #: Where the search begins: period and direction of the hand-made waves that do most for what is
-#: seen of them, by how much they lead before the softmax, and the logits of their hue, blue.
-START, START_LEAD, START_HUE = (10.0, 0.5), 0.9, (0.0, 0.0, 1.5)
+#: seen of them, by how much they lead before the softmax, and the logits of their hue: blue, with
+#: green against red.
+START, START_LEAD, START_HUE = (10.0, 0.5), 0.9, (-0.42, 0.42, 2.5)
 
 
 def code_entries(
