@@ -16,6 +16,7 @@ PACKAGES = [
     "unseg.models.sam",
     "unseg.models.surrogate",
     "unseg.models.textures",
+    "unseg.models.waves",
     "unseg.protect.core",
     "unseg.protect.judge",
     "unseg.protect.visibility",

@@ -66,7 +66,7 @@ def test_the_shipped_generator_learned_what_it_was_measured_with(shipped: NoiseG
     assert shipped.codebook is not None
     assert shipped.codebook.colours[0].tolist() == [0, 0, 1]
     torch.testing.assert_close(
-        shipped.codebook.vectors[0], torch.tensor([512 / 12, 0.0]), atol=1e-3, rtol=0
+        shipped.codebook.vectors[0], torch.tensor([[512 / 8, 0.0]] * 2), atol=1e-3, rtol=0
     )
 
 

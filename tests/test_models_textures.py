@@ -11,15 +11,12 @@ from unseg.key import Key
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.geometry import letterbox
 from unseg.models.sam.base import SamBase, architecture
-from unseg.models.textures import (
-    ANGLES,
-    BY_LOOK,
+from unseg.models.textures import ANGLES, BY_LOOK, CODE_ANGLES, Codebook, TextureBank
+from unseg.models.waves import (
     KEY_DIRECTION,
     KEY_PERIOD,
     UNITS,
-    Codebook,
     Drawing,
-    TextureBank,
     TextureTable,
     Window,
     image_phase,
@@ -36,16 +33,17 @@ def bank() -> TextureBank:
     return TextureBank(channels=16, periods=PERIODS)
 
 
-def one_wave(period: float, angle: float) -> Drawing:
+def one_wave(period: float, *angles: float) -> Drawing:
     """One texture in all cells, blue alone."""
-    table = TextureTable.of([(period, angle, (0.0, 0.0, 1.0))])
+    table = TextureTable.of([(period, angles, (0.0, 0.0, 1.0))])
     return Drawing(
-        torch.ones(1, 1, 16, 16), table.vectors, torch.zeros(1, 1), torch.tensor([[[0.0, 0, 1]]])
-    )
+        torch.ones(1, 1, 16, 16), table.vectors, torch.zeros(1, 1, len(angles)),
+        torch.tensor([[[0.0, 0, 1]]]),
+    )  # fmt: skip
 
 
 def test_every_period_has_every_orientation(bank: TextureBank) -> None:
-    vectors = bank.vectors[:8]
+    vectors = bank.vectors[:8, 0]
     angles = torch.atan2(vectors[:, 0], vectors[:, 1]) / math.pi
     assert (UNITS / vectors.norm(dim=1)).tolist() == pytest.approx(
         [p for p in PERIODS for _ in ANGLES]
@@ -62,6 +60,25 @@ def test_a_wave_has_its_period_at_every_size_and_stays_crisp(long: int) -> None:
         torch.testing.assert_close(blue[:, period:], blue[:, :-period], atol=1e-3, rtol=0)
     # Nearly square at every size: few pixels lie between the crests.
     assert float((blue.abs() > 0.9).float().mean()) > 0.7
+
+
+def test_two_waves_make_a_checkerboard_and_a_wave_twice_is_itself() -> None:
+    window = Window.whole(128, 128)
+    board = one_wave(32, 0.0, 0.5).paint(0, window)[2]
+    x = torch.arange(128) + 0.5
+    expected = (2 * math.pi * x / 8).sin() + (2 * math.pi * x[:, None] / 8).sin()
+    sure = expected.abs() > 0.3
+    assert torch.equal(board.sign()[sure], expected.sign()[sure])
+    twice = one_wave(32, 0.25, 0.25).paint(0, window)
+    torch.testing.assert_close(twice, one_wave(32, 0.25).paint(0, window), atol=1e-5, rtol=0)
+    # The key turns both waves of a texture by one angle and shifts what is one wave by one phase.
+    mixed = [(16.0, (0.25,), (0.0,) * 3), (16.0, (0.0, 0.5), (0.0,) * 3)]
+    table = TextureTable.of(mixed).keyed(KEY, "x")
+    assert torch.equal(table.vectors[0, 0], table.vectors[0, 1])
+    assert abs(float(table.vectors[1].prod(0).sum())) < 1e-2, "still at a right angle"
+    phases = table.phases(torch.randn(2, 12, 4, 4), KEY, "x")
+    assert torch.equal(phases[:, 0, 0], phases[:, 0, 1])
+    assert not torch.equal(phases[:, 1, 0], phases[:, 1, 1])
 
 
 def test_a_part_is_drawn_as_in_the_whole() -> None:
@@ -132,10 +149,11 @@ def test_phases_follow_the_image_and_the_key_and_nothing_else() -> None:
 
 
 def test_a_key_turns_directions_periods_and_hues_within_their_ranges() -> None:
-    table = TextureTable.of([(16.0, 0.25, (0.3, -0.3, 1.0))] * 50)
+    table = TextureTable.of([(16.0, (0.25,), (0.3, -0.3, 1.0))] * 50)
     keyed = table.keyed(KEY, "x")
-    periods = UNITS / keyed.vectors.norm(dim=1) / 16
-    angles = torch.atan2(keyed.vectors[:, 0], keyed.vectors[:, 1]) / (2 * math.pi) - 0.125
+    y, x = keyed.vectors[:, 0].unbind(1)
+    periods = UNITS / torch.hypot(y, x) / 16
+    angles = torch.atan2(y, x) / (2 * math.pi) - 0.125
     assert (
         1 - KEY_PERIOD
         <= float(periods.min())
@@ -181,7 +199,7 @@ def test_a_code_names_the_same_texture_in_every_image_but_for_its_phase() -> Non
 def test_without_classes_like_parts_of_images_get_like_textures() -> None:
     torch.manual_seed(0)
     book = Codebook(embed_dim=12, periods=(16.0,))
-    book.centres.copy_(torch.randn(9, 12))
+    book.centres.copy_(torch.randn(len(book.centres), 12))
     layout = torch.tensor([[3, 3, 7, 7]] * 2 + [[0, 0, 5, 5]] * 2)
     embedding = (book.centres[layout] + 0.01 * torch.randn(4, 4, 12)).permute(2, 0, 1)[None]
     assert torch.equal(book.nearest(embedding, 4)[0], layout)

@@ -309,14 +309,14 @@ SHIPPED = TrainConfig(
     ),
     optimisation=replace(
         REFERENCE.optimisation,
-        epochs=64,
+        epochs=40,
         epoch_steps=20,
-        learning_rate_drop_epoch=56,
+        learning_rate_drop_epoch=34,
         batch_size=6,
         generator_learning_rate=2e-3,
         surrogate_learning_rate=1e-3,
         cycle_epochs=2,
-        surrogate_turns=4,
+        surrogate_turns=3,
     ),
     # No noise outside: what carries none is what a whole clean image looks like.
     noise=NoiseSettings(
