@@ -11,7 +11,7 @@ from unseg.key import Key
 from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.geometry import letterbox
 from unseg.models.sam.base import SamBase, architecture
-from unseg.models.textures import ANGLES, BY_LOOK, CODE_ANGLES, Codebook, TextureBank
+from unseg.models.textures import ANGLES, BY_LOOK, Codebook, TextureBank
 from unseg.models.waves import (
     KEY_DIRECTION,
     KEY_PERIOD,

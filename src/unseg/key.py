@@ -88,17 +88,6 @@ class Key:
             (int.from_bytes(stream[at : at + 8]) >> 11) / (1 << 53) for at in range(0, 8 * count, 8)
         ]
 
-    def seed(self, *labels: str | int) -> int:
-        """63 bits for generators of random numbers.
-
-        torch's on the CPU keeps 32 bits of a seed, few enough to be tried out one by one: what an
-        attacker must not find is drawn by :meth:`uniforms`.
-
-        Raises:
-            ValueError: when there is no label, or a slash in one.
-        """
-        return int.from_bytes(self._digest(labels)[:8]) >> 1
-
     def fingerprint(self, salt: bytes) -> str:
         """What tells two keys apart without telling anything of them.
 

@@ -160,9 +160,7 @@ class TextureBank(nn.Module):
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
         self.hues = nn.Parameter(torch.tensor(START_HUE)[:, None].repeat(1, channels))
 
-    def _begin(
-        self, entries: Sequence[tuple[float, tuple[float, ...], tuple[float, ...]]]
-    ) -> None:
+    def _begin(self, entries: Sequence[tuple[float, tuple[float, ...], tuple[float, ...]]]) -> None:
         """Begin with one texture everywhere: a choice at random would be one of nothing."""
         period, angle = START
         unlike = [abs(math.log(p / period)) + abs(a - angle) for p, (a,), _ in entries]

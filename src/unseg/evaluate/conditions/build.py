@@ -51,15 +51,6 @@ class Parsed:
     share: float | None
 
 
-def check_condition(name: str) -> None:
-    """Refuse what :func:`build_condition` cannot read; loads nothing.
-
-    Raises:
-        UnsegError: saying what there is.
-    """
-    _parsed(name)
-
-
 def build_condition(name: str, *, budget: Budget, model: str = "default") -> Condition:
     """A condition by name.
 
