@@ -25,7 +25,7 @@ HUE = (-0.4, 0.4, 1.0)
 """Blue, the channel that eyes resolve least, with green against red: of the hues that were tried it
 left victims least of what they learn at an equal visibility (docs/experiments)."""
 TILT = (0.5, -0.25, 0.0)
-"""Added to or taken from a hue it makes two more; it changes what is seen as brightness by little."""
+"""Added to or taken from a hue it makes two more; what is seen as brightness changes by little."""
 TURNS = ((0.0,), (0.5,), (0.25,), (0.0, 0.5), (0.25, 0.75), (0.0, 0.25), (0.5, 0.25))
 """Directions of further classes, in half turns from the first, that stay apart under a mirror and
 at every scale: one wave, then the sign of the sum of two, which is a checkerboard."""
