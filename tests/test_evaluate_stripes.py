@@ -94,8 +94,8 @@ def test_every_class_has_a_texture_of_its_own() -> None:
     made = prepared(STREET)
     found = [made.waves(number) for number in range(42)]
     assert len(set(found)) == 42 and found[0] == made.waves(42)
-    assert found[0].hue == (-0.4, 0.4, 1) and found[0].period == 10 and found[0].angles == (0.5,)
-    assert {one.period for one in found[:9]} == {10}, "the longer period comes last"
+    assert found[0].hue == (-0.6, 0.6, 1) and found[0].period == 12 and found[0].angles == (0.5,)
+    assert {one.period for one in found[:9]} == {12}, "the longer period comes last"
     assert len({one.angles for one in found[:7]}) == 7 and len({one.hue for one in found[:21]}) == 3
     assert all(max(map(abs, one.hue)) == pytest.approx(1) for one in found)
     # A wave and its negative are one: no two hues are on one line.

@@ -21,7 +21,7 @@ from unseg.evaluate.problem import BACKGROUND
 from unseg.noise import Budget
 from unseg.protect.visibility import DEFAULT, LIMITS, Visibility
 
-HUE = (-0.4, 0.4, 1.0)
+HUE = (-0.6, 0.6, 1.0)
 """Blue, the channel that eyes resolve least, with green against red: of the hues that were tried it
 left victims least of what they learn at an equal visibility (docs/experiments)."""
 TILT = (0.5, -0.25, 0.0)
@@ -71,7 +71,7 @@ class StripesInMask(ClassWise):
     def __init__(
         self,
         *,
-        period: float = 10.0,
+        period: float = 12.0,
         hue: Sequence[float] = HUE,
         angle: float = 0.5,
         amplitude: float = 1.0,
