@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 
 from unseg.key import Key
 from unseg.models.geometry import Frame, letterbox, letterbox_mask, unletterbox
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
 from unseg.models.sam.base import SamBase
+from unseg.models.sam.decoder import ChannelNorm, FeedForward
 from unseg.models.textures import BY_LOOK, Codebook, TextureBank, Window
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
@@ -70,7 +70,7 @@ def _upscale(channels: int, width: int, out: int, factor: int) -> nn.Sequential:
     while factor > 2:
         layers += [
             nn.ConvTranspose2d(channels, width * 2, 2, 2),
-            SamLayerNorm(width * 2, data_format="channels_first"),
+            ChannelNorm(width * 2),
             nn.GELU(),
         ]
         channels, factor = width * 2, factor // 2
@@ -85,7 +85,7 @@ def _refine(channels: int, width: int, out: int) -> nn.Sequential:
     """Two 3x3 convolutions at the noise grid's resolution."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1),
-        SamLayerNorm(width, data_format="channels_first"),
+        ChannelNorm(width),
         nn.GELU(),
         nn.Conv2d(width, out, 3, padding=1),
     )
@@ -109,25 +109,15 @@ def decode_tokens(
         (B, n, C), what became of the extra tokens, and (B, C/8, 4g, 4g), SAM's upscaled mask
         feature.
     """
-    batch, channels, height, width = embedding.shape
+    height, width = embedding.shape[-2:]
     sparse, dense = base.prompt_encoder(
         prompts.points, prompts.labels, prompts.boxes, prompts.masks
     )
     decoder = base.mask_decoder
-    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([own, extra]).expand(batch, 1, -1, -1)
-    if sparse is not None:
-        tokens = torch.cat([tokens, sparse], dim=2)
-    queries, keys = decoder.transformer(
-        point_embeddings=tokens,
-        image_embeddings=embedding + dense,
-        image_positional_embeddings=base.dense_pe(height).expand(batch, -1, -1, -1),
-        attention_similarity=None,
-    )
-    feature = keys.transpose(2, 3).reshape(batch, channels, height, width)
-    feature = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(feature)))
-    feature = decoder.activation(decoder.upscale_conv2(feature))
-    return queries[:, 0, len(own) : len(own) + len(extra)], feature
+    queries, keys = decoder.attend(embedding + dense, base.dense_pe(height), sparse, extra)
+    feature = keys[:, 0].transpose(1, 2).unflatten(2, (height, width))
+    first = 1 + decoder.num_mask_tokens
+    return queries[:, 0, first : first + len(extra)], decoder.upscale(feature)
 
 
 @runtime_checkable
@@ -183,7 +173,7 @@ class NoiseGenerator(nn.Module):
         width, hidden = self.config.width, base.embed_dim
         channels = hidden // 8
         self.noise_tokens = nn.Embedding(3, hidden)
-        self.mlps = nn.ModuleList(SamFeedForward(hidden, hidden, channels, 3) for _ in range(3))
+        self.mlps = nn.ModuleList(FeedForward(hidden, hidden, channels, 3) for _ in range(3))
         self.from_mask_feature = _refine(channels, width, channels)
         self.from_embedding = _upscale(hidden, width, channels, 4)
         self.from_early = _upscale(

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unseg.errors import UnsegError
 from unseg.files import write_atomically
@@ -18,6 +20,26 @@ from unseg.models.sam.base import Architecture, SamBase
 from unseg.models.sam.vit import VitConfig, resize_positions
 
 REMEDY = "make such a file with 'unseg weights import FILE -o OUT'"
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors that are to be filled with random numbers as they are."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in (Tensor.uniform_, Tensor.normal_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def unfilled() -> TorchFunctionMode:
+    """Build modules in this thread without drawing their first weights.
+
+    For what is loaded at once: the drawing takes longer than the reading. Whoever uses it has to
+    give every parameter its weights, and torch's random numbers are not drawn.
+    """
+    return _Unfilled()
 
 
 def build_base(design: Architecture, state: Mapping[str, Tensor], image_size: int = 1024,
