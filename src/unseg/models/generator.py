@@ -228,6 +228,25 @@ class NoiseGenerator(nn.Module):
         if self.codebook is not None and codes is not None and bool((codes != 0).all()):
             # What a code looks like does not depend on the prompt: only where it goes does.
             return self.codebook(embedding, codes, self.grid, self.key)
+        feature, weights = self.read(embedding, early, prompts)
+        if self.textures is not None:
+            moved = None if self.codebook is not None else codes
+            return self.textures(feature, embedding, weights, moved, self.key)
+        return GridNoise(
+            torch.tanh(torch.einsum("bkc,bchw->bkhw", weights, feature)), self.image_size
+        )
+
+    def read(
+        self,
+        embedding: Float[Tensor, "b c g g"],
+        early: Float[Tensor, "b _c e e"],
+        prompts: Prompts,
+    ) -> tuple[Float[Tensor, "b k n n"], Float[Tensor, "b 3 k"]]:
+        """What the prompts say of the images, before any noise is made of it.
+
+        Returns:
+            The noise feature on the noise grid, and the tokens' weights of its channels.
+        """
         tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
         feature = self.from_mask_feature(upscaled) + self.from_embedding(embedding)
         feature = feature + self.from_early(early)
@@ -239,13 +258,7 @@ class NoiseGenerator(nn.Module):
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
-        weights = weights * self.log_scale.exp()
-        if self.textures is not None:
-            moved = None if self.codebook is not None else codes
-            return self.textures(feature, embedding, weights, moved, self.key)
-        return GridNoise(
-            torch.tanh(torch.einsum("bkc,bchw->bkhw", weights, feature)), self.image_size
-        )
+        return feature, weights * self.log_scale.exp()
 
     @torch.no_grad()
     def noise(

@@ -42,7 +42,7 @@ from unseg.protect.timings import stage
 from unseg.remarks import Remark, texts
 
 #: Pixels that may be read ahead, and that may wait for the writer.
-_WAITING_PIXELS = 8_000_000
+_WAITING_PIXELS = 16_000_000
 
 
 @dataclass

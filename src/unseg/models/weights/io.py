@@ -22,15 +22,20 @@ from unseg.models.sam.vit import VitConfig, resize_positions
 REMEDY = "make such a file with 'unseg weights import FILE -o OUT'"
 
 
+_DRAWING = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_",
+            "xavier_uniform_", "xavier_normal_"}  # fmt: skip
+
+
 class _Unfilled(TorchFunctionMode):
     """Leaves tensors that are to be filled with random numbers as they are."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func in (Tensor.uniform_, Tensor.normal_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWING:  # torch's own, and those of torch.nn.init
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def unfilled() -> TorchFunctionMode:
