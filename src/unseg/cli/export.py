@@ -9,9 +9,7 @@ import typer
 
 
 def export(
-    onnx: Annotated[
-        Path, typer.Option("--onnx", metavar="FILE.onnx", help="The file to write.")
-    ],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE.onnx", help="The file to write.")],
     model: Annotated[
         str, typer.Option(help="Generator: default, a shipped name or a .safetensors file.")
     ] = "default",

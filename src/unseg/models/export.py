@@ -147,8 +147,8 @@ def export_onnx(
 class OnnxGenerator:
     """A generator in an ONNX file, run by onnxruntime on the CPU.
 
-    It makes the noise that the generator makes of which it was exported, and stands wherever a model
-    does: ``Protector([GeneratorNoise(OnnxGenerator(path, key))])``.
+    It makes the noise that the generator makes of which it was exported, and stands wherever a
+    model does: ``Protector([GeneratorNoise(OnnxGenerator(path, key))])``.
 
     Args:
         path: written by :func:`export_onnx`.
@@ -215,7 +215,9 @@ class OnnxGenerator:
             if code == 0 and float(masks[number].float().mean()) >= WHOLE:
                 code = BY_LOOK
             found = self.session.run(list(OUTPUTS), {**given, "mask": mask[None].numpy()})
-            drawing = self._drawing(dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=True)), code)
+            drawing = self._drawing(
+                dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=True)), code
+            )
             noise = drawing.paint(0, Window.whole(*image.shape[-2:]))
             made.append(noise if self.background else noise * masks[number].to(noise))
         return torch.stack(made)
@@ -230,7 +232,9 @@ class OnnxGenerator:
             label, table = Codebook.LABEL, self._codes
             hues = table.hues[None]
             if code == BY_LOOK:
-                entries = _enlarged(found["looks"], self.grid // found["looks"].shape[-1], self.grid)
+                entries = _enlarged(
+                    found["looks"], self.grid // found["looks"].shape[-1], self.grid
+                )
             else:
                 entries = torch.full((1, self.grid, self.grid), (code - 1) % len(table.vectors))
         count = len(table.vectors)

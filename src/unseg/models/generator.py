@@ -109,7 +109,7 @@ def decode_tokens(
         (B, n, C), what became of the extra tokens, and (B, C/8, 4g, 4g), SAM's upscaled mask
         feature.
     """
-    height, width = embedding.shape[-2:]
+    height, width = map(int, embedding.shape[-2:])  # numbers, when traced, too
     sparse, dense = base.prompt_encoder(
         prompts.points, prompts.labels, prompts.boxes, prompts.masks
     )

@@ -126,7 +126,9 @@ class Judge:
         """
         size, way = self.crop.size, cv2.INTER_AREA
         pairs = zip(self._before, change, strict=True)
-        return self._score([one + cv2.resize(moved, size, interpolation=way) for one, moved in pairs])
+        return self._score(
+            [one + cv2.resize(moved, size, interpolation=way) for one, moved in pairs]
+        )
 
     def _score(self, planes: Sequence[Shaped[np.ndarray, "_h _w"]]) -> float:
         return float(score(self._original, _as_image(planes)))
@@ -202,9 +204,7 @@ def _planes_of(values: Shaped[np.ndarray, "h w ..."]) -> Iterator[Shaped[np.ndar
         yield cv2.extractChannel(values, channel)
 
 
-def _viewed(
-    plane: Shaped[np.ndarray, "_h _w"], crop: ViewedPart
-) -> Shaped[np.ndarray, "_h2 _w2"]:
+def _viewed(plane: Shaped[np.ndarray, "_h _w"], crop: ViewedPart) -> Shaped[np.ndarray, "_h2 _w2"]:
     """A plane of the crop at the size at which it is judged: as it is, or float."""
     if plane.shape == crop.size[::-1]:
         return plane
@@ -213,7 +213,7 @@ def _viewed(
 
 
 def _as_image(planes: Sequence[Shaped[np.ndarray, "_h _w"]]) -> Tensor:
-    """Planes as the measure takes them: (1, 3, h, w), small ones continued by their mirror image."""
+    """Planes as the measure takes them: (1, 3, h, w), small ones continued by their mirror."""
     padded = []
     for plane in planes:
         down, across = (max(0, LEAST_CROP - side) for side in plane.shape)

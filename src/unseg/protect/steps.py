@@ -67,7 +67,7 @@ def add_steps(
         lowest, highest, *_ = cv2.minMaxLoc(field)
         for start in range(0, height, rows):
             here = slice(start, min(height, start + rows))
-            part = wide[here] if -1 <= lowest and highest <= 1 else wide[here].clip(-1, 1)
+            part = wide[here] if lowest >= -1 and highest <= 1 else wide[here].clip(-1, 1)
             # The product is rounded to the nearest whole step, halves to even.
             change = np.asarray(cv2.multiply(part, cv2.LUT(mask[here], bounds), dtype=cv2.CV_16S))
             if binds:

@@ -310,7 +310,9 @@ class MaskDecoder(nn.Module):
         image, places = image_embeddings + dense_prompt_embeddings, image_positional_embeddings
         queries, keys = self.attend(image, places, sparse_prompt_embeddings)
         wanted = slice(1, None) if multimask_output else slice(0, 1)
-        return self.draw(queries, keys, image.shape[-2:], wanted), self.quality(queries)[..., wanted]
+        return self.draw(queries, keys, image.shape[-2:], wanted), self.quality(queries)[
+            ..., wanted
+        ]
 
     def attend(
         self,
