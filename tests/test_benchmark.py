@@ -33,6 +33,8 @@ def small(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     known = {"seconds": limits.figures([0.5, 0.6]), "flops": 10**9}
     monkeypatch.setattr(limits, "network", lambda models, repeats: known)
     monkeypatch.setattr(limits, "reference", lambda device, repeats: known)
+    some = [{"batch": 2, "half": True, "same_sign": 0.99, "seconds": known["seconds"]}]
+    monkeypatch.setattr(limits, "batches", lambda models, sizes, repeats: some)
     monkeypatch.setattr(bench, "_started", lambda folder, device: 2.5)
     monkeypatch.setattr(bench, "_LONG", (64, 48))
     monkeypatch.setattr(bench, "_NOTED", 2)
@@ -52,7 +54,7 @@ def test_a_run_is_stored_and_shown(small: Cli, tmp_path: Path) -> None:
         "--row",
         "2",
     )
-    line = (*line, "--long", "4")
+    line = (*line, "--long", "4", "--batches", "1,2")
     code, _, err = small(*line, "-o", stored, "--markdown", page)
     assert code == 0, err
     run = json.loads(stored.read_text())
@@ -78,6 +80,11 @@ def test_a_run_is_stored_and_shown(small: Cli, tmp_path: Path) -> None:
     tables = [[row for row in one.read_text().splitlines() if row[:1] == "|"]
               for one in (page, again)]  # fmt: skip
     assert tables[0] == tables[1]
+
+
+def test_batches_are_numbers(small: Cli) -> None:
+    code, _, err = small("benchmark", "--batches", "1,x")
+    assert code == 2 and "expected numbers of images" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("sizes", ["12", "4000", "0x0", "axb"])
@@ -143,6 +150,18 @@ def test_somebody_stands_out_in_the_drawn_photograph() -> None:
 def test_the_first_image_is_timed_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert 0.5 < bench._started(tmp_path, "cpu") < 300
     assert not (tmp_path / "started").exists()
+
+
+def test_batches_and_bfloat16_make_nearly_the_same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU is given, on the processor: the largest batch last, and float32 set back."""
+    from unseg.models.loaded import Models
+
+    monkeypatch.setattr(limits, "figure", lambda width, height: figure(96, 72))
+    models = Models(device="cpu")
+    single, half = limits.batches(models, [2], 2)
+    assert (single["batch"], single["half"], half["half"]) == (2, False, True)
+    assert single["same_sign"] > 0.999 and 0.9 < half["same_sign"] <= 1
+    assert single["seconds"]["median"] > 0 and not models.generator.half
 
 
 def test_the_network_is_counted() -> None:

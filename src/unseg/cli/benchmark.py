@@ -47,6 +47,15 @@ def benchmark(
             help="Also protect so many small images in one run, to see whether the pace lasts.",
         ),
     ] = 0,
+    batches: Annotated[
+        str,
+        typer.Option(
+            metavar="N,...", help="Images that the network is also given at once, for a GPU."
+        ),
+    ] = "",
+    reference: Annotated[
+        bool, typer.Option(help="Also time the encoder of a ViT-B, the reference's size.")
+    ] = True,
     runtimes: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="What scripts/runtimes.py wrote, to be shown."),
@@ -82,7 +91,8 @@ def benchmark(
         with FolderProgress(quiet=False) as shown:
             run = measure(
                 sizes=[_size(part) for part in sizes.split(",")], repeats=repeats, device=device,
-                found=not masks_only, row=row, long=long, progress=shown.update,
+                found=not masks_only, row=row, long=long,
+                batches=_numbers(batches), reference=reference, progress=shown.update,
             )  # fmt: skip
         command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
     if run["long"] is not None:
@@ -105,6 +115,13 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 32):
         raise UnsegError(f"--sizes {text}: expected widths and heights, such as 4000x3000")
     return int(width), int(height)
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() and 0 < int(part) <= 1024 for part in parts):
+        raise UnsegError(f"--batches {text}: expected numbers of images, such as 1,4,16")
+    return [int(part) for part in parts]
 
 
 def _read(path: Path, needed: str, writer: str) -> dict[str, Any]:

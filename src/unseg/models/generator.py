@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from unseg.key import Key
 from unseg.models.geometry import Frame, letterbox, letterbox_mask, unletterbox
+from unseg.models.moved import sent
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
-from unseg.models.sam.base import SamBase
+from unseg.models.sam.base import Features, SamBase
 from unseg.models.sam.decoder import ChannelNorm, FeedForward
 from unseg.models.textures import BY_LOOK, Codebook, TextureBank, Window
 
@@ -158,6 +159,8 @@ class NoiseGenerator(nn.Module):
 
     Attributes:
         key: the owner's; it turns the textures. The one here from the start is public.
+        half: whether the encoder computes in bfloat16, which GPUs do several times as fast; a few
+            cells choose another texture then (docs/performance.md).
 
     Inputs of :meth:`forward` live on the model's square frame; :meth:`noise` is the same for whole
     images.
@@ -170,6 +173,7 @@ class NoiseGenerator(nn.Module):
         self.base = base.eval().requires_grad_(False)
         self.config = config or HeadConfig()
         self.model_id, self.sha256, self.key = model_id, "", PUBLIC_KEY
+        self.half = False
         width, hidden = self.config.width, base.embed_dim
         channels = hidden // 8
         self.noise_tokens = nn.Embedding(3, hidden)
@@ -304,12 +308,14 @@ class NoiseGenerator(nn.Module):
             (n, 3, H, W) each, float in [-1, 1], on the image's device.
         """
         device = self.noise_tokens.weight.device
-        framed = [letterbox(image[None].to(device), self.image_size)[0] for image in images]
-        features = self.base.encode(torch.cat(framed))
+        framed = [letterbox(sent(image, device)[None], self.image_size)[0] for image in images]
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            features = self.base.encode(torch.cat(framed))
+        features = Features(features.embedding.float(), features.early.float())
         results = []
         for i, (image, some) in enumerate(zip(images, masks, strict=True)):
             grid_masks = letterbox_mask(
-                some[:, None].float().to(device), self.image_size, self.grid
+                sent(some, device)[:, None].float(), self.image_size, self.grid
             )
             window = Window.whole(*image.shape[-2:])
             # One prompt at a time: an instance map may hold a thousand of them.

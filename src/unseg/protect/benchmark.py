@@ -69,6 +69,8 @@ def benchmark(
     repeats: int = 5,
     row: int = 4,
     long: int = 0,
+    batches: Sequence[int] = (),
+    reference: bool = True,
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -81,6 +83,8 @@ def benchmark(
         repeats: how often each is done after once that does not count.
         row: photographs in a row, one after the other is read, protected and written.
         long: images of one long run, which shows whether pace and memory last; 0 for none.
+        batches: images that the network is given at once, in float32 and in bfloat16.
+        reference: whether ViT-B's encoder is timed, too.
         device: see :class:`~unseg.protect.settings.Settings`.
         progress: told of every measurement.
 
@@ -112,6 +116,7 @@ def benchmark(
     }}  # fmt: skip
     step()
     run["network"] = limits.network(models, repeats)
+    run["batches"] = limits.batches(models, batches, repeats) if batches else []
     step()
     with _folder() as folder:
         run["start"] = figures([_started(folder, device) for _ in range(repeats)])
@@ -134,7 +139,7 @@ def benchmark(
         if long:
             run["long"] = _long(folder, long, models)
             step()
-    run["reference"] = limits.reference(models.device, 2)
+    run["reference"] = limits.reference(models.device, 2) if reference else None
     step()
     run["machine"] = {
         "processor": limits.processor(), "cores": limits.cores(), "system": platform.platform(),

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unseg.models.loaded import Models
@@ -90,6 +90,37 @@ def network(models: Models, repeats: int) -> dict[str, Any]:
     return {
         "seconds": seconds_of(run, repeats, warm=True), "flops": counter.get_total_flops(),
     }  # fmt: skip
+
+
+def batches(models: Models, sizes: Sequence[int], repeats: int) -> list[dict[str, Any]]:
+    """The generator on several images at once, its encoder in float32 and in bfloat16.
+
+    Returns:
+        For each: seconds an image, and the share of equal signs of the noise inside the mask.
+    """
+    generator = models.generator
+    pixels, found = figure(1024, 768)
+    image = torch.from_numpy(pixels).permute(2, 0, 1).float()
+    mask = torch.from_numpy(found)[None]
+    expected, rows = generator.noise(image, mask)[0][:, mask[0]].sign(), []
+    for half in (False, True):
+        generator.half = half
+        try:
+            for size in sizes:
+
+                def run(size: int = size) -> Tensor:
+                    with torch.inference_mode():
+                        return generator.noise_batch([image] * size, [mask] * size)[-1][0]
+
+                same = float((run()[:, mask[0]].sign() == expected).float().mean())
+                spent = seconds_of(run, repeats, warm=True)
+                rows.append({
+                    "batch": size, "half": half, "same_sign": same,
+                    "seconds": {name: value / size for name, value in spent.items()},
+                })  # fmt: skip
+        finally:
+            generator.half = False
+    return rows
 
 
 def codecs(pixels: NDArray[np.uint8], data: bytes, repeats: int) -> dict[str, Any]:

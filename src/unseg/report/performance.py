@@ -41,6 +41,7 @@ def performance_page(
         *(_stages(case) for case in run["cases"] if case["masks"] == "given"),
         "## Limits of the machine in the same run",
         _limits(run),
+        *_batches(run),
         "Codecs of the libraries on the same pixels, without anything of unseg's: seconds, and "
         "the file's size.",
         _codecs(run),
@@ -129,18 +130,37 @@ def _limits(run: dict[str, Any]) -> str:
         ["product of matrices, float32", f"{_range(limits['gemm_gflops'], '.0f')} GFLOP/s"],
         ["copying memory, one thread", f"{_range(limits['copy_gb_per_s'], '.1f')} GB/s"],
     ]
-    for name, one in (("the network", network), ("ViT-B's encoder", reference)):
+    known = [("the network", network)]
+    known += [] if reference is None else [("ViT-B's encoder", reference)]
+    for name, one in known:
         least, spent = one["flops"] / rate, one["seconds"]["median"]
         rows += [
             [f"operations of {name} on an image", f"{one['flops'] / 1e9:.1f} GFLOP"],
             ["least time for these", f"{least:.3f} s"],
             [f"time of {name}", f"{_seconds(one['seconds'])} s, {spent / least:.1f} times"],
         ]
+    if reference is None:
+        return table(["limit", "measured"], rows)
     times = reference["seconds"]["median"] / network["seconds"]["median"]
     return table(["limit", "measured"], rows) + (
         "\n\nViT-B's encoder at 1024 pixels, with random weights, stands for a generator of the "
         f"reference's size: it takes {times:.0f} times as long as the whole of this network."
     )
+
+
+def _batches(run: dict[str, Any]) -> list[str]:
+    """The network on several images at once."""
+    rows = [
+        [
+            str(one["batch"]), "bfloat16" if one["half"] else "float32", _seconds(one["seconds"]),
+            f"{1 / one['seconds']['median']:.1f}", f"{one['same_sign']:.2%}",
+        ]
+        for one in run["batches"]
+    ]  # fmt: skip
+    if not rows:
+        return []
+    head = ["images at once", "encoder", "seconds an image", "images a second", "same sign"]
+    return ["The network on several images at once:", table(head, rows)]
 
 
 def _codecs(run: dict[str, Any]) -> str:
