@@ -7,6 +7,7 @@ import torch
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
 
+from unseg.models.generator import HeadConfig, NoiseGenerator
 from unseg.models.propose import propose_foreground
 from unseg.models.registry import load_generator, load_shipped_base
 from unseg.models.sam.base import Features, SamBase
@@ -119,3 +120,22 @@ def test_what_is_loaded_is_never_left_unfilled() -> None:
     assert module_sha256(first) == module_sha256(second)
     assert module_sha256(first.base) == module_sha256(load_shipped_base())
     assert isinstance(first.base, SamBase)
+
+
+@pytest.mark.parametrize("textures", [(12.0, 18.0), ()])
+def test_only_what_is_asked_for_is_painted_and_nothing_else_changes(
+    textures: tuple[float, ...],
+) -> None:
+    torch.manual_seed(3)
+    head = HeadConfig(textures=textures, codebook=(8.0, 12.0) if textures else (), background=False)
+    generator = NoiseGenerator(load_shipped_base(128), head).eval()
+    image = torch.rand(3, 90, 120) * 255
+    masks = torch.zeros(3, 90, 120, dtype=torch.bool)
+    masks[0, 20:71, 33:90] = True
+    masks[0, 40:50, 50:60] = False
+    masks[1, 89, 119] = True
+    made = generator.noise(image, masks)
+    object.__setattr__(generator.config, "background", True)
+    whole = generator.noise(image, masks)
+    assert torch.equal(made, whole * masks[:, None])
+    assert made[0].abs().amax() > 0 and not made[2].any()

@@ -317,19 +317,20 @@ class NoiseGenerator(nn.Module):
             grid_masks = letterbox_mask(
                 sent(some, device)[:, None].float(), self.image_size, self.grid
             )
-            window = Window.whole(*image.shape[-2:])
             # One prompt at a time: an instance map may hold a thousand of them.
             noise = [
-                self(
-                    features.embedding[i : i + 1],
-                    features.early[i : i + 1],
-                    Prompts(masks=mask_prompt(one[None], self.grid)),
-                    self._code(some[k], 0 if codes is None else codes[i][k]),
-                ).paint(0, window)
+                self._painted(
+                    self(
+                        features.embedding[i : i + 1],
+                        features.early[i : i + 1],
+                        Prompts(masks=mask_prompt(one[None], self.grid)),
+                        self._code(some[k], 0 if codes is None else codes[i][k]),
+                    ),
+                    some[k],
+                )
                 for k, one in enumerate(grid_masks)
             ]
-            made = torch.stack(noise).to(image.device)
-            results.append(made if self.config.background else made * some[:, None].to(made))
+            results.append(torch.stack(noise).to(image.device))
         return results
 
     @torch.no_grad()
@@ -346,6 +347,20 @@ class NoiseGenerator(nn.Module):
         side = embedding.shape[-1]
         shares = letterbox_mask(labels[:, None].float().to(device), self.image_size, side)
         return embedding.permute(1, 2, 0), shares[:, 0]
+
+    def _painted(self, field: Field, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+        """Noise of one prompt; without a background only where the prompt is."""
+        height, width = mask.shape
+        if self.config.background:
+            return field.paint(0, Window.whole(height, width))
+        noise = self.noise_tokens.weight.new_zeros(3, height, width, dtype=torch.float32)
+        down, across = (mask.any(dim=dim).nonzero()[:, 0].tolist() for dim in (1, 0))
+        if not down:
+            return noise
+        rows, columns = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+        part = field.paint(0, Window(height, width, rows, columns))
+        noise[:, rows, columns] = part * mask[rows, columns].to(part)
+        return noise
 
     def _code(self, mask: Tensor, code: int) -> Tensor:
         """(1,) the code of one prompt: a mask of nearly the whole image tells no shape."""

@@ -25,7 +25,7 @@ from unseg.models.sam.vit import VitConfig
 from unseg.protect.drawn import figure
 
 _GEMM = 1536
-_COPY_BYTES = 1 << 28
+_COPY_BYTES = 1 << 27
 #: Side of the input of the reference's generator, in pixels.
 _REFERENCE = 1024
 Figures = dict[str, float]
