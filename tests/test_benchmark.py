@@ -14,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from noise_stub import WaveSource, noises
+from unseg.masks.sources.whole import WholeImage
 from unseg.protect import benchmark as bench
 from unseg.protect import limits
 from unseg.protect.drawn import figure, photograph
@@ -35,6 +37,8 @@ def small(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setattr(limits, "reference", lambda device, repeats: known)
     some = [{"batch": 2, "half": True, "same_sign": 0.99, "seconds": known["seconds"]}]
     monkeypatch.setattr(limits, "batches", lambda models, sizes, repeats: some)
+    monkeypatch.setattr(bench, "load_noises", lambda names, models: noises(WaveSource()))
+    monkeypatch.setattr(bench, "load_sources", lambda names, models: [WholeImage()])
     monkeypatch.setattr(bench, "_started", lambda folder, device: 2.5)
     monkeypatch.setattr(bench, "_LONG", (64, 48))
     monkeypatch.setattr(bench, "_NOTED", 2)
@@ -154,13 +158,18 @@ def test_the_first_image_is_timed_in_a_process_of_its_own(tmp_path: Path) -> Non
 
 def test_batches_and_bfloat16_make_nearly_the_same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU is given, on the processor: the largest batch last, and float32 set back."""
+    from unseg.models.generator import HeadConfig, NoiseGenerator
     from unseg.models.loaded import Models
+    from unseg.models.registry import load_shipped_base
 
     monkeypatch.setattr(limits, "figure", lambda width, height: figure(96, 72))
-    models = Models(device="cpu")
+    torch.manual_seed(0)
+    head = HeadConfig(textures=(12.0, 18.0), codebook=(8.0, 12.0))
+    models: Any = Models(device="cpu")
+    models.__dict__["generator"] = NoiseGenerator(load_shipped_base(128), head).eval()
     single, half = limits.batches(models, [2], 2)
     assert (single["batch"], single["half"], half["half"]) == (2, False, True)
-    assert single["same_sign"] > 0.999 and 0.9 < half["same_sign"] <= 1
+    assert single["same_sign"] > 0.999 and 0.8 < half["same_sign"] <= 1
     assert single["seconds"]["median"] > 0 and not models.generator.half
 
 

@@ -159,7 +159,7 @@ class PromptEncoder(nn.Module):
         return self.shared_embedding(corners) + torch.cat([first, second])  # type: ignore[list-item]
 
 
-class Attention(nn.Module):
+class PromptAttention(nn.Module):
     """Attention with fewer channels inside; inputs are (B, n, tokens, C).
 
     Args:
@@ -197,14 +197,14 @@ class TwoWayBlock(nn.Module):
 
     def __init__(self, channels: int, eps: float, *, first: bool) -> None:
         super().__init__()
-        self.self_attn = Attention(channels, 1)
+        self.self_attn = PromptAttention(channels, 1)
         self.layer_norm1 = nn.LayerNorm(channels, eps=eps)
-        self.cross_attn_token_to_image = Attention(channels)
+        self.cross_attn_token_to_image = PromptAttention(channels)
         self.layer_norm2 = nn.LayerNorm(channels, eps=eps)
         self.mlp = _Mlp(channels)
         self.layer_norm3 = nn.LayerNorm(channels, eps=eps)
         self.layer_norm4 = nn.LayerNorm(channels, eps=eps)
-        self.cross_attn_image_to_token = Attention(channels)
+        self.cross_attn_image_to_token = PromptAttention(channels)
         self.first = first
 
     def forward(
@@ -243,7 +243,7 @@ class TwoWayTransformer(nn.Module):
         self.layers = nn.ModuleList(
             TwoWayBlock(channels, eps, first=number == 0) for number in range(_LAYERS)
         )
-        self.final_attn_token_to_image = Attention(channels)
+        self.final_attn_token_to_image = PromptAttention(channels)
         self.layer_norm_final_attn = nn.LayerNorm(channels)
 
     def forward(
