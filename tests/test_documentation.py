@@ -134,6 +134,8 @@ def test_the_readme_names_every_extra_with_its_install_line() -> None:
         ("verify", "manifest.md"),
         ("evaluate", "evaluate.md"),
         ("report", "evaluate.md"),
+        ("benchmark", "protect.md"),
+        ("export", "export.md"),
     ],
 )
 def test_every_option_is_documented(name: str, page: str) -> None:

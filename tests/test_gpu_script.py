@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -53,3 +54,27 @@ def test_the_time_ends_everything_and_what_is_stored_stays(tmp_path: Path) -> No
     assert found.returncode == 0, found.stderr
     assert "medical" in found.stdout
     assert len(ResultStore(tmp_path / "results").all()) == 1
+
+
+def test_a_gpus_speed_is_measured_with_the_smallest_settings(tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "DEVICE": "cpu", "UNSEG": f"{sys.executable} -m unseg",
+        "OUT": str(tmp_path / "speed"), "BATCHES": "1", "SIZES": "64x48", "REPEATS": "2",
+        "LONG": "2", "MINUTES": "4", "EXTRA": "--masks-only --no-reference --row 1",
+    }  # fmt: skip
+    script = ROOT / "scripts" / "gpu_speed.sh"
+
+    def run(**settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", script], env={**environment, **settings}, capture_output=True, text=True,
+            timeout=280, cwd=tmp_path,
+        )  # fmt: skip
+
+    stopped = run(MINUTES="0.01")
+    assert stopped.returncode == 124 and "stopped after 0.01 min" in stopped.stderr
+    assert not (tmp_path / "speed.json").exists()
+    found = run()
+    assert found.returncode == 0, found.stderr
+    stored = json.loads((tmp_path / "speed.json").read_text())
+    assert [one["half"] for one in stored["batches"]] == [False, True]
+    assert "images at once" in (tmp_path / "speed.md").read_text()

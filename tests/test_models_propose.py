@@ -31,8 +31,8 @@ class Scripted(SamBase):
     def encode(self, pixel_values: Tensor) -> Features:
         return Features(torch.zeros(1, 256, 8, 8), torch.zeros(1, 32, 16, 16))
 
-    def predict_masks(  # type: ignore[override]
-        self, features: Features, points: Tensor, labels: Tensor, multimask: bool
+    def predict_sure_masks(
+        self, features: Features, points: Tensor, labels: Tensor, least: float
     ) -> tuple[Tensor, Tensor]:
         count = points.shape[1]
         self.asked += count
@@ -43,7 +43,8 @@ class Scripted(SamBase):
                 mask[rows, columns] = 10.0
                 if mask[y, x] > 0:
                     logits[0, number, 0], iou[0, number, 0] = mask, self.iou
-        return logits, iou
+        sure = iou[0].amax(1) >= least
+        return logits[0, sure], iou[0, sure]
 
 
 PERSON = (slice(8, 24), slice(10, 16))

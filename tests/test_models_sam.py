@@ -72,7 +72,7 @@ def test_position_encoding_and_prompts_follow_the_image_size() -> None:
         base = SamBase(TINY, size)
         centre = torch.tensor([[[[24.0 - 0.5, 40.0 - 0.5]]]])
         with torch.no_grad():
-            code = base.prompt_encoder.shared_embedding(centre + 0.5, (size, size))[0, 0, 0]
+            code = base.prompt_encoder.shared_embedding((centre + 0.5) / size)[0, 0, 0]
             torch.testing.assert_close(code, base.dense_pe(base.grid)[0, :, 2, 1])
 
 

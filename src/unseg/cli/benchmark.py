@@ -35,6 +35,31 @@ def benchmark(
     masks_only: Annotated[
         bool, typer.Option("--masks-only", help="Leave out photographs without masks.")
     ] = False,
+    row: Annotated[
+        int, typer.Option("--row", min=1, max=100, help="Photographs in a row, for the pace.")
+    ] = 4,
+    long: Annotated[
+        int,
+        typer.Option(
+            "--long",
+            min=0,
+            metavar="IMAGES",
+            help="Also protect so many small images in one run, to see whether the pace lasts.",
+        ),
+    ] = 0,
+    batches: Annotated[
+        str,
+        typer.Option(
+            metavar="N,...", help="Images that the network is also given at once, for a GPU."
+        ),
+    ] = "",
+    reference: Annotated[
+        bool, typer.Option(help="Also time the encoder of a ViT-B, the reference's size.")
+    ] = True,
+    runtimes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="What scripts/runtimes.py wrote, to be shown."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Measure how fast photographs are protected, stage by stage, beside the machine's limits.
@@ -46,7 +71,7 @@ def benchmark(
 
       unseg benchmark
 
-      unseg benchmark -o run.json --markdown run.md --repeats 9
+      unseg benchmark -o run.json --markdown run.md --repeats 9 --long 1000
 
       unseg benchmark --from docs/performance.json --markdown docs/performance.md
     """
@@ -54,7 +79,11 @@ def benchmark(
     from unseg.report.performance import performance_page
 
     if stored is not None:
-        run = _read(stored)
+        run = _read(stored, "cases", "unseg benchmark -o")
+        if run["format"] != 2:
+            raise UnsegError(
+                f"{stored} has format {run['format']}: measure again with this version"
+            )
         command = f"unseg benchmark -o {stored} --markdown {markdown or 'FILE.md'}"
     else:
         from unseg.protect.benchmark import benchmark as measure
@@ -62,10 +91,17 @@ def benchmark(
         with FolderProgress(quiet=False) as shown:
             run = measure(
                 sizes=[_size(part) for part in sizes.split(",")], repeats=repeats, device=device,
-                found=not masks_only, progress=shown.update,
+                found=not masks_only, row=row, long=long,
+                batches=_numbers(batches), reference=reference, progress=shown.update,
             )  # fmt: skip
         command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
-    page = performance_page(run, command)
+    if run["long"] is not None:
+        command += f" --long {run['long']['images']}"
+    trials = None
+    if runtimes is not None:
+        command += f" --runtimes {runtimes}"
+        trials = _read(runtimes, "rows", "scripts/runtimes.py")
+    page = performance_page(run, command, trials)
     if output is not None:
         write_atomically(output, (json.dumps(run, indent=1) + "\n").encode())
     if markdown is not None:
@@ -81,14 +117,19 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() and 0 < int(part) <= 1024 for part in parts):
+        raise UnsegError(f"--batches {text}: expected numbers of images, such as 1,4,16")
+    return [int(part) for part in parts]
+
+
+def _read(path: Path, needed: str, writer: str) -> dict[str, Any]:
     try:
         run = json.loads(path.read_text("utf-8"))
-        known = run["format"] == 1
+        run[needed]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnsegError(
-            f"{path} cannot be read ({error}): expected a file that unseg benchmark -o wrote"
+            f"{path} cannot be read ({error}): expected a file that {writer} wrote"
         ) from error
-    if not known:
-        raise UnsegError(f"{path} has format {run['format']}: measure again with this version")
     return dict(run)

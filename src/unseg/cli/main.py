@@ -14,6 +14,7 @@ from unseg.cli.dataset import dataset
 from unseg.cli.demo import demo
 from unseg.cli.doctor import doctor
 from unseg.cli.evaluate import evaluate
+from unseg.cli.export import export
 from unseg.cli.masks import masks
 from unseg.cli.posted import posted
 from unseg.cli.protect import protect
@@ -58,6 +59,7 @@ app.command("dataset")(dataset)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("masks")(masks)
 app.command("posted")(posted)
 app.command("protect")(protect)

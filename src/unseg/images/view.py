@@ -25,6 +25,9 @@ def model_image(photo: Photo) -> Float[Tensor, "3 h w"]:
     if longest > MODEL_VIEW:
         width, height = (max(1, round(side * MODEL_VIEW / longest)) for side in photo.size)
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    plain = photo.bits == 8 and (photo.low, photo.step) == (0, 1)
+    if plain and not photo.grey:  # a plane at a time: the turned copy is made once
+        return torch.from_numpy(np.stack([one.astype(np.float32) for one in cv2.split(pixels)]))
     values = torch.from_numpy(photo.in_steps(pixels))
     return values.expand(3, -1, -1) if photo.grey else values.permute(2, 0, 1).contiguous()
 

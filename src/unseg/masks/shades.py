@@ -21,6 +21,8 @@ NEAR, LEAST_WHITE, LIGHT, SHADE = 8, 200, 200, 64
 MANY = 8
 #: How near black and white an edge's shade lies, in pixels; a JPEG's ripples lie in its 8x8 blocks.
 EDGE, BLOCK = 3, 8
+#: Pixels counted at a time: OpenCV gives counts in single precision, which holds this many.
+_EXACT = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def black_and_white(values: NDArray[Any]) -> BlackAndWhite | None:
         return None
     peak = int(np.iinfo(values.dtype).max)
     step = peak // 255
-    count = np.bincount(values.ravel(), minlength=peak + 1)
+    count = _histogram(values, peak)
     top = int(np.flatnonzero(count)[-1])
     dark, light = NEAR * step, top - NEAR * step
     if top < LEAST_WHITE * step or not count[: dark + 1].any():
@@ -80,6 +82,18 @@ def black_and_white(values: NDArray[Any]) -> BlackAndWhite | None:
     # Of an antialiased edge the object covers a part of every pixel; ripples and blur lie outside.
     sharp = shades > 0 and _are_edges(values, 0, top, 2)
     return BlackAndWhite(values > (dark if sharp else top / 2), soft=True)
+
+
+def _histogram(values: NDArray[Any], peak: int) -> NDArray[np.int64]:
+    """How often each value from 0 to the peak comes; numpy would widen 8 bits to 64 first."""
+    if values.dtype != np.uint8:
+        return np.bincount(values.ravel(), minlength=peak + 1)
+    count = np.zeros(peak + 1, np.int64)
+    flat = np.ascontiguousarray(values).reshape(-1, 1)
+    for start in range(0, len(flat), _EXACT):
+        part = flat[start : start + _EXACT]
+        count += cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return count
 
 
 def _is_mask(

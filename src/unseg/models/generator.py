@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm
 
 from unseg.key import Key
 from unseg.models.geometry import Frame, letterbox, letterbox_mask, unletterbox
+from unseg.models.moved import sent
 from unseg.models.prompts import MASK_LOGIT, Prompts, mask_prompt
-from unseg.models.sam.base import SamBase
+from unseg.models.sam.base import Features, SamBase
+from unseg.models.sam.decoder import ChannelNorm, FeedForward
 from unseg.models.textures import BY_LOOK, Codebook, TextureBank
 from unseg.models.waves import Window
 
@@ -71,7 +72,7 @@ def _upscale(channels: int, width: int, out: int, factor: int) -> nn.Sequential:
     while factor > 2:
         layers += [
             nn.ConvTranspose2d(channels, width * 2, 2, 2),
-            SamLayerNorm(width * 2, data_format="channels_first"),
+            ChannelNorm(width * 2),
             nn.GELU(),
         ]
         channels, factor = width * 2, factor // 2
@@ -86,7 +87,7 @@ def _refine(channels: int, width: int, out: int) -> nn.Sequential:
     """Two 3x3 convolutions at the noise grid's resolution."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1),
-        SamLayerNorm(width, data_format="channels_first"),
+        ChannelNorm(width),
         nn.GELU(),
         nn.Conv2d(width, out, 3, padding=1),
     )
@@ -110,25 +111,15 @@ def decode_tokens(
         (B, n, C), what became of the extra tokens, and (B, C/8, 4g, 4g), SAM's upscaled mask
         feature.
     """
-    batch, channels, height, width = embedding.shape
+    height, width = map(int, embedding.shape[-2:])  # numbers, when traced, too
     sparse, dense = base.prompt_encoder(
         prompts.points, prompts.labels, prompts.boxes, prompts.masks
     )
     decoder = base.mask_decoder
-    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([own, extra]).expand(batch, 1, -1, -1)
-    if sparse is not None:
-        tokens = torch.cat([tokens, sparse], dim=2)
-    queries, keys = decoder.transformer(
-        point_embeddings=tokens,
-        image_embeddings=embedding + dense,
-        image_positional_embeddings=base.dense_pe(height).expand(batch, -1, -1, -1),
-        attention_similarity=None,
-    )
-    feature = keys.transpose(2, 3).reshape(batch, channels, height, width)
-    feature = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(feature)))
-    feature = decoder.activation(decoder.upscale_conv2(feature))
-    return queries[:, 0, len(own) : len(own) + len(extra)], feature
+    queries, keys = decoder.attend(embedding + dense, base.dense_pe(height), sparse, extra)
+    feature = keys[:, 0].transpose(1, 2).unflatten(2, (height, width))
+    first = 1 + decoder.num_mask_tokens
+    return queries[:, 0, first : first + len(extra)], decoder.upscale(feature)
 
 
 @runtime_checkable
@@ -169,6 +160,8 @@ class NoiseGenerator(nn.Module):
 
     Attributes:
         key: the owner's; it turns the textures. The one here from the start is public.
+        half: whether the encoder computes in bfloat16, which GPUs do several times as fast; a few
+            cells choose another texture then (docs/performance.md).
 
     Inputs of :meth:`forward` live on the model's square frame; :meth:`noise` is the same for whole
     images.
@@ -181,10 +174,11 @@ class NoiseGenerator(nn.Module):
         self.base = base.eval().requires_grad_(False)
         self.config = config or HeadConfig()
         self.model_id, self.sha256, self.key = model_id, "", PUBLIC_KEY
+        self.half = False
         width, hidden = self.config.width, base.embed_dim
         channels = hidden // 8
         self.noise_tokens = nn.Embedding(3, hidden)
-        self.mlps = nn.ModuleList(SamFeedForward(hidden, hidden, channels, 3) for _ in range(3))
+        self.mlps = nn.ModuleList(FeedForward(hidden, hidden, channels, 3) for _ in range(3))
         self.from_mask_feature = _refine(channels, width, channels)
         self.from_embedding = _upscale(hidden, width, channels, 4)
         self.from_early = _upscale(
@@ -239,6 +233,25 @@ class NoiseGenerator(nn.Module):
         if self.codebook is not None and codes is not None and bool((codes != 0).all()):
             # What a code looks like does not depend on the prompt: only where it goes does.
             return self.codebook(embedding, codes, self.grid, self.key)
+        feature, weights = self.read(embedding, early, prompts)
+        if self.textures is not None:
+            moved = None if self.codebook is not None else codes
+            return self.textures(feature, embedding, weights, moved, self.key)
+        return GridNoise(
+            torch.tanh(torch.einsum("bkc,bchw->bkhw", weights, feature)), self.image_size
+        )
+
+    def read(
+        self,
+        embedding: Float[Tensor, "b c g g"],
+        early: Float[Tensor, "b _c e e"],
+        prompts: Prompts,
+    ) -> tuple[Float[Tensor, "b k n n"], Float[Tensor, "b 3 k"]]:
+        """What the prompts say of the images, before any noise is made of it.
+
+        Returns:
+            The noise feature on the noise grid, and the tokens' weights of its channels.
+        """
         tokens, upscaled = decode_tokens(self.base, embedding, prompts, self.noise_tokens.weight)
         feature = self.from_mask_feature(upscaled) + self.from_embedding(embedding)
         feature = feature + self.from_early(early)
@@ -250,13 +263,7 @@ class NoiseGenerator(nn.Module):
         # Zero mean over space: without it training collapses to one constant colour at once.
         feature = F.instance_norm(feature)
         weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(self.mlps)], dim=1)
-        weights = weights * self.log_scale.exp()
-        if self.textures is not None:
-            moved = None if self.codebook is not None else codes
-            return self.textures(feature, embedding, weights, moved, self.key)
-        return GridNoise(
-            torch.tanh(torch.einsum("bkc,bchw->bkhw", weights, feature)), self.image_size
-        )
+        return feature, weights * self.log_scale.exp()
 
     @torch.no_grad()
     def noise(
@@ -302,26 +309,29 @@ class NoiseGenerator(nn.Module):
             (n, 3, H, W) each, float in [-1, 1], on the image's device.
         """
         device = self.noise_tokens.weight.device
-        framed = [letterbox(image[None].to(device), self.image_size)[0] for image in images]
-        features = self.base.encode(torch.cat(framed))
+        framed = [letterbox(sent(image, device)[None], self.image_size)[0] for image in images]
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            features = self.base.encode(torch.cat(framed))
+        features = Features(features.embedding.float(), features.early.float())
         results = []
         for i, (image, some) in enumerate(zip(images, masks, strict=True)):
             grid_masks = letterbox_mask(
-                some[:, None].float().to(device), self.image_size, self.grid
+                sent(some, device)[:, None].float(), self.image_size, self.grid
             )
-            window = Window.whole(*image.shape[-2:])
             # One prompt at a time: an instance map may hold a thousand of them.
             noise = [
-                self(
-                    features.embedding[i : i + 1],
-                    features.early[i : i + 1],
-                    Prompts(masks=mask_prompt(one[None], self.grid)),
-                    self._code(some[k], 0 if codes is None else codes[i][k]),
-                ).paint(0, window)
+                self._painted(
+                    self(
+                        features.embedding[i : i + 1],
+                        features.early[i : i + 1],
+                        Prompts(masks=mask_prompt(one[None], self.grid)),
+                        self._code(some[k], 0 if codes is None else codes[i][k]),
+                    ),
+                    some[k],
+                )
                 for k, one in enumerate(grid_masks)
             ]
-            made = torch.stack(noise).to(image.device)
-            results.append(made if self.config.background else made * some[:, None].to(made))
+            results.append(torch.stack(noise).to(image.device))
         return results
 
     @torch.no_grad()
@@ -338,6 +348,20 @@ class NoiseGenerator(nn.Module):
         side = embedding.shape[-1]
         shares = letterbox_mask(labels[:, None].float().to(device), self.image_size, side)
         return embedding.permute(1, 2, 0), shares[:, 0]
+
+    def _painted(self, field: Field, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+        """Noise of one prompt; without a background only where the prompt is."""
+        height, width = mask.shape
+        if self.config.background:
+            return field.paint(0, Window.whole(height, width))
+        noise = self.noise_tokens.weight.new_zeros(3, height, width, dtype=torch.float32)
+        down, across = (mask.any(dim=dim).nonzero()[:, 0].tolist() for dim in (1, 0))
+        if not down:
+            return noise
+        rows, columns = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+        part = field.paint(0, Window(height, width, rows, columns))
+        noise[:, rows, columns] = part * mask[rows, columns].to(part)
+        return noise
 
     def _code(self, mask: Tensor, code: int) -> Tensor:
         """(1,) the code of one prompt: a mask of nearly the whole image tells no shape."""

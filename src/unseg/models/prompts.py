@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Num
-from torch import Tensor
-from transformers.models.sam.modeling_sam import SamPromptEncoder
+from torch import Tensor, nn
 
 #: SAM feeds its own mask logits back as mask prompts; +-10 is a confident one.
 MASK_LOGIT = 10.0
@@ -44,17 +44,17 @@ def mask_prompt(mask: Float[Tensor, "b 1 h w"], grid: int) -> Float[Tensor, "b 1
     return (2 * F.interpolate(mask, (grid, grid), mode="area") - 1) * MASK_LOGIT
 
 
-def dense_positions(encoder: SamPromptEncoder, side: int) -> Float[Tensor, "1 c {side} {side}"]:
+def dense_positions(encoder: nn.Module, side: int) -> Float[Tensor, "1 c {side} {side}"]:
     """Position encoding of the cells of a grid over the model input.
 
     Args:
-        encoder: the prompt encoder whose Fourier features are used.
+        encoder: the prompt encoder, ours or transformers', whose Fourier features are used.
         side: of the grid.
 
     Returns:
         (1, C, side, side).
     """
-    table = encoder.shared_embedding
+    table: Any = encoder.shared_embedding
     weight = table.positional_embedding
     centres = (torch.arange(side, device=weight.device, dtype=weight.dtype) + 0.5) / side
     rows, columns = torch.meshgrid(centres, centres, indexing="ij")

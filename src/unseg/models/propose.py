@@ -148,9 +148,11 @@ def _objects(
             some = asked[start : start + config.batch]
             prompts = some.view(1, -1, 1, 2).to(known.device)
             labels = torch.ones(prompts.shape[:3], device=known.device)
-            logits, iou = model.predict_masks(features, prompts, labels, multimask=True)
-            inside = logits[0, ..., :rows, :columns]
-            best, sure = _best_of_three(inside, iou[0], config)
+            logits, iou = model.predict_sure_masks(features, prompts, labels, config.predicted_iou)
+            if not len(iou):
+                continue
+            inside = logits[..., :rows, :columns]
+            best, sure = _best_of_three(inside, iou, config)
             index = torch.arange(len(best), device=best.device)
             chosen = inside[index, best] > 0
             wanted = sure & (_is_object(chosen, config) | _is_close_up(chosen, config))
@@ -158,7 +160,7 @@ def _objects(
             settled = wanted | (sure & (_share(chosen) < config.largest))
             known |= chosen[settled].any(0)
             for number in wanted.nonzero().flatten():
-                yield logits[0, number, best[number]]
+                yield logits[number, best[number]]
 
 
 def _lattices(frame: Frame, points: int) -> Iterator[Tensor]:

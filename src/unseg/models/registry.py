@@ -22,10 +22,10 @@ from unseg.models.weights.io import (
     build_base,
     halved,
     load_base,
-    module_sha256,
     read_tensors,
     save_tensors,
     state_sha256,
+    unfilled,
 )
 from unseg.provenance import sha256_file
 
@@ -89,7 +89,8 @@ def load_shipped_base(image_size: int = 1024) -> SamBase:
 @lru_cache(maxsize=1)
 def shipped_base_sha256() -> str:
     """Checksum of the shipped base's weights, as :func:`module_sha256` gives it."""
-    return module_sha256(load_shipped_base())
+    tensors, _ = read_tensors(_asset(BASE), REMEDY)
+    return state_sha256({name: value.float() for name, value in tensors.items()})
 
 
 def write_generator(
@@ -153,8 +154,9 @@ def load_generator(name_or_path: str = "default", device: str = "cpu") -> NoiseG
     learned = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
     frozen = {n.removeprefix(PREFIX): v for n, v in tensors.items() if n.startswith(PREFIX)}
     size = facts["settings"]["image_size"]
-    base = _base(frozen, found, size, path)
-    generator = NoiseGenerator(base, HeadConfig.from_dict(facts["settings"]["head"]))
+    with unfilled():
+        base = _base(frozen, found, size, path)
+        generator = NoiseGenerator(base, HeadConfig.from_dict(facts["settings"]["head"]))
     whole = {name: tensor.float() for name, tensor in learned.items()}
     whole |= {PREFIX + name: tensor for name, tensor in base.state_dict().items()}
     try:

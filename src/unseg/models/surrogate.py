@@ -25,7 +25,8 @@ from unseg.models.backbones import BACKBONES
 from unseg.models.backbones.base import MEAN, STD
 from unseg.models.backbones.pyramid import PyramidNetwork
 from unseg.models.prompts import Prompts, dense_positions
-from unseg.models.sam.vit import PATCH, VitConfig, VitEncoder
+from unseg.models.sam.vit import PATCH, VitConfig
+from unseg.models.sam.vit_encoder import VitEncoder
 
 #: About SAM's own pixel mean and deviation, the same for every channel, RGB in [0, 255].
 CENTRE, SPREAD = 127.5, 58.0

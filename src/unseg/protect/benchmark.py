@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import os
 import platform
 import shutil
-import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
 from unseg.errors import UnsegError
+from unseg.key import VARIABLE, Key
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
 from unseg.models.loaded import Models
 from unseg.progress import Progress, Update, silent
+from unseg.protect import limits
+from unseg.protect.drawn import figure, photograph
+from unseg.protect.limits import Figures, figures
 from unseg.protect.noises import NoiseSource, load_noises
 from unseg.protect.pipeline import Pipeline
 from unseg.protect.plan import make_plan
@@ -36,10 +39,26 @@ from unseg.provenance import provenance
 #: Sizes that are measured by default, width and height.
 SIZES = ((1024, 768), (4000, 3000))
 #: Format of the stored run; raised when it changes.
-FORMAT = 1
-_GEMM = 1536
-_COPY_BYTES = 1 << 28
-Figures = dict[str, float]
+FORMAT = 2
+#: Size of the images of a long run, and after how many its state is noted.
+_LONG, _NOTED = (320, 240), 100
+Way = Literal["given", "salient", "proposed"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured end to end.
+
+    Args:
+        size: width and height.
+        format: of the output.
+        masks: given, or found in a photograph with somebody in it (``salient``) or with nothing
+            that stands out (``proposed``).
+    """
+
+    size: tuple[int, int]
+    format: OutputFormat
+    masks: Way
 
 
 def benchmark(
@@ -48,6 +67,10 @@ def benchmark(
     formats: Sequence[OutputFormat] = ("png", "jpeg", "webp"),
     found: bool = True,
     repeats: int = 5,
+    row: int = 4,
+    long: int = 0,
+    batches: Sequence[int] = (),
+    reference: bool = True,
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -58,12 +81,16 @@ def benchmark(
         formats: of the output, each measured with masks.
         found: whether the first is also measured without, so that the foreground is found.
         repeats: how often each is done after once that does not count.
+        row: photographs in a row, one after the other is read, protected and written.
+        long: images of one long run, which shows whether pace and memory last; 0 for none.
+        batches: images that the network is given at once, in float32 and in bfloat16.
+        reference: whether ViT-B's encoder is timed, too.
         device: see :class:`~unseg.protect.settings.Settings`.
         progress: told of every measurement.
 
     Returns:
-        JSON: the machine, its limits, and for each case seconds and stages. A figure is a dict of
-        ``median``, ``low`` and ``high`` (quartiles) over the repeats.
+        JSON: the machine, its limits, and for each case seconds and stages a photograph. A figure
+        is a dict of ``median``, ``low`` and ``high`` (quartiles) over the repeats.
 
     Raises:
         UnsegError: when the device is not there, or a photograph cannot be protected.
@@ -71,134 +98,185 @@ def benchmark(
     if repeats < 2:
         raise UnsegError(f"repeats={repeats}: expected at least 2, as the spread is shown")
     models = Models(device=device)
-    cases = [(size, kind, True) for size in sizes for kind in formats]
-    cases += [(size, formats[0], False) for size in sizes if found]
-    total = 2 + len(sizes) + len(cases)
-    progress(Update("measuring", 0, total))
-    before = _load()
-    limits: dict[str, Any] = {"gemm_gflops": _gemm(repeats), "copy_gb_per_s": _copying(repeats)}
-    progress(Update("measuring", 1, total))
-    network = _network(models, repeats)
-    progress(Update("measuring", 2, total))
-    done, codecs, measured_cases = 2, [], []
+    cases = [Case(size, kind, "given") for size in sizes for kind in formats]
+    ways: tuple[Way, ...] = ("salient", "proposed") if found else ()
+    cases += [Case(size, formats[0], way) for size in sizes for way in ways]
+    steps = 5 + len(sizes) + len(cases) + bool(long)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(Update("measuring", done, steps))
+
+    progress(Update("measuring", 0, steps))
+    before = limits.load()
+    run: dict[str, Any] = {"limits": {
+        "gemm_gflops": limits.gemm(repeats), "copy_gb_per_s": limits.copying(repeats),
+    }}  # fmt: skip
+    step()
+    run["network"] = limits.network(models, repeats)
+    run["batches"] = limits.batches(models, batches, repeats) if batches else []
+    step()
+    with _folder() as folder:
+        run["start"] = figures([_started(folder, device) for _ in range(repeats)])
+        step()
+        run["codecs"] = []
+        for size in sizes:
+            _draw(folder, size, row)
+            photo = folder / _named(size) / "given" / "images" / "1.jpg"
+            with Image.open(photo) as opened:
+                pixels = np.asarray(opened.convert("RGB"))
+            spent = limits.codecs(pixels, photo.read_bytes(), repeats)
+            run["codecs"].append({"size": list(size), **spent})
+            step()
+        run["cases"] = []
+        for case in cases:
+            run["cases"].append(_case(folder, case, repeats, row, models))
+            step()
+        run["peak_memory_mb"] = _megabytes(limits.peak_memory())
+        run["long"] = None
+        if long:
+            run["long"] = _long(folder, long, models)
+            step()
+    run["reference"] = limits.reference(models.device, 2) if reference else None
+    step()
+    run["machine"] = {
+        "processor": limits.processor(), "cores": limits.cores(), "system": platform.platform(),
+        "torch_threads": torch.get_num_threads(), "device": models.device,
+        "load_before": before, "load_after": limits.load(),
+    }  # fmt: skip
+    step()
+    return {"format": FORMAT, **provenance(seed=0), "repeats": repeats, "row": row, **run}
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="unseg-benchmark-"))
     try:
-        for size in sizes:
-            _draw(folder / _named(size), size)
-            codecs.append({"size": list(size), **_codecs(folder / _named(size), repeats)})
-            done += 1
-            progress(Update("measuring", done, total))
-        for size, kind, masks in cases:
-            measured_cases.append(_case(folder, size, kind, repeats, models, masks=masks))
-            done += 1
-            progress(Update("measuring", done, total))
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return {
-        "format": FORMAT,
-        **provenance(seed=0),
-        "machine": {
-            "processor": _processor(), "cores": _cores(), "system": platform.platform(),
-            "torch_threads": torch.get_num_threads(), "device": models.device,
-            "load_before": before, "load_after": _load(),
-        },
-        "repeats": repeats,
-        "limits": limits,
-        "network": network,
-        "codecs": codecs,
-        "cases": measured_cases,
-        "peak_memory_mb": None if (most := _peak_memory()) is None else round(most / 2**20),
-    }  # fmt: skip
 
 
-def figures(values: Sequence[float]) -> Figures:
-    """Median and quartiles.
-
-    Example:
-        >>> figures([1, 2, 3, 4, 5])
-        {'median': 3.0, 'low': 2.0, 'high': 4.0}
-    """
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": median, "low": low, "high": high}
-
-
-def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
-    """A drawn picture with the statistics of a photograph: detail falls with the frequency.
-
-    Returns:
-        (H, W, 3) uint8, of the same random numbers everywhere.
-    """
-    rng = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3), np.float32)
-    level = 2
-    while level <= max(width, height):
-        size = (
-            max(2, width * level // max(width, height)),
-            max(2, height * level // max(width, height)),
-        )
-        coarse = rng.standard_normal((size[1], size[0], 3), np.float32)
-        coarse = coarse * 0.3 + coarse.mean(axis=2, keepdims=True)
-        wide = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        picture += wide * (45 / level**0.3)
-        level *= 2
-    picture += rng.standard_normal((height, width, 1), np.float32) * 2  # a sensor's
-    return (picture + 120).clip(0, 255).astype(np.uint8)
+def _draw(folder: Path, size: tuple[int, int], row: int) -> None:
+    """Photographs as JPEG files, and masks: with somebody in them, and without."""
+    somebody, mask = figure(*size)
+    for way, pixels in (("given", somebody), ("proposed", photograph(*size))):
+        place = folder / _named(size) / way
+        (place / "images").mkdir(parents=True)
+        (place / "masks").mkdir()
+        for number in range(1, row + 1):
+            file = place / "images" / f"{number}.jpg"
+            if number == 1:
+                Image.fromarray(pixels).save(file, quality=92)
+                Image.fromarray(mask).convert("L").save(place / "masks" / "1.png")
+            else:
+                shutil.copy(place / "images" / "1.jpg", file)
+                shutil.copy(place / "masks" / "1.png", place / "masks" / f"{number}.png")
 
 
-def _draw(place: Path, size: tuple[int, int]) -> None:
-    """One photograph as a JPEG, and its mask."""
-    (place / "images").mkdir(parents=True)
-    (place / "masks").mkdir()
-    pixels = photograph(*size)
-    Image.fromarray(pixels).save(place / "images" / "photo.jpg", quality=92)
-    mask = np.zeros(pixels.shape[:2], np.uint8)
-    cv2.circle(mask, (size[0] // 2, size[1] // 2), size[1] // 3, 255, -1)
-    Image.fromarray(mask).save(place / "masks" / "photo.png")
+def _started(folder: Path, device: str) -> float:
+    """Seconds from the command to its first image, in a process of its own."""
+    place, out = folder / "start", folder / "started"
+    if not place.exists():
+        (place / "masks").mkdir(parents=True)
+        pixels, mask = figure(1024, 768)
+        Image.fromarray(pixels).save(place / "1.jpg", quality=92)
+        Image.fromarray(mask).convert("L").save(place / "masks" / "1.png")
+    line = [sys.executable, "-m", "unseg", "protect", place / "1.jpg", "-o", out,
+            "--masks", place / "masks", "--device", device]  # fmt: skip
+    # Nobody's key is made for a measurement.
+    environment = {**os.environ, VARIABLE: Key.of_text("a benchmark").secret.hex()}
+    began = time.perf_counter()
+    done = subprocess.run(
+        [str(one) for one in line], env=environment, capture_output=True, text=True
+    )
+    spent = time.perf_counter() - began
+    if done.returncode:
+        raise UnsegError(f"the benchmark's command failed: {(done.stderr or done.stdout)[-300:]}")
+    shutil.rmtree(out, ignore_errors=True)
+    return spent
 
 
-def _case(
-    folder: Path,
-    size: tuple[int, int],
-    kind: OutputFormat,
-    repeats: int,
-    models: Models,
-    *,
-    masks: bool,
-) -> dict[str, Any]:
-    """One size, format and way to the mask: seconds of wall and processor, and the stages."""
-    place = folder / _named(size)
-    settings = Settings(format=kind, device=models.device)
+def _case(folder: Path, case: Case, repeats: int, row: int, models: Models) -> dict[str, Any]:
+    """Seconds a photograph, of wall and processor: in a row, and of one alone; and the stages."""
+    place = folder / _named(case.size) / ("proposed" if case.masks == "proposed" else "given")
+    settings = Settings(format=case.format, device=models.device)
     noises = load_noises(settings.noises, models)
+    names = [f"{number}.jpg" for number in range(1, row + 1)]
     sources: list[MaskSource] = load_sources(settings.find, models)
-    if masks:
-        sources.insert(0, MaskFiles(place / "masks", images=["photo.jpg"]))
-    walls, cpus, stages, written = [], [], [], 0
-    for number in range(repeats + 1):
-        out = folder / "out"
-        with measured() as timings:
-            wall, cpu = time.perf_counter(), time.process_time()
-            _protect(place / "images", out, settings, sources, noises)
-            walls.append(time.perf_counter() - wall)
-            cpus.append(time.process_time() - cpu)
-        stages.append(timings)
-        written = sum(path.stat().st_size for path in out.glob("photo.*"))
-        shutil.rmtree(out)
-        if number == 0:  # caches and threads are warm now
-            walls, cpus, stages = [], [], []
-    return {
-        "size": list(size), "format": kind, "masks": masks, "bytes": written,
-        "wall": figures(walls), "cpu": figures(cpus), "stages": _stages(stages),
+    if case.masks == "given":
+        sources.insert(0, MaskFiles(place / "masks", images=names))
+    protect = partial(_protect, folder / "out", settings, sources, noises)
+    paths = [place / "images" / name for name in names]
+    result: dict[str, Any] = {
+        "size": list(case.size), "format": case.format, "masks": case.masks,
     }  # fmt: skip
+    for name, some in (("alone", paths[:1]), ("row", paths)):
+        walls, cpus, stages = [], [], []
+        for _ in range(repeats + (name == "alone")):  # the first warms caches and threads
+            with measured() as timings:
+                wall, cpu = time.perf_counter(), time.process_time()
+                result["bytes"] = protect(some) // len(some)
+                walls.append((time.perf_counter() - wall) / len(some))
+                cpus.append((time.process_time() - cpu) / len(some))
+            stages.append(timings)
+        result |= {
+            f"{name}_wall": figures(walls[-repeats:]),
+            f"{name}_cpu": figures(cpus[-repeats:]),
+        }
+        if name == "alone":
+            result["stages"] = _stages(stages[-repeats:])
+    return result
 
 
 def _protect(
-    images: Path, out: Path, settings: Settings, sources: Sequence[MaskSource],
-    noises: Sequence[NoiseSource],
-) -> None:  # fmt: skip
-    plan = make_plan([images], out, format=settings.format)
+    out: Path, settings: Settings, sources: Sequence[MaskSource], noises: Sequence[NoiseSource],
+    paths: Sequence[Path],
+) -> int:  # fmt: skip
+    """Protect photographs; returns the bytes that were written, and removes them."""
+    plan = make_plan(list(paths), out, format=settings.format)
     for record in Pipeline(out, settings, sources, noises).run(plan.jobs):
         if record.error is not None:
             raise UnsegError(f"the benchmark's photograph failed: {record.error}")
+    written = sum((out / job.output).stat().st_size for job in plan.jobs)
+    shutil.rmtree(out)
+    return written
+
+
+def _long(folder: Path, count: int, models: Models) -> dict[str, Any]:
+    """Many small images in one run: seconds an image and memory in use, noted now and then."""
+    place = folder / "long"
+    (place / "images").mkdir(parents=True)
+    (place / "masks").mkdir()
+    pixels, mask = figure(*_LONG)
+    Image.fromarray(pixels).save(place / "images" / "0.jpg", quality=92)
+    Image.fromarray(mask).convert("L").save(place / "masks" / "0.png")
+    names = [f"{number}.jpg" for number in range(count)]
+    for number in range(1, count):
+        shutil.copy(place / "images" / "0.jpg", place / "images" / names[number])
+        shutil.copy(place / "masks" / "0.png", place / "masks" / f"{number}.png")
+    settings = Settings(device=models.device)
+    sources: list[MaskSource] = [MaskFiles(place / "masks", images=names)]
+    out = folder / "out"
+    plan = make_plan([place / "images"], out, format=settings.format)
+    run = Pipeline(out, settings, sources, load_noises(settings.noises, models)).run(plan.jobs)
+    notes: list[dict[str, Any]] = []
+    wall, cpu = time.perf_counter(), time.process_time()
+    for number, record in enumerate(run, 1):
+        if record.error is not None:
+            raise UnsegError(f"the benchmark's image failed: {record.error}")
+        if number % min(_NOTED, count) == 0:
+            now, used = time.perf_counter(), time.process_time()
+            since = number - (notes[-1]["images"] if notes else 0)
+            notes.append({
+                "images": number, "wall": (now - wall) / since, "cpu": (used - cpu) / since,
+                "memory_mb": _megabytes(limits.memory()),
+            })  # fmt: skip
+            wall, cpu = now, used
+    shutil.rmtree(out)
+    return {"size": list(_LONG), "images": count, "notes": notes}
 
 
 def _stages(runs: Sequence[Timings]) -> dict[str, dict[str, Figures]]:
@@ -211,109 +289,9 @@ def _stages(runs: Sequence[Timings]) -> dict[str, dict[str, Figures]]:
     }
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> Figures:
-    call()
-    spent = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        spent.append(time.perf_counter() - started)
-    return figures(spent)
-
-
-def _gemm(repeats: int) -> Figures:
-    """Peak of a product of matrices in float32, in 1e9 operations a second."""
-    a, b = torch.rand(_GEMM, _GEMM), torch.rand(_GEMM, _GEMM)
-    found = _seconds(lambda: torch.mm(a, b), repeats)
-    return {name: 2 * _GEMM**3 / value / 1e9 for name, value in _rates(found).items()}
-
-
-def _copying(repeats: int) -> Figures:
-    """Bytes read and written a second by a copy in one thread, in 1e9."""
-    source = np.ones(_COPY_BYTES, np.uint8)
-    target = np.empty_like(source)
-    found = _seconds(lambda: np.copyto(target, source), repeats)
-    return {name: 2 * _COPY_BYTES / value / 1e9 for name, value in _rates(found).items()}
-
-
-def _rates(found: Figures) -> Figures:
-    """The longest time is the lowest rate."""
-    return {"median": found["median"], "low": found["high"], "high": found["low"]}
-
-
-def _network(models: Models, repeats: int) -> dict[str, Any]:
-    """The generator alone on one image at the size that it is shown, and its operations."""
-    generator = models.generator
-    image = torch.from_numpy(photograph(1024, 768)).permute(2, 0, 1).float()
-    mask = torch.zeros(1, 768, 1024, dtype=torch.bool)
-    mask[:, 200:500, 300:700] = True
-    image, mask = image.to(models.device), mask.to(models.device)
-
-    def run() -> object:
-        with torch.inference_mode():
-            return generator.noise(image, mask).float().sum().item()
-
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return {"seconds": _seconds(run, repeats), "flops": counter.get_total_flops()}
-
-
-def _codecs(place: Path, repeats: int) -> dict[str, Any]:
-    """Decoding and encoding of the same pixels by the libraries, without anything of ours."""
-    data = (place / "images" / "photo.jpg").read_bytes()
-    with Image.open(io.BytesIO(data)) as opened:
-        pixels = np.asarray(opened.convert("RGB"))
-    picture, blue_first = Image.fromarray(pixels), np.ascontiguousarray(pixels[..., ::-1])
-
-    def read() -> object:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image)
-
-    def save(kind: str, **options: Any) -> Callable[[], object]:
-        return lambda: picture.save(io.BytesIO(), kind, **options)
-
-    calls: dict[str, Callable[[], object]] = {
-        "Pillow JPEG decode": read,
-        "Pillow PNG, its default": save("PNG"),
-        "Pillow PNG, level 1": save("PNG", compress_level=1),
-        "Pillow JPEG 98, 4:4:4": save("JPEG", quality=98, subsampling=0),
-        "Pillow WebP, lossless": save("WEBP", lossless=True, quality=20, method=1),
-        "OpenCV PNG, level 1": lambda: cv2.imencode(
-            ".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        ),
-        "OpenCV JPEG 98": lambda: cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, 98]),
-    }
-    return {"seconds": {name: _seconds(call, repeats) for name, call in calls.items()}}
-
-
 def _named(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _load() -> float | None:
-    """How many processes wanted to run in the last minute."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def _peak_memory() -> int | None:
-    """Bytes, of the whole process so far; None where the system does not say."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+def _megabytes(count: int | None) -> int | None:
+    return None if count is None else round(count / 2**20)

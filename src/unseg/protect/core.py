@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -20,7 +21,7 @@ from unseg.images.view import touched
 from unseg.masks.regions import QUIET, Regions
 from unseg.noise import Budget, compose, quantise
 from unseg.protect import steps
-from unseg.protect.judge import as_seen
+from unseg.protect.judge import Judge, as_seen
 from unseg.protect.noises.base import NoiseSource, without_colour
 from unseg.protect.quality import row_blocks
 from unseg.protect.timings import stage
@@ -37,11 +38,13 @@ class Protection:
         pixels: of the photograph's shape and dtype, within the budget.
         noise: name of the noise source; None where there was nothing to protect.
         remarks: what an owner should know of the noise.
+        judge: of what is seen of the photograph, where it was asked.
     """
 
     pixels: Pixels
     noise: str | None
     remarks: tuple[Remark, ...] = ()
+    judge: Judge | None = None
 
 
 def protect_photo(
@@ -97,7 +100,7 @@ def protect_photos(
             soft = soften(field, as_seen(photo, photo.pixels), foreground, budget, visibility)
         with stage("compose"):
             pixels = add_noise(photo, soft.noise, foreground, budget)
-        result.append(Protection(pixels, name, soft.remarks))
+        result.append(Protection(pixels, name, soft.remarks, soft.judge))
     return result
 
 
@@ -177,10 +180,11 @@ def add_noise(
     """
     height, width = foreground.shape
     cut = noise.shape[1:] != foreground.shape and _ends_at(noise, foreground)
-    whole_height = noise.shape[1] == height
-    noise = steps.widened(noise[:1] if photo.grey else noise, width)
+    noise = noise[:1] if photo.grey else noise
     if steps.suits(photo):
         return steps.add_steps(photo.pixels, noise, foreground, budget, cut=cut)
+    whole_height = noise.shape[1] == height
+    noise = steps.widened(noise, width)
     result = np.empty_like(photo.pixels)
     for rows in row_blocks(height, width):
         part = noise[:, rows] if whole_height else _rows(noise, rows, height)
@@ -202,8 +206,8 @@ def add_noise(
 
 def _ends_at(noise: Float[Tensor, "3 h w"], foreground: Bool[np.ndarray, "H W"]) -> bool:
     """Whether noise of another size is nothing wherever there is no foreground."""
-    outside = torch.from_numpy(~touched(foreground, noise.shape[1], noise.shape[2]))
-    return not noise[:, outside].any()
+    outside = (~touched(foreground, noise.shape[1], noise.shape[2])).view(np.uint8)
+    return not any(cv2.norm(plane, cv2.NORM_INF, outside) for plane in noise.numpy())
 
 
 def _rows(noise: Float[Tensor, "c h w"], rows: slice, height: int) -> Float[Tensor, "c rows w"]:

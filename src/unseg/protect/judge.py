@@ -9,12 +9,13 @@ judged, the mask's bounding box with a margin, scaled down until its long side i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from unseg.images.photo import Photo, Pixels
@@ -103,11 +104,34 @@ class Judge:
 
     def __init__(self, crop: ViewedPart, before: Shaped[np.ndarray, "h w ..."]) -> None:
         self.crop = crop
-        self._original: Original = prepare(_as_viewed(before, crop))
+        self._before = [_viewed(plane, crop) for plane in _planes_of(before)]
+        self._original: Original = prepare(_as_image(self._before))
 
     def score(self, after: Shaped[np.ndarray, "h w ..."]) -> float:
         """SSIMULACRA2 of a changed form, cut to the crop, of the original's shape; at most 100."""
-        return float(score(self._original, _as_viewed(after, self.crop)))
+        return self.score_of_planes(list(_planes_of(after)))
+
+    def score_of_planes(self, after: Sequence[Shaped[np.ndarray, "_h _w"]]) -> float:
+        """The same of one plane, or of red, green and blue, (h, w) each."""
+        return self._score([_viewed(plane, self.crop) for plane in after])
+
+    def score_of_change(self, change: Sequence[Float[np.ndarray, "_h _w"]]) -> float:
+        """The same of the original with a change that was tried out at another size.
+
+        Scaling down is linear: what is seen of the sum is the sum of what is seen.
+
+        Args:
+            change: one plane or three, (h, w) each, in steps, of the whole crop; with it the
+                original stays in 0..255.
+        """
+        size, way = self.crop.size, cv2.INTER_AREA
+        pairs = zip(self._before, change, strict=True)
+        return self._score(
+            [one + cv2.resize(moved, size, interpolation=way) for one, moved in pairs]
+        )
+
+    def _score(self, planes: Sequence[Shaped[np.ndarray, "_h _w"]]) -> float:
+        return float(score(self._original, _as_image(planes)))
 
 
 def visibility_score(
@@ -137,17 +161,30 @@ def visibility_score(
     return Judge(crop, before[part]).score(after[part])
 
 
-def photo_score(before: Photo, after: Pixels, mask: Bool[np.ndarray, "H W"]) -> float:
+def judge_of(photo: Photo, mask: Bool[np.ndarray, "H W"]) -> Judge:
+    """The judge of a photograph's changed forms.
+
+    Args:
+        photo: the original; of 16 bits, the range in use is what is seen.
+        mask: (H, W), bool; true is foreground. Without any the whole image is judged.
+    """
+    crop = crop_around(mask)
+    return Judge(crop, as_seen(photo, photo.pixels[crop.rows, crop.columns]))
+
+
+def photo_score(
+    before: Photo, after: Pixels, mask: Bool[np.ndarray, "H W"], judge: Judge | None = None
+) -> float:
     """:func:`visibility_score` of a photograph; of 16 bits, the range in use is what is seen.
 
     Args:
         before: the original.
         after: changed pixels, of the same shape and dtype.
         mask: (H, W), bool.
+        judge: :func:`judge_of` original and mask, where there is one already.
     """
-    crop = crop_around(mask)
-    part = crop.rows, crop.columns
-    return Judge(crop, as_seen(before, before.pixels[part])).score(as_seen(before, after[part]))
+    judge = judge or judge_of(before, mask)
+    return judge.score(as_seen(before, after[judge.crop.rows, judge.crop.columns]))
 
 
 def as_seen(photo: Photo, pixels: Pixels) -> Pixels:
@@ -158,15 +195,29 @@ def as_seen(photo: Photo, pixels: Pixels) -> Pixels:
     return np.floor(photo.in_steps(pixels) + np.float32(0.5)).astype(np.uint8)
 
 
-def _as_viewed(values: Shaped[np.ndarray, "h w ..."], crop: ViewedPart) -> Tensor:
-    """A part of an image at the size at which it is judged: (1, 3, h2, w2), uint8 or float."""
-    channels = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
-    planes = []
-    for channel in channels:  # one after the other, as floats take room
-        plane = channel
-        if plane.shape != crop.size[::-1]:
-            size, way = crop.size, cv2.INTER_AREA
-            plane = np.asarray(cv2.resize(channel.astype(np.float32), size, interpolation=way))
+def _planes_of(values: Shaped[np.ndarray, "h w ..."]) -> Iterator[Shaped[np.ndarray, "_h _w"]]:
+    """One channel after the other, as floats made of them take room."""
+    if values.ndim == 2:
+        yield values
+        return
+    for channel in range(values.shape[2]):
+        yield cv2.extractChannel(values, channel)
+
+
+def _viewed(plane: Shaped[np.ndarray, "_h _w"], crop: ViewedPart) -> Shaped[np.ndarray, "_h2 _w2"]:
+    """A plane of the crop at the size at which it is judged: as it is, or float."""
+    if plane.shape == crop.size[::-1]:
+        return plane
+    shown = cv2.resize(plane.astype(np.float32), crop.size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shown)
+
+
+def _as_image(planes: Sequence[Shaped[np.ndarray, "_h _w"]]) -> Tensor:
+    """Planes as the measure takes them: (1, 3, h, w), small ones continued by their mirror."""
+    padded = []
+    for plane in planes:
         down, across = (max(0, LEAST_CROP - side) for side in plane.shape)
-        planes.append(np.pad(plane, ((0, down), (0, across)), mode="symmetric"))
-    return torch.from_numpy(np.stack(planes)).expand(3, -1, -1)[None]
+        if down or across:
+            plane = np.pad(plane, ((0, down), (0, across)), mode="symmetric")
+        padded.append(plane)
+    return torch.from_numpy(np.stack(padded)).expand(3, -1, -1)[None]

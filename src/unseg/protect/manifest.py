@@ -23,7 +23,7 @@ MASKS = "unseg-masks"
 
 #: Format of the manifest and the run's file; raised when either changes. Those of unseg 0.10 and
 #: before have none, which is 1; the score of visibility came with 3.
-FORMAT = 3
+FORMAT = 4
 
 
 class BudgetRecord(BaseModel):

@@ -31,6 +31,7 @@ from unseg.masks.sources import MaskSource
 from unseg.protect import manifest, memory
 from unseg.protect.core import Protection, protect_photo, protect_photos, refuse_unchanged
 from unseg.protect.earlier import again
+from unseg.protect.judge import Judge
 from unseg.protect.manifest import BudgetRecord, ChangeRecord, Record, SurvivalRecord
 from unseg.protect.noises import NoiseSource
 from unseg.protect.overlap import overlapped
@@ -41,7 +42,7 @@ from unseg.protect.timings import stage
 from unseg.remarks import Remark, texts
 
 #: Pixels that may be read ahead, and that may wait for the writer.
-_WAITING_PIXELS = 8_000_000
+_WAITING_PIXELS = 16_000_000
 
 
 @dataclass
@@ -53,6 +54,7 @@ class ImageInWork:
     photo: Photo | None = None
     regions: Regions | None = None
     protection: Protection | None = None
+    judge: Judge | None = None
     seconds: float = 0.0
 
     @property
@@ -67,7 +69,7 @@ class ImageInWork:
 
     def release(self) -> None:
         """Let all arrays go."""
-        self.photo = self.regions = self.protection = None
+        self.photo = self.regions = self.protection = self.judge = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class Pipeline:
         photo, job, record = item.photo, item.job, item.record
         refuse_unchanged(photo, item.protection, job.source)
         self._remark(record, item.protection.remarks)
+        item.judge = item.protection.judge
         record.noise = item.protection.noise
         record.status = "protected" if record.noise is not None else "unchanged"
         record.format = writer.output_format(photo, job.source, self.settings.format)
@@ -254,7 +257,7 @@ class Pipeline:
         """
         assert item.photo is not None and item.regions is not None
         record, budget = item.record, self.settings.budget
-        quality = compare(item.photo, written, item.regions.foreground)
+        quality = compare(item.photo, written, item.regions.foreground, item.judge)
         change = quality.change
         record.change = ChangeRecord(inside=change.inside, outside=change.outside)
         record.within_budget = change.within(budget)

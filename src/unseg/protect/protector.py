@@ -317,7 +317,7 @@ def is_batch(image: object) -> bool:
 
 def _result(one: _Opened, found: FoundRegions, made: Protection) -> Protected[Any]:
     after = replace(one.photo, pixels=made.pixels)
-    quality = compare(one.photo, after, found.regions.foreground)
+    quality = compare(one.photo, after, found.regions.foreground, made.judge)
     remarks = (*one.photo.remarks, *found.remarks, *made.remarks)
     return Protected(
         image=one.restore(after),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unseg.images.photo import Photo, Pixels
 from unseg.noise import Change, measure
-from unseg.protect.judge import photo_score
+from unseg.protect.judge import VIEWED, Judge, as_seen, photo_score
 
 #: Pixels worked on at a time, so that memory does not grow with the photograph.
 BLOCK_PIXELS = 1 << 18
@@ -29,8 +29,8 @@ class Quality:
     Args:
         change: largest change inside and outside the mask, in steps of the range in use.
         psnr: peak signal-to-noise ratio in dB, None when the images are equal.
-        ssim: structural similarity, None when a side is below 11 pixels. It says little of what
-            people see.
+        ssim: structural similarity at viewing size, None when a side is below 11 pixels. It says
+            little of what people see.
         visibility: the judge's score, at most 100; see :mod:`unseg.protect.judge`.
     """
 
@@ -61,19 +61,32 @@ def row_blocks(height: int, width: int) -> Iterator[slice]:
         yield slice(start, min(height, start + rows))
 
 
-def compare(before: Photo, after: Photo, foreground: NDArray[np.bool_]) -> Quality:
+def compare(
+    before: Photo,
+    after: Photo,
+    foreground: NDArray[np.bool_],
+    judge: Judge | None = None,
+    *,
+    whole: bool = False,
+) -> Quality:
     """Compare two images of the same size and kind, alpha not counted.
 
     Args:
         before: the original.
         after: the protected image, of the same shape and dtype.
         foreground: (H, W), bool.
+        judge: of the original, where there is one already.
+        whole: whether SSIM is that of the full size, as it was up to manifests of format 3.
     """
+    if whole:
+        similar = ssim(before.pixels, after.pixels, before.step, before.low)
+    else:
+        similar = viewed_ssim(before, after.pixels)
     return Quality(
         largest_change(before, after, foreground),
         psnr(before.pixels, after.pixels, before.peak),
-        ssim(before.pixels, after.pixels, before.step, before.low),
-        photo_score(before, after.pixels, foreground),
+        similar,
+        photo_score(before, after.pixels, foreground, judge),
     )
 
 
@@ -128,6 +141,27 @@ def _squared_change(before: Pixels, after: Pixels) -> float:
         change = before[rows].astype(np.float32) - after[rows].astype(np.float32)
         total += float(np.square(change, out=change).sum(dtype=np.float64))
     return total
+
+
+def viewed_ssim(before: Photo, after: Pixels) -> float | None:
+    """:func:`ssim` at viewing size: the long side scaled down to at most 1280 pixels.
+
+    A window of 11 pixels says nothing of a photograph that nobody sees pixel by pixel; Wang's own
+    program scales down first, too. What a screen shows has 8 bits, before and after scaling.
+
+    Args:
+        before: the original.
+        after: changed pixels of its shape and dtype.
+    """
+    longest = max(before.size)
+    if longest <= VIEWED:
+        return ssim(before.pixels, after, before.step, before.low)
+    size = [max(1, round(side * VIEWED / longest)) for side in before.size]
+    shown = [
+        cv2.resize(as_seen(before, one), size, interpolation=cv2.INTER_AREA)
+        for one in (before.pixels, after)
+    ]
+    return ssim(shown[0], shown[1])
 
 
 def ssim(before: Pixels, after: Pixels, step: int = 1, low: int = 0) -> float | None:
@@ -186,15 +220,25 @@ def survival(before: Pixels, intended: Pixels, after: Pixels) -> Survival:
         intended: with noise, before compression.
         after: with noise, read back.
     """
+    a, k, aa, kk, ak = _sums(before, intended, after)
+    n = before.size
+    spread = math.sqrt(max(0.0, aa - a * a / n) * max(0.0, kk - k * k / n))
+    return Survival((ak - a * k / n) / spread if spread else 0.0, kk / aa if aa else 0.0)
+
+
+def _sums(before: Pixels, intended: Pixels, after: Pixels) -> tuple[float, ...]:
+    """Sums of the added and of the kept change, of their squares, and of their product."""
+    if before.dtype == np.uint8:  # whole numbers, from samples as they are
+        start, *totals = (sum(cv2.sumElems(one)) for one in (before, intended, after))
+        added, kept = _squared_change(before, intended), _squared_change(before, after)
+        product = (added + kept - _squared_change(intended, after)) / 2
+        return totals[0] - start, totals[1] - start, added, kept, product
     sums = np.zeros(5)
     for rows in row_blocks(before.shape[0], before.shape[1]):
         added = intended[rows].astype(np.float64) - before[rows]
         kept = after[rows].astype(np.float64) - before[rows]
         sums += [added.sum(), kept.sum(), (added**2).sum(), (kept**2).sum(), (added * kept).sum()]
-    a, k, aa, kk, ak = sums
-    n = before.size
-    spread = math.sqrt(max(0.0, aa - a * a / n) * max(0.0, kk - k * k / n))
-    return Survival((ak - a * k / n) / spread if spread else 0.0, kk / aa if aa else 0.0)
+    return tuple(map(float, sums))
 
 
 def _in_steps(samples: Pixels, step: int, low: int) -> NDArray[np.float32]:

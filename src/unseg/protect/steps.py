@@ -1,11 +1,14 @@
 """Noise onto 8-bit pixels, in one pass over blocks of rows that stay in the processor's cache.
 
-What :func:`unseg.noise.compose` and :func:`unseg.noise.quantise` say, in the same arithmetic: they
-are the definition, and a test holds this to every pixel of it.
+What :func:`unseg.noise.compose` and :func:`unseg.noise.quantise` say, in whole numbers: they are
+the definition, and a test holds this to it. Changes are rounded before they are added, not after,
+so one pixel in a hundred thousand, whose change is a half but for the last bit, is rounded the
+other way; the bound holds for it as well.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -32,7 +35,7 @@ def suits(photo: Photo) -> bool:
 
 def add_steps(
     pixels: Pixels,
-    noise: Float[Tensor, "c h W"],
+    noise: Float[Tensor, "c h w"],
     foreground: Bool[np.ndarray, "H W"],
     budget: Budget,
     *,
@@ -42,7 +45,7 @@ def add_steps(
 
     Args:
         pixels: (H, W) or (H, W, 3), uint8.
-        noise: (1 or 3, h, W), float, in [-1, 1]; its rows are resized bilinearly to H.
+        noise: (1 or 3, h, w), float, in [-1, 1]; resized bilinearly.
         foreground: (H, W), bool.
         budget: the bound, in 8-bit steps.
         cut: whether there is no noise outside the foreground.
@@ -51,45 +54,35 @@ def add_steps(
         uint8 of the pixels' shape.
     """
     height, width = foreground.shape
-    field = noise.contiguous().numpy()
-    above, below, weight = row_weights(field.shape[1], height)
-    channels = [pixels] if pixels.ndim == 2 else [pixels[..., c] for c in range(pixels.shape[2])]
+    mask = np.ascontiguousarray(foreground).view(np.uint8)
+    bounds = np.zeros(256, np.float32)
+    bounds[:2] = (0 if cut else budget.background), budget.foreground
+    whole = np.floor(bounds + np.float32(1e-6))
+    binds = bool((whole != bounds).any())
     result = np.empty_like(pixels)
-    written = [result] if pixels.ndim == 2 else [result[..., c] for c in range(pixels.shape[2])]
-    inside, outside = np.float32(budget.foreground), np.float32(budget.background)
-    rounded_down = [np.floor(one + np.float32(1e-6)) for one in (inside, outside)]
-    binds = rounded_down != [inside, outside]
     rows = max(1, CACHED_PIXELS // width)
-    buffers = [np.empty((rows, width), np.float32) for _ in range(3)]
-    for start in range(0, height, rows):
-        stop = min(height, start + rows)
-        here = slice(start, stop)
-        n, image, other = (buffer[: stop - start] for buffer in buffers)
-        mask = foreground[here]
-        amplitude = np.where(mask, inside, np.float32(0) if cut else outside)
-        limit = np.where(mask, *rounded_down) if binds else None
-        for channel, plane in enumerate(channels):
-            if field.shape[1] == height:
-                np.clip(field[channel, here], -1, 1, out=n)
-            else:
-                np.take(field[channel], above[here], axis=0, out=n)
-                np.take(field[channel], below[here], axis=0, out=other)
-                np.multiply(n, 1 - weight[here], out=n)
-                np.multiply(other, weight[here], out=other)
-                np.add(n, other, out=n)
-                np.clip(n, -1, 1, out=n)
-            np.multiply(n, amplitude, out=n)
-            np.copyto(image, plane[here])
-            np.add(n, image, out=n)
-            np.clip(n, 0, 255, out=n)
-            np.subtract(n, image, out=n)
-            np.rint(n, out=n)
-            if limit is not None:
-                np.clip(n, -limit, limit, out=n)
-            # The sum is a whole number in 0..255: the change was rounded after it was clipped.
-            np.add(n, image, out=n)
-            np.copyto(written[channel][here], n, casting="unsafe")
+    for channel, field in enumerate(noise.contiguous().numpy()):
+        # One channel after the other: at the photograph's size the floats take room.
+        wide = field if field.shape == foreground.shape else _resized(field, width, height)
+        lowest, highest, *_ = cv2.minMaxLoc(field)
+        for start in range(0, height, rows):
+            here = slice(start, min(height, start + rows))
+            part = wide[here] if lowest >= -1 and highest <= 1 else wide[here].clip(-1, 1)
+            # The product is rounded to the nearest whole step, halves to even.
+            change = np.asarray(cv2.multiply(part, cv2.LUT(mask[here], bounds), dtype=cv2.CV_16S))
+            if binds:
+                limit = whole.astype(np.int16)[mask[here]]
+                np.clip(change, -limit, limit, out=change)
+            if pixels.ndim == 2:
+                cv2.add(pixels[here], change, dst=result[here], dtype=cv2.CV_8U)
+            else:  # the sum is cut off at 0 and 255
+                made = cv2.add(cv2.extractChannel(pixels[here], channel), change, dtype=cv2.CV_8U)
+                cv2.insertChannel(made, result[here], channel)
     return result
+
+
+def _resized(field: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def row_weights(

@@ -50,12 +50,14 @@ class Softened:
         score: the judge's, of the image with this noise, rounded; None where it was not asked.
         kept: share of the noise's amplitude that is left, 0..1.
         remarks: what an owner should know.
+        judge: of the image, where it was asked: the published file is judged once more.
     """
 
     noise: Tensor
     score: float | None = None
     kept: float = 1.0
     remarks: tuple[Remark, ...] = ()
+    judge: Judge | None = None
 
 
 def soften(
@@ -85,7 +87,7 @@ def soften(
     trial = _Trial(noise, image, mask, budget)
     full = trial.score(None)
     if full >= limit:
-        return Softened(noise, full, 1.0, (_unneeded(visibility, full),))
+        return Softened(noise, full, 1.0, (_unneeded(visibility, full),), trial.judge)
     power = _hiding(noise, image, mask, budget)
     tried = _resampled(power, trial.crop, image.shape[:2], trial.size)
     level, found, kept = _search(
@@ -94,7 +96,7 @@ def soften(
     )  # fmt: skip
     gain = torch.from_numpy(np.minimum(power * np.float32(level), 1))
     remarks = (_little(visibility),) if kept < _LITTLE else ()
-    return Softened(noise * gain.to(noise), found, kept, remarks)
+    return Softened(noise * gain.to(noise), found, kept, remarks, trial.judge)
 
 
 class _Trial:
@@ -110,23 +112,22 @@ class _Trial:
         self.size = max(1, round(height * scale)), max(1, round(width * scale))
         part = np.ascontiguousarray(image[crop.rows, crop.columns])
         inside = mask[crop.rows, crop.columns]
-        if self.size != crop.shape:
+        self.crop, self.judge = crop, Judge(crop, part)
+        self._scaled = self.size != crop.shape
+        if self._scaled:
             part = cv2.resize(part, self.size[::-1], interpolation=cv2.INTER_AREA)
             inside = cv2.resize(
                 inside.view(np.uint8), self.size[::-1], interpolation=cv2.INTER_NEAREST
             ).view(bool)
-        self.crop, self._judge = crop, Judge(crop, part)
-        # Planes one after the other: a gain is multiplied with them twice as fast.
-        self._before = np.ascontiguousarray(np.moveaxis(np.atleast_3d(part), 2, 0))
+        self._before = [part] if part.ndim == 2 else list(cv2.split(part))
         planes = noise[: len(self._before)].detach().float().cpu().numpy()
-        field = np.stack([_resampled(one, crop, image.shape[:2], self.size) for one in planes])
         bound = budget.amplitude(torch.from_numpy(inside).float()).numpy()
         #: (channels, h, w), what is added at a gain of 1, in steps.
-        self.wave = field * bound
+        self.wave = np.stack([_resampled(one, crop, image.shape[:2], self.size) for one in planes])
+        self.wave *= bound
         # Rounding must not step over a bound that is not a whole number; see noise.quantise.
         whole = np.floor(bound + 1e-6)
-        self._most = None if (whole == bound).all() else whole
-        self._change = np.empty_like(self.wave)
+        self._most = None if (whole == bound).all() else whole.astype(np.int16)
 
     @property
     def tries(self) -> int:
@@ -135,15 +136,31 @@ class _Trial:
 
     def score(self, gain: NDArray[np.float32] | None) -> float:
         """The judge's, of the image with the noise times a gain (h, w), in whole steps."""
-        change = self._change
-        np.multiply(self.wave, np.float32(1) if gain is None else gain, out=change)
-        np.rint(change, out=change)
+        pairs = zip(self._before, self.wave, strict=True)
+        if not self._scaled:
+            return self.judge.score_of_planes([self._changed(*pair, gain) for pair in pairs])
+        moved = [
+            cv2.subtract(self._changed(before, wave, gain), before, dtype=cv2.CV_32F)
+            for before, wave in pairs
+        ]
+        return self.judge.score_of_change(moved)
+
+    def _changed(
+        self,
+        before: NDArray[np.generic],
+        wave: NDArray[np.float32],
+        gain: NDArray[np.float32] | None,
+    ) -> NDArray[np.generic]:
+        """A plane with its noise: rounded, halves to even, then added and cut off at 0 and 255."""
+        if before.dtype != np.uint8:
+            change = np.rint(wave if gain is None else wave * gain)
+            change = change if self._most is None else change.clip(-self._most, self._most)
+            return (before + change).clip(0, 255).astype(before.dtype)
+        factor = 1.0 if gain is None else gain
+        change = np.asarray(cv2.multiply(wave, factor, dtype=cv2.CV_16S))
         if self._most is not None:
             np.clip(change, -self._most, self._most, out=change)
-        change += self._before
-        after = change.clip(0, 255, out=change).astype(self._before.dtype)
-        shown = np.moveaxis(after, 0, 2)
-        return self._judge.score(shown if len(after) > 1 else shown[..., 0])
+        return np.asarray(cv2.add(before, change, dtype=cv2.CV_8U))
 
 
 def _search(
@@ -222,9 +239,12 @@ def _hiding(
     height, width = noise.shape[1:]
     half = max(1, (width + 1) // 2), max(1, (height + 1) // 2)
     small = cv2.resize(np.ascontiguousarray(image), half, interpolation=cv2.INTER_AREA)
-    inside = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    moved = (noise * budget.amplitude(torch.from_numpy(inside))).float().cpu().numpy()
-    change = cv2.resize(moved.transpose(1, 2, 0), half, interpolation=cv2.INTER_AREA)
+    bound = budget.amplitude(torch.from_numpy(_share_inside(mask, width, height))).numpy()
+    planes = [
+        cv2.resize(one * bound, half, interpolation=cv2.INTER_AREA)
+        for one in noise.detach().float().cpu().numpy()
+    ]
+    change = np.dstack(planes)
     before = np.atleast_3d(small).astype(np.float32)
     after = (before + change).clip(0, 255)
     # The measure takes what lies beyond the sides as black, which would seem to hide noise there.
@@ -242,6 +262,15 @@ def _hiding(
     hidden = cv2.GaussianBlur(1 / (shown + 1e-4), (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
     hidden = cv2.resize(hidden**_POWER, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(hidden, np.float32)
+
+
+def _share_inside(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.float32]:
+    """(height, width), how much of every pixel is inside, 0..1; in steps of 255ths where scaled."""
+    if mask.shape == (height, width):
+        return mask.astype(np.float32)
+    full = mask.view(np.uint8) * np.uint8(255)
+    shares = cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(shares, np.float32) / np.float32(255)
 
 
 def _resampled(

@@ -1,6 +1,6 @@
 """SamBase: a segment-anything model as a generator or surrogate uses it.
 
-Both bases share transformers' prompt encoder and mask decoder; they differ in the image encoder.
+Both bases share prompt encoder and mask decoder; they differ in the image encoder.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import Any
 
 from jaxtyping import Float, Num
 from torch import Tensor, nn
-from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
-from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
 
 from unseg.errors import UnsegError
 from unseg.models.prompts import dense_positions
+from unseg.models.sam.decoder import MaskDecoder, PromptEncoder
 from unseg.models.sam.tinyvit import TinyVit, TinyVitConfig
-from unseg.models.sam.vit import VitConfig, VitEncoder
+from unseg.models.sam.vit import VitConfig
 
 EMBED_DIM = 256
 ENCODERS: dict[str, type[TinyVitConfig] | type[VitConfig]] = {
@@ -125,24 +124,14 @@ class SamBase(nn.Module):
             self.encoder = TinyVit(design.encoder)
             self.early_channels, self.early_stride = design.encoder.dims[1], 8
         else:
+            from unseg.models.sam.vit_encoder import VitEncoder
+
             self.encoder = VitEncoder(design.encoder, image_size)
             self.early_channels, self.early_stride = design.encoder.hidden_size, 16
-        self.prompt_encoder = SamPromptEncoder(
-            SamConfig(
-                vision_config=SamVisionConfig(
-                    hidden_size=EMBED_DIM, num_pos_feats=EMBED_DIM // 2
-                ).to_dict(),
-                prompt_encoder_config=SamPromptEncoderConfig(
-                    hidden_size=EMBED_DIM, image_size=image_size
-                ).to_dict(),
-            )
-        )
-        # SAM draws its random frequencies with unit spread; transformers ties it to the encoder.
+        self.prompt_encoder = PromptEncoder(EMBED_DIM, image_size)
+        # Drawn twice, as it always was: what is built after a base starts from the same numbers.
         nn.init.normal_(self.prompt_encoder.shared_embedding.positional_embedding)
-        # transformers' default epsilon differs from the layer norms that SAM was trained with.
-        decoder_config = SamMaskDecoderConfig(hidden_size=EMBED_DIM, layer_norm_eps=1e-5)
-        decoder_config._attn_implementation = "sdpa"
-        self.mask_decoder = SamMaskDecoder(decoder_config)
+        self.mask_decoder = MaskDecoder(EMBED_DIM)
 
     @property
     def grid(self) -> int:
@@ -194,6 +183,36 @@ class SamBase(nn.Module):
     def dense_pe(self, grid: int) -> Float[Tensor, "1 c {grid} {grid}"]:
         """Position encoding of the cells of a grid over the input: (1, 256, grid, grid)."""
         return dense_positions(self.prompt_encoder, grid)
+
+    def predict_sure_masks(
+        self,
+        features: Features,
+        points: Float[Tensor, "1 n k 2"],
+        labels: Num[Tensor, "1 n k"],
+        least: float,
+    ) -> tuple[Float[Tensor, "m 3 g g"], Float[Tensor, "m 3"]]:
+        """Three masks a prompt for one image, of the prompts that promise one.
+
+        Args:
+            features: of one image.
+            points: see :meth:`predict_masks`.
+            labels: the same.
+            least: of the prompts whose best mask has a lower predicted IoU nothing is drawn.
+
+        Returns:
+            Logits and predicted IoU of m prompts, in their order.
+        """
+        embedding, decoder = features.embedding, self.mask_decoder
+        sparse, dense = self.prompt_encoder(points, labels, None, None)
+        places = self.dense_pe(embedding.shape[-1])
+        queries, keys = decoder.attend(embedding + dense, places, sparse)
+        iou = decoder.quality(queries)[0, :, 1:]
+        sure = iou.amax(1) >= least
+        if not bool(sure.any()):
+            side = 4 * embedding.shape[-1]
+            return iou.new_zeros(0, 3, side, side), iou[:0]
+        logits = decoder.draw(queries, keys, embedding.shape[-2:], slice(1, None), sure)
+        return logits[0], iou[sure]
 
     def predict_masks(
         self,

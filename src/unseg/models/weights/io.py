@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unseg.errors import UnsegError
 from unseg.files import write_atomically
@@ -18,6 +20,31 @@ from unseg.models.sam.base import Architecture, SamBase
 from unseg.models.sam.vit import VitConfig, resize_positions
 
 REMEDY = "make such a file with 'unseg weights import FILE -o OUT'"
+
+
+_DRAWING = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_",
+            "xavier_uniform_", "xavier_normal_"}  # fmt: skip
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors that are to be filled with random numbers as they are."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWING:  # torch's own, and those of torch.nn.init
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def unfilled() -> TorchFunctionMode:
+    """Build modules in this thread without drawing their first weights.
+
+    For what is loaded at once: the drawing takes longer than the reading. Whoever uses it has to
+    give every parameter its weights, and torch's random numbers are not drawn.
+    """
+    return _Unfilled()
 
 
 def build_base(design: Architecture, state: Mapping[str, Tensor], image_size: int = 1024,
