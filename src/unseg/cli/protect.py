@@ -10,8 +10,10 @@ import typer
 
 from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
 from unseg.cli.help_texts import (
+    ENGINE_HELP,
     FIND_HELP,
     KEY_HELP,
+    MANIFEST_HELP,
     QUALITY_HELP,
     RANGE_HELP,
     SALIENCE_HELP,
@@ -20,6 +22,7 @@ from unseg.cli.help_texts import (
     STRIP_HELP,
     TIMEOUT_HELP,
     VISIBILITY_HELP,
+    WORKERS_HELP,
 )
 from unseg.cli.protect_summary import print_summary
 from unseg.cli.shown import FolderProgress, say
@@ -188,6 +191,13 @@ def protect(
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
     shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="serial|ray|NAME", help=ENGINE_HELP)
+    ] = "serial",
+    workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP)] = None,
+    manifest: Annotated[
+        Literal["jsonl", "parquet"], typer.Option(help=MANIFEST_HELP)
+    ] = "jsonl",
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -246,6 +256,7 @@ def protect(
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest
+    from unseg.protect.engines import ENGINES
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
     from unseg.protect.single import is_single
@@ -257,14 +268,16 @@ def protect(
         if is_single(inputs, output):
             raise UnsegError("--sheet is for folders: unseg show draws a single image")
         check_sheet(sheet, output, overwrite=existing != "refuse")
-    part = Shard.of(shard)
+    part, runner = Shard.of(shard), ENGINES.build(engine, workers=workers)
+    runner.start()
     if selftest and part is not None:
         raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, only=only, clicks=clicks,
-            existing=existing, again=again, shard=part, progress=shown.update,
+            existing=existing, again=again, shard=part, engine=runner, manifest=manifest,
+            progress=shown.update,
         )  # fmt: skip
     if sheet is not None:
         write_sheet(sheet, report.records, output, inputs)

@@ -25,7 +25,16 @@ from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
 from unseg.progress import Progress, Update, silent
 from unseg.protect.carried import DATASET, is_complete, read_carried
-from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, parts_of, read_run
+from unseg.protect.manifest import (
+    MANIFEST,
+    MASKS,
+    PARQUET,
+    RUN,
+    Manifest,
+    Record,
+    parts_of,
+    read_run,
+)
 from unseg.protect.quality import compare
 from unseg.protect.shard import Shard
 from unseg.provenance import sha256_file
@@ -143,7 +152,7 @@ def verify_folder(
 def _check_run(folder: Path, findings: Findings) -> None:
     """Whether the run, or each of its parts, is finished and its manifest the one it wrote."""
     parts = parts_of(folder, MANIFEST)
-    if (folder / MANIFEST).exists():
+    if any((folder / name).exists() for name in (MANIFEST, PARQUET)):
         _check_part(folder, None, findings)
     for shard in parts.values():
         _check_part(folder, shard, findings)
@@ -167,10 +176,12 @@ def _check_part(folder: Path, shard: Shard | None, findings: Findings) -> None:
         return
     if run.get("status") != "finished":
         findings.report(named, "the run did not finish: repeat it with --resume")
-    elif run.get("manifest_sha256") != sha256_file(manifest.path):
-        findings.report(
-            manifest.path.name, f"differs from the one that {named} describes: it was changed"
-        )
+        return
+    noted = {manifest.path: "manifest_sha256", manifest.table: "parquet_sha256"}
+    for path, name in noted.items():
+        # A table that is noted may be deleted, and so may the lines where there is a table.
+        if path.exists() and run.get(name) != sha256_file(path):
+            findings.report(path.name, f"differs from the one that {named} describes: it was changed")
 
 
 def _check_image(
