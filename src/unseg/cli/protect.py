@@ -27,6 +27,7 @@ from unseg.cli.help_texts import (
 from unseg.cli.protect_summary import print_summary
 from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
+from unseg.storage.stores import as_place
 
 if TYPE_CHECKING:
     from unseg.images.ranges import RangeChoice
@@ -36,22 +37,32 @@ if TYPE_CHECKING:
 
 def protect(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="Images, or folders of them.")
+        list[Any],
+        typer.Argument(
+            metavar="INPUT",
+            parser=as_place,
+            help="Images, or folders of them; addresses such as s3://bucket/photos; WebDataset "
+            "shards.",
+        ),
     ],
     output: Annotated[
-        Path,
+        Any,
         typer.Option(
             "--output",
             "-o",
-            help="Folder to write to; it mirrors the tree of each input folder. For a single "
-            "image, this may be a file name.",
+            metavar="PATH",
+            parser=as_place,
+            help="Folder or address to write to; it mirrors the tree of each input folder. For a "
+            "single image, this may be a file name.",
         ),
     ],
     masks: Annotated[
-        Path | None,
+        Any,
         typer.Option(
+            metavar="PATH",
+            parser=as_place,
             help="Folder of masks named like the images (unseg masks draws them), or annotations "
-            "as with --boxes. Images without are protected where --find says, which protects less."
+            "as with --boxes. Images without are protected where --find says, which protects less.",
         ),
     ] = None,
     boxes: Annotated[
@@ -191,13 +202,9 @@ def protect(
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
     shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="serial|ray|NAME", help=ENGINE_HELP)
-    ] = "serial",
+    engine: Annotated[str, typer.Option(metavar="serial|ray|NAME", help=ENGINE_HELP)] = "serial",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP)] = None,
-    manifest: Annotated[
-        Literal["jsonl", "parquet"], typer.Option(help=MANIFEST_HELP)
-    ] = "jsonl",
+    manifest: Annotated[Literal["jsonl", "parquet"], typer.Option(help=MANIFEST_HELP)] = "jsonl",
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -256,12 +263,15 @@ def protect(
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest
+    from unseg.protect.anywhere import is_elsewhere, refuse_elsewhere
     from unseg.protect.engines import ENGINES
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
     from unseg.protect.single import is_single
     from unseg.protect.timings import measured
 
+    if is_elsewhere(inputs, output):
+        refuse_elsewhere({"--sheet": sheet, "--selftest": selftest, "--posted": posted})
     if sheet is not None:
         from unseg.report.sheet import check_sheet, write_sheet
 

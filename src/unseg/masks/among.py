@@ -53,7 +53,7 @@ def holds_photographs(paths: Sequence[Path]) -> bool:
     return False
 
 
-class Photographs:
+class AmongPhotographs:
     """Whether there are photographs among some files, found out when it is first asked.
 
     Args:
@@ -69,9 +69,9 @@ class Photographs:
             self._found = holds_photographs(self._paths)
         return self._found
 
-    def __reduce__(self) -> tuple[type[Photographs], tuple[list[Path]]]:
+    def __reduce__(self) -> tuple[type[AmongPhotographs], tuple[list[Path]]]:
         """As few paths as are looked at go along to another process."""
-        return Photographs, (_spread(self._paths),)
+        return AmongPhotographs, (_spread(self._paths),)
 
 
 def is_photograph(photo: Photo) -> bool:

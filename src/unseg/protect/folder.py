@@ -17,11 +17,12 @@ from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.probe import Probe
-from unseg.masks.among import Photographs
+from unseg.masks.among import AmongPhotographs
 from unseg.masks.clicks import Clicks
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
 from unseg.progress import Progress, Update, silent
+from unseg.protect.anywhere import is_elsewhere, protect_elsewhere, refuse_elsewhere
 from unseg.protect.earlier import refuse_protected
 from unseg.protect.engines import DEFAULT_ENGINE, ENGINES, Engine
 from unseg.protect.folder_report import FolderReport
@@ -49,6 +50,7 @@ from unseg.protect.single import is_single, protect_single
 from unseg.protect.stop import stoppable
 from unseg.protect.totals import totals_of
 from unseg.provenance import provenance, sha256_file
+from unseg.storage.stores import as_place
 
 __all__ = ["Existing", "FolderReport", "FolderRun", "protect_folder"]
 
@@ -72,8 +74,9 @@ def protect_folder(
     """Protect images and folders of images; all that ``unseg protect`` does.
 
     Args:
-        inputs: images, and folders that are searched recursively.
-        out: folder to write to; it mirrors the tree of each input folder. For one image it may be
+        inputs: images, and folders that are searched recursively; addresses such as
+            ``s3://bucket/photos``; and WebDataset shards, or folders of them.
+        out: folder or address to write to; it mirrors the tree of each input folder. For one image it may be
             a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
@@ -109,8 +112,14 @@ def protect_folder(
     """
     settings = settings or Settings()
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    places = [Path(one) for one in given]
-    folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    if is_elsewhere(given, out):
+        refuse_elsewhere({"--boxes": boxes, "--only": only, "--point, --not and --box": clicks})
+        return protect_elsewhere(
+            given, out, settings, masks=masks, existing=existing, again=again, shard=shard,
+            engine=engine, manifest=manifest, progress=progress,
+        )  # fmt: skip
+    places = [Path(as_place(one)) for one in given]
+    folder, mask_folder = Path(as_place(out)), None if masks is None else Path(as_place(masks))
     if clicks is not None:
         refuse_several(places)
     published = frozenset[str]() if again else refuse_protected(places, folder)
@@ -242,7 +251,7 @@ class FolderRun:
             overwrite=existing != "refuse" and ours,
             published=(published | {record.output_sha256 for record in written}) - {None},
             probe=None if settings.timeout is None else Probe(settings.timeout),
-            photographs=Photographs([job.path for job in plan.jobs]),
+            photographs=AmongPhotographs([job.path for job in plan.jobs]),
         )  # fmt: skip
         #: Jobs of this run that an earlier one has done.
         self.done: list[Job] = []
@@ -276,9 +285,7 @@ class FolderRun:
         if self.engine.repeats:
             pipeline, jobs = repeatable(pipeline, jobs)
         with stoppable() as stop:
-            for record in self.engine.run(
-                pipeline, jobs, attrgetter("group"), lambda: stop.asked
-            ):
+            for record in self.engine.run(pipeline, jobs, attrgetter("group"), lambda: stop.asked):
                 self.manifest.append(record)
                 self._records.append(record)
                 count += 1
@@ -354,9 +361,12 @@ class FolderRun:
             "totals": self._totals() if finished else None,
             "ignored": self.plan.ignored[:100],
             "manifest_sha256": _sha256(self.manifest.path) if finished else None,
-            **({"parquet_sha256": _sha256(self.manifest.table)} if finished and self.parquet else {}),
+            **(
+                {"parquet_sha256": _sha256(self.manifest.table)}
+                if finished and self.parquet
+                else {}
+            ),
         }
-
 
     def _totals(self) -> dict[str, Any]:
         owned = any(isinstance(source, MaskFiles) for source in self.sources)

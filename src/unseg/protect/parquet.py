@@ -6,6 +6,7 @@ whole again when they are read.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -65,21 +66,36 @@ def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     Raises:
         UnsegError: when it cannot be written, or pyarrow is not installed.
     """
+    write_atomically(path, lambda temporary: _write(temporary, rows))
+
+
+def _write(target: Path | io.BytesIO, rows: Iterable[dict[str, Any]]) -> None:
     columns = schema()
     import pyarrow as arrow
     import pyarrow.parquet
 
-    def fill(temporary: Path) -> None:
-        left = iter(rows)
-        with arrow.parquet.ParquetWriter(temporary, columns, compression="zstd") as writer:
-            while group := list(islice(left, GROUP)):
-                writer.write_table(arrow.Table.from_pylist(group, schema=columns))
-
-    write_atomically(path, fill)
+    left = iter(rows)
+    with arrow.parquet.ParquetWriter(target, columns, compression="zstd") as writer:
+        while group := list(islice(left, GROUP)):
+            writer.write_table(arrow.Table.from_pylist(group, schema=columns))
 
 
-def read_table(path: Path) -> list[dict[str, Any]]:
+def table_bytes(rows: Iterable[dict[str, Any]]) -> bytes:
+    """A manifest as bytes, for places that take no file.
+
+    Raises:
+        UnsegError: when pyarrow is not installed.
+    """
+    stream = io.BytesIO()
+    _write(stream, rows)
+    return stream.getvalue()
+
+
+def read_table(path: Path | io.BytesIO) -> list[dict[str, Any]]:
     """Rows of a manifest, as JSON has them.
+
+    Args:
+        path: of the file, or its bytes.
 
     Raises:
         UnsegError: when it cannot be read, or pyarrow is not installed.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unseg.errors import UnsegError
 from unseg.images.probe import Probe
-from unseg.masks.among import Photographs
+from unseg.masks.among import AmongPhotographs
 from unseg.masks.sources import MaskSource
 from unseg.masks.sources.file import MaskFiles
 from unseg.protect import manifest
@@ -28,7 +28,7 @@ from unseg.protect.settings import Settings
 
 @dataclass(frozen=True)
 class PartWorker:
-    """Protects parts; see :class:`unseg.protect.engines.Worker`.
+    """Protects parts; see :class:`unseg.protect.engines.ItemWorker`.
 
     Args:
         shelf: where they come from and go to.
@@ -85,14 +85,14 @@ class PartWorker:
             given = MaskFiles(fetched.here / "masks", (), names, by_class=by_class)
             if given.colours:
                 raise UnsegError(
-                    "--target class: the masks are colour maps, whose colours are numbered over all "
-                    "images, which addresses and shards do not show at once: write label maps, or "
-                    "copy the images into a folder"
+                    "--target class: the masks are colour maps, whose colours are numbered over "
+                    "all images, which addresses and shards do not show at once: write label "
+                    "maps, or copy the images into a folder"
                 )
             owned = [given]
         pipeline = Pipeline(
             out, settings, [*owned, *self.sources], self.noises, published=self.published,
-            photographs=Photographs([job.path for job in plan.jobs]),
+            photographs=AmongPhotographs([job.path for job in plan.jobs]),
             probe=None if settings.timeout is None else Probe(settings.timeout),
         )  # fmt: skip
         yield from pipeline.run(plan.jobs)

@@ -81,6 +81,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def hidden(self, start: str) -> list[str]:
+        """Names of the files of the place itself that begin so, such as with a dot."""
+
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """Bytes of a file.
 
@@ -137,6 +141,9 @@ class Folder(Store):
                 state = path.stat()
                 found[name] = f"{state.st_size}:{state.st_mtime_ns}"
         return dict(sorted(found.items()))
+
+    def hidden(self, start: str) -> list[str]:
+        return sorted(path.name for path in self.path.glob(f"{start}*"))
 
     def read(self, name: str) -> bytes:
         return read_bytes(self.path / name, name)
@@ -204,6 +211,17 @@ class Address(Store):
                 found[name] = f"{about.get('size')}:{mark}"
         return dict(sorted(found.items()))
 
+    def hidden(self, start: str) -> list[str]:
+        try:
+            self._system.invalidate_cache()
+            listed = self._system.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise self._failed(error, "listed") from error
+        names = (str(path).rpartition("/")[2] for path in listed)
+        return sorted(name for name in names if name.startswith(start))
+
     def read(self, name: str) -> bytes:
         try:
             data = tried(partial(self._system.cat_file, self._path(name)))
@@ -269,8 +287,8 @@ class Address(Store):
         first = str(error).strip().splitlines() or [type(error).__name__]
         place = f"{self.place}/{name}" if name else self.place
         return UnsegError(
-            f"{place} cannot be {what} ({first[0][:200]}): check the address, your access to it and "
-            "the network"
+            f"{place} cannot be {what} ({first[0][:200]}): check the address, your access to it "
+            "and the network"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unseg.protect.engines.base import Engine, Worker
+from unseg.protect.engines.base import Engine, ItemWorker
 from unseg.registry import Registry
 
 ENGINES: Registry[Engine] = Registry(
@@ -17,4 +17,4 @@ ENGINES: Registry[Engine] = Registry(
 
 DEFAULT_ENGINE = "serial"
 
-__all__ = ["DEFAULT_ENGINE", "ENGINES", "Engine", "Worker"]
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "Engine", "ItemWorker"]

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Given = TypeVar("Given", contravariant=True)
 
 
-class Worker(Protocol[Given]):
+class ItemWorker(Protocol[Given]):
     """What does the work; it holds the models, and can be pickled.
 
     :class:`unseg.protect.pipeline.Pipeline` is one, whose items are images.
@@ -44,7 +44,7 @@ class Engine(ABC):
     @abstractmethod
     def run(
         self,
-        worker: Worker[Item],
+        worker: ItemWorker[Item],
         items: Sequence[Item],
         together: Callable[[Item], object],
         stopped: Callable[[], bool],

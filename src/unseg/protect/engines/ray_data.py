@@ -18,13 +18,15 @@ from typing import Any
 
 from unseg.errors import UnsegError
 from unseg.extras import require
-from unseg.protect.engines.base import Engine, Item, Worker
+from unseg.protect.engines.base import Engine, Item, ItemWorker
 from unseg.protect.manifest import Record
 
 #: Bytes of shared memory that a cluster on this machine may take for what is handed over.
 STORE = 200 << 20
 #: Ray takes 127.0.0.1 for no address and would listen where other machines reach it.
 LOOPBACK = "127.0.0.2"
+#: How often a cluster that does not start in time is tried.
+TRIES = 4
 
 
 class RayData(Engine):
@@ -55,7 +57,7 @@ class RayData(Engine):
 
     def run(
         self,
-        worker: Worker[Item],
+        worker: ItemWorker[Item],
         items: Sequence[Item],
         together: Callable[[Item], object],
         stopped: Callable[[], bool],
@@ -79,7 +81,7 @@ class RayData(Engine):
     def _spread(
         self,
         ray: Any,
-        worker: Worker[Item],
+        worker: ItemWorker[Item],
         items: Sequence[Item],
         together: Callable[[Item], object],
         stopped: Callable[[], bool],
@@ -122,7 +124,7 @@ class Actor:
         import torch
 
         torch.set_num_threads(threads)
-        self.worker: Worker[Any] = pickle.loads(ray.get(held[0]))  # noqa: S301  our own
+        self.worker: ItemWorker[Any] = pickle.loads(ray.get(held[0]))  # noqa: S301  our own
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Records of lists of items, as JSON."""
@@ -153,12 +155,22 @@ def _threads(workers: int) -> int:
     return max(1, torch.get_num_threads() // workers)
 
 
+def _begin(ray: Any, options: dict[str, Any]) -> None:
+    """Connect; Ray waits 30 seconds for its own processes, which a busy machine may not keep to."""
+    for left in range(TRIES, 0, -1):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if left == 1 or "timed out" not in str(error):
+                raise
+
+
 def _joined(workers: int | None) -> tuple[Any, bool]:
     """Ray, connected to a cluster, and whether this run connected it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # A busy machine takes longer to start it than Ray waits by itself.
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     import ray
     import ray.data
 
@@ -181,7 +193,7 @@ def _joined(workers: int | None) -> tuple[Any, bool]:
     try:
         # Processes on this machine find the user's own modules, as this one does.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        ray.init(**options)
+        _begin(ray, options)
     except Exception as error:  # of many kinds, from its own processes
         text = " ".join(str(error).split())[:300]
         raise UnsegError(f"Ray does not start ({type(error).__name__}: {text})") from error

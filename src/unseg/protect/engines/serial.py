@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 
 from unseg.errors import UnsegError
-from unseg.protect.engines.base import Engine, Item, Worker
+from unseg.protect.engines.base import Engine, Item, ItemWorker
 from unseg.protect.manifest import Record
 
 
@@ -31,7 +31,7 @@ class Serial(Engine):
 
     def run(
         self,
-        worker: Worker[Item],
+        worker: ItemWorker[Item],
         items: Sequence[Item],
         together: Callable[[Item], object],
         stopped: Callable[[], bool],
