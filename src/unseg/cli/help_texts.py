@@ -28,15 +28,6 @@ SHARD_HELP = (
     "Do one part of the work, such as 2/8, for job arrays; the parts may run side by side into "
     "one folder."
 )
-ENGINE_HELP = (
-    "Who does the work: serial, this process; ray, a pool of processes on this machine or a "
-    "cluster; or your own module:Name."
-)
-WORKERS_HELP = (
-    "With --engine ray, how many processes hold the model. Default: one for each GPU, or else for "
-    "each processor."
-)
-MANIFEST_HELP = "parquet writes the manifest in Parquet, too, for large runs."
 TIMEOUT_HELP = (
     "Decode every file in a process of its own first, and give it up after so many seconds: for "
     "files that you do not trust."

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from unseg.cli import places
 from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
 from unseg.cli.help_texts import (
-    ENGINE_HELP,
     FIND_HELP,
     KEY_HELP,
-    MANIFEST_HELP,
     QUALITY_HELP,
     RANGE_HELP,
     SALIENCE_HELP,
@@ -22,12 +21,10 @@ from unseg.cli.help_texts import (
     STRIP_HELP,
     TIMEOUT_HELP,
     VISIBILITY_HELP,
-    WORKERS_HELP,
 )
 from unseg.cli.protect_summary import print_summary
 from unseg.cli.shown import FolderProgress, say
 from unseg.errors import UnsegError
-from unseg.storage.stores import as_place
 
 if TYPE_CHECKING:
     from unseg.images.ranges import RangeChoice
@@ -36,35 +33,9 @@ if TYPE_CHECKING:
 
 
 def protect(
-    inputs: Annotated[
-        list[Any],
-        typer.Argument(
-            metavar="INPUT",
-            parser=as_place,
-            help="Images, or folders of them; addresses such as s3://bucket/photos; WebDataset "
-            "shards.",
-        ),
-    ],
-    output: Annotated[
-        Any,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            parser=as_place,
-            help="Folder or address to write to; it mirrors the tree of each input folder. For a "
-            "single image, this may be a file name.",
-        ),
-    ],
-    masks: Annotated[
-        Any,
-        typer.Option(
-            metavar="PATH",
-            parser=as_place,
-            help="Folder of masks named like the images (unseg masks draws them), or annotations "
-            "as with --boxes. Images without are protected where --find says, which protects less.",
-        ),
-    ] = None,
+    inputs: Annotated[list[Any], places.INPUTS],
+    output: Annotated[Any, places.OUTPUT],
+    masks: Annotated[Any, places.MASKS] = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -202,9 +173,9 @@ def protect(
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
     shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
-    engine: Annotated[str, typer.Option(metavar="serial|ray|NAME", help=ENGINE_HELP)] = "serial",
-    workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP)] = None,
-    manifest: Annotated[Literal["jsonl", "parquet"], typer.Option(help=MANIFEST_HELP)] = "jsonl",
+    engine: Annotated[str, places.ENGINE] = "serial",
+    workers: Annotated[int | None, places.WORKERS] = None,
+    manifest: Annotated[Literal["jsonl", "parquet"], places.MANIFEST] = "jsonl",
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")

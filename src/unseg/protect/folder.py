@@ -76,8 +76,9 @@ def protect_folder(
     Args:
         inputs: images, and folders that are searched recursively; addresses such as
             ``s3://bucket/photos``; and WebDataset shards, or folders of them.
-        out: folder or address to write to; it mirrors the tree of each input folder. For one image it may be
-            a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
+        out: folder or address to write to; it mirrors the tree of each input folder. For one image
+            it may be a file, named as an image: its record is written beside it, as
+            ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
             where the objects are; images whose mask has no foreground are left as they are. Or
