@@ -116,7 +116,7 @@ def test_an_address_gives_the_files_and_records_of_a_folder(
     assert code == 0, err
     assert files_of("memory://out") == files_of(tmp_path / "out")
     assert records_of("memory://out") == records_of(tmp_path / "out")
-    assert json.loads(text)["totals"]["protected"] == 6
+    assert json.loads(text)["totals"]["images"] == 6
     # The two ends need not be of one kind; file:// is a folder like any other.
     assert cli("protect", a, "--masks", m, "-o", tmp_path / "down")[0] == 0
     assert files_of(tmp_path / "down") == files_of(tmp_path / "out")
@@ -292,7 +292,7 @@ def test_what_addresses_cannot_do_is_said(cli: Cli, photos: Path, tmp_path: Path
     code, _, err = cli("protect", "memory://nothing", "-o", "memory://out")
     assert code == 2 and "memory://nothing holds nothing" in err
     code, _, err = cli("protect", "nosuch://bucket", "-o", "memory://out")
-    assert code == 2 and "nosuch://bucket cannot be used" in err and err.count("\n") == 1
+    assert code == 2 and "nosuch://bucket cannot be used" in err
     with pytest.raises(UnsegError, match="leads out of its place"):
         parts_in([{"../a.png": ""}], None, 8)
 
@@ -332,7 +332,7 @@ def test_shards_come_out_as_shards_with_the_same_keys(
     code, text, err = cli("protect", shards, "-o", out, "--json")
     assert code == 0, err
     totals = json.loads(text)["totals"]
-    assert totals["protected"] == 5 and totals["mask_sources"]["file"] == 2
+    assert (totals["images"], totals["errors"]) == (5, 0) and totals["mask_sources"]["file"] == 2
     before, after = members(shards, "00000.tar"), members(out, "00000.tar")
     assert list(after) == ["a/000.png", "a/000.seg.png", "a/000.json", "a/001.png", "a/001.txt",
                            "a/002.txt"]  # fmt: skip
