@@ -6,23 +6,31 @@ import json
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from noise_stub import WaveSource, photo
 from unseg.errors import UnsegError
 from unseg.images.probe import Probe
+from unseg.key import Key
 from unseg.masks.among import AmongPhotographs
+from unseg.masks.sources import DEFAULT_FIND, load_sources
 from unseg.protect.engines import ENGINES
-from unseg.protect.engines.ray_data import _chunks
-from unseg.protect.manifest import MANIFEST, RUN
+from unseg.protect.engines.ray_data import Actor, RayData, _chunks
+from unseg.protect.keys import models_of
+from unseg.protect.manifest import MANIFEST, RUN, Record
+from unseg.protect.noises import DEFAULT_NOISES, load_noises
+from unseg.protect.settings import Settings
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -114,6 +122,47 @@ def test_what_goes_to_other_processes_arrives(tmp_path: Path) -> None:
     assert arrived() and sent() and len(arrived._paths) == 24
 
 
+def test_an_actor_does_what_it_is_handed_as_this_process_would(
+    cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool without Ray: worker and items go through pickle, as they do on a cluster."""
+    line = ["protect", photos, "--masks", tmp_path / "masks", "-o"]
+    assert cli(*line, tmp_path / "serial")[0] == 1
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda reference: reference))
+
+    def run(self: RayData, worker: Any, items: Any, together: Any, *_: Any) -> Iterator[Record]:
+        actors = [Actor([pickle.dumps(worker)], 1) for _ in range(2)]
+        for number, chunk in enumerate(_chunks(items, together, 16)):
+            if number == 1:  # it died when it had written what it was handed
+                actors[0]({"items": [pickle.dumps(chunk)]})
+            made = actors[number % 2]({"items": [pickle.dumps(chunk)]})
+            yield from map(Record.model_validate_json, reversed(made["record"]))
+
+    monkeypatch.setattr(RayData, "run", run)
+    monkeypatch.setattr(RayData, "start", lambda self: None)
+    assert cli(*line, tmp_path / "pool", "--engine", "ray")[0] == 1
+    assert results(tmp_path / "pool") == results(tmp_path / "serial")
+    taken = tmp_path / "taken" / "0" / "00.png"
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"mine")
+    code, text, _ = cli(*line, tmp_path / "taken", "--engine", "ray", "--json")
+    errors = json.loads(text)["errors"]
+    assert code == 1
+    assert [one["source"] for one in errors] == ["0/00.png", "1/07.png"]
+    assert "exists already" in errors[0]["error"] and taken.read_bytes() == b"mine"
+
+
+def test_the_models_that_ship_go_to_other_processes() -> None:
+    models = models_of(Settings(key=Key.of_text("the tests"), device="cpu"))
+    held = (load_sources(DEFAULT_FIND, models), load_noises(DEFAULT_NOISES, models))
+    sources, noises = pickle.loads(pickle.dumps(held))  # noqa: S301
+    assert [one.name for one in sources] == list(DEFAULT_FIND)
+    assert [one.sha256 for one in noises] == [one.sha256 for one in held[1]]
+    before, after = (one[0].model.base.state_dict() for one in (held[1], noises))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A cluster of two processors on this machine, as the engine makes one, for all tests."""
@@ -149,9 +198,7 @@ def test_ray_writes_the_bytes_of_one_process_though_workers_die(
     kills = tmp_path / "kills"
     kills.mkdir()
     (kills / "kill-now").touch()
-    monkeypatch.setattr(
-        "unseg.models.loaded.load_generator", lambda *_, **__: SlowWaves(kills)
-    )
+    monkeypatch.setattr("unseg.models.loaded.load_generator", lambda *_, **__: SlowWaves(kills))
     late = threading.Timer(1.5, lambda: (kills / "kill-late").touch())
     late.start()
     ray = ["--engine", "ray", "--workers", "2", "--json"]
@@ -162,6 +209,7 @@ def test_ray_writes_the_bytes_of_one_process_though_workers_die(
     assert results(tmp_path / "ray") == results(tmp_path / "serial")
     # What is there already is kept, and what a stranger left is not replaced.
     code, text, _ = cli(*line, tmp_path / "ray", *ray, "--resume")
+    assert code == 1
     assert json.loads(text)["totals"]["kept_from_earlier_run"] == 39
     assert cli("verify", tmp_path / "ray", "--originals", photos)[0] == 0
     taken = tmp_path / "taken" / "0" / "00.png"

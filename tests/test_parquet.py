@@ -109,10 +109,11 @@ def test_many_rows_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.Mon
         for i in range(35)
     ]  # fmt: skip
     tables.write_table(tmp_path / "a.parquet", iter(rows))
-    import pyarrow.parquet
 
     assert arrow.parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 4
-    read = [Record.model_validate(row).model_dump() for row in tables.read_table(tmp_path / "a.parquet")]
+    read = [
+        Record.model_validate(row).model_dump() for row in tables.read_table(tmp_path / "a.parquet")
+    ]
     assert json.dumps(read) == json.dumps(rows)
 
 

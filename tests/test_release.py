@@ -32,7 +32,9 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_list_is_cyclonedx_and_whole(listed: dict[str, Any]) -> None:
     assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.6")
-    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", listed["serialNumber"])
+    assert re.fullmatch(
+        r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", listed["serialNumber"]
+    )
     assert listed["metadata"]["timestamp"] == "2025-10-09T08:53:20Z"
     refs = [one["bom-ref"] for one in listed["components"]]
     assert len(set(refs)) == len(refs)

@@ -25,6 +25,13 @@ from unseg.protect.manifest import Record
 STORE = 200 << 20
 #: Ray takes 127.0.0.1 for no address and would listen where other machines reach it.
 LOOPBACK = "127.0.0.2"
+#: Nothing is reported; and a busy machine may take its time.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+}
 #: How often a cluster that does not start in time is tried.
 TRIES = 4
 
@@ -169,8 +176,8 @@ def _begin(ray: Any, options: dict[str, Any]) -> None:
 
 def _joined(workers: int | None) -> tuple[Any, bool]:
     """Ray, connected to a cluster, and whether this run connected it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     import ray
     import ray.data
 
