@@ -52,7 +52,6 @@ EXTRAS = {
     ),
     "ray": Extra("--engine ray", {"ray": "ray", "pyarrow": "pyarrow"}),
     "parquet": Extra("manifests in Parquet", {"pyarrow": "pyarrow"}),
-    "s3": Extra("addresses that begin with s3://", {"s3fs": "s3fs"}),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""

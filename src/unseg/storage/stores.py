@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from unseg.errors import UnsegError
-from unseg.extras import EXTRAS, require
 from unseg.files import TEMPORARY, AnyPath, read_bytes, tried, walk, write_atomically
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -183,11 +182,11 @@ class Address(Store):
 
         self.place = address
         self.protocol = address.partition("://")[0]
-        if self.protocol in EXTRAS:
-            require(self.protocol, address)
         try:
             self._system, root = fsspec.core.url_to_fs(address)
-        except (ImportError, ValueError, OSError) as error:
+        except ImportError as error:  # fsspec names the package
+            raise UnsegError(f"{address} needs a package ({error}): pip install it") from error
+        except (ValueError, OSError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UnsegError(f"{address} cannot be used ({first})") from error
         self._root = str(root).rstrip("/")
