@@ -216,7 +216,7 @@ def test_parts_of_a_run_side_by_side_and_joined(cli: Cli, photos: Path, monkeypa
 
 def test_two_runs_on_one_address_exclude_each_other(cli: Cli, photos: Path) -> None:
     a, out = uploaded(photos, "memory://in"), store_of("memory://out")
-    with leased(out, ".unseg-lock", []):
+    with leased(out, ".unseg-lock"):
         code, _, err = cli("protect", a, "-o", "memory://out")
         assert code == 2
         assert f"memory://out is in use by another run (process {os.getpid()} on" in err
@@ -234,12 +234,12 @@ def test_a_dead_runs_lease_is_taken_and_a_lost_one_is_noticed(
     out = store_of("memory://out")
     dead = {"token": "x", "pid": 2**22 + 1, "host": "elsewhere", "started": 1, "beat": 1.0}
     out.put(".unseg-lock", json.dumps(dead).encode())
-    with leased(out, ".unseg-lock", []) as lease:
+    with leased(out, ".unseg-lock") as lease:
         lease.beat()
         lease.check()
         with (
             pytest.raises(UnsegError, match="in use by another run"),
-            leased(out, ".unseg-lock", []),
+            leased(out, ".unseg-lock"),
         ):
             pass
         out.put(".unseg-lock", Lease(out, ".unseg-lock").content())
@@ -295,6 +295,17 @@ def test_what_addresses_cannot_do_is_said(cli: Cli, photos: Path, tmp_path: Path
     assert code == 2 and "nosuch://bucket cannot be used" in err
     with pytest.raises(UnsegError, match="leads out of its place"):
         parts_in([{"../a.png": ""}], None, 8)
+
+
+def test_a_package_that_an_address_needs_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(address: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", absent)
+    code, _, err = cli("protect", "s3://bucket/photos", "-o", tmp_path / "out")
+    assert code == 2 and "s3://bucket/photos needs a package (Install s3fs to access S3)" in err
 
 
 def test_a_broken_image_among_good_ones_is_one_record(cli: Cli, photos: Path) -> None:

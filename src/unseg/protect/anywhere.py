@@ -171,7 +171,10 @@ def _held(target: Store, shard: Shard | None) -> Iterator[Lease | None]:
             yield None
         return
     name = _own(LOCK, shard)
-    others = [one for one in target.hidden(LOCK) if one != name and not _beside(one, shard)]
+
+    def others() -> list[str]:
+        return [one for one in target.hidden(LOCK) if one != name and not _beside(one, shard)]
+
     with leased(target, name, others) as lease:
         yield lease
 

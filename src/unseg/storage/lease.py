@@ -12,7 +12,7 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -74,13 +74,14 @@ class Lease:
 
 
 @contextmanager
-def leased(store: Store, name: str, others: list[str]) -> Iterator[Lease]:
+def leased(store: Store, name: str, others: Callable[[], list[str]] = list) -> Iterator[Lease]:
     """Hold a store against other runs.
 
     Args:
         store: that is written to.
         name: of the object that stands for the run.
-        others: objects of runs that must not be there at the same time.
+        others: says which objects are of runs that must not be there at the same time; asked when
+            this run's is there, so that of two that begin at once not both go on.
 
     Raises:
         UnsegError: when another run holds it.
@@ -95,7 +96,7 @@ def leased(store: Store, name: str, others: list[str]) -> Iterator[Lease]:
 
     threading.Thread(target=beat, daemon=True).start()
     try:
-        for other in others:
+        for other in others():
             found = store.read_json(other)
             if found is not None and _alive(found):
                 raise _busy(store, other, found)
