@@ -24,6 +24,7 @@ FLOORS = (
         "seed",
         "key",
         "ssimulacra2",
+        "storage",
         "wheels",
     },
     {"images"},

@@ -50,6 +50,8 @@ EXTRAS = {
     "tiff": Extra(
         "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
     ),
+    "ray": Extra("--engine ray", {"ray": "ray", "pyarrow": "pyarrow"}),
+    "parquet": Extra("manifests in Parquet", {"pyarrow": "pyarrow"}),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from unseg.cli import places
 from unseg.cli.clicks import BOX_HELP, NOT_HELP, POINT_HELP, clicks_of
 from unseg.cli.help_texts import (
     FIND_HELP,
@@ -32,25 +33,9 @@ if TYPE_CHECKING:
 
 
 def protect(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="Images, or folders of them.")
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder to write to; it mirrors the tree of each input folder. For a single "
-            "image, this may be a file name.",
-        ),
-    ],
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of masks named like the images (unseg masks draws them), or annotations "
-            "as with --boxes. Images without are protected where --find says, which protects less."
-        ),
-    ] = None,
+    inputs: Annotated[list[Any], places.INPUTS],
+    output: Annotated[Any, places.OUTPUT],
+    masks: Annotated[Any, places.MASKS] = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -188,6 +173,9 @@ def protect(
         bool, typer.Option("--again", help="Protect even what unseg protect wrote before.")
     ] = False,
     shard: Annotated[str | None, typer.Option(metavar="N/COUNT", help=SHARD_HELP)] = None,
+    engine: Annotated[str, places.ENGINE] = "serial",
+    workers: Annotated[int | None, places.WORKERS] = None,
+    manifest: Annotated[Literal["jsonl", "parquet"], places.MANIFEST] = "jsonl",
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help=TIMEOUT_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -246,25 +234,31 @@ def protect(
     )  # fmt: skip
 
     from unseg.cli.selftest import check_selftest, run_selftest
+    from unseg.protect.anywhere import is_elsewhere, refuse_elsewhere
+    from unseg.protect.engines import ENGINES
     from unseg.protect.folder import protect_folder
     from unseg.protect.shard import Shard
     from unseg.protect.single import is_single
     from unseg.protect.timings import measured
 
+    if is_elsewhere(inputs, output):
+        refuse_elsewhere({"--sheet": sheet, "--selftest": selftest, "--posted": posted})
     if sheet is not None:
         from unseg.report.sheet import check_sheet, write_sheet
 
         if is_single(inputs, output):
             raise UnsegError("--sheet is for folders: unseg show draws a single image")
         check_sheet(sheet, output, overwrite=existing != "refuse")
-    part = Shard.of(shard)
+    part, runner = Shard.of(shard), ENGINES.build(engine, workers=workers)
+    runner.start()
     if selftest and part is not None:
         raise UnsegError("--selftest learns from all images: leave --shard out")
     condition = check_selftest(inputs, masks, settings) if selftest else ""
     with FolderProgress(quiet=as_json) as shown, measured() as spent:
         report = protect_folder(
             inputs, output, settings, masks=masks, boxes=boxes, only=only, clicks=clicks,
-            existing=existing, again=again, shard=part, progress=shown.update,
+            existing=existing, again=again, shard=part, engine=runner, manifest=manifest,
+            progress=shown.update,
         )  # fmt: skip
     if sheet is not None:
         write_sheet(sheet, report.records, output, inputs)

@@ -84,7 +84,8 @@ def _advice(report: FolderReport) -> list[str]:
     )
     if guessed:
         # Of a single image no mask is stored.
-        look = f"Look at {report.out}/unseg-masks; " if report.out.is_dir() else ""
+        folder = isinstance(report.out, str) or report.out.is_dir()
+        look = f"Look at {report.out}/unseg-masks; " if folder else ""
         lines.append(
             f"{guessed} images had no mask from you, so whatever was found was protected, which "
             f"protects less. {look}unseg masks draws masks from boxes, or writes what was found "

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unseg.cli.shown import say
+from unseg.storage.stores import as_place
 
 if TYPE_CHECKING:
     from unseg.protect.verify import Findings
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that unseg protect wrote.")],
+    folder: Annotated[
+        Any,
+        typer.Argument(
+            metavar="OUT", parser=as_place, help="Folder or address that unseg protect wrote to."
+        ),
+    ],
     originals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder or file that was protected; repeat the option for several."),
+        list[Any] | None,
+        typer.Option(
+            metavar="PATH",
+            parser=as_place,
+            help="Folder, file or address that was protected; repeat the option for several.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")

@@ -67,6 +67,10 @@ class Probe:
         if answer:
             raise UnsegError(answer)
 
+    def __reduce__(self) -> tuple[type[Probe], tuple[float, tuple[str, ...]]]:
+        """What another process has of it starts a process of its own."""
+        return Probe, (self.seconds, self._command)
+
     def close(self) -> None:
         """End the process."""
         if self._process is not None:

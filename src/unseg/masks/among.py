@@ -43,10 +43,9 @@ def is_label_map(photo: Photo) -> bool:
 
 def holds_photographs(paths: Sequence[Path]) -> bool:
     """Whether one of some files is a photograph: many values that change from pixel to pixel."""
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).round().astype(int)
-    for place in dict.fromkeys(chosen.tolist()):
+    for path in _spread(paths):
         try:
-            photo = read_photo(paths[place])
+            photo = read_photo(path)
         except UnsegError:
             continue
         if is_photograph(photo):
@@ -54,10 +53,37 @@ def holds_photographs(paths: Sequence[Path]) -> bool:
     return False
 
 
+class AmongPhotographs:
+    """Whether there are photographs among some files, found out when it is first asked.
+
+    Args:
+        paths: of the files.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._found: bool | None = None
+
+    def __call__(self) -> bool:
+        if self._found is None:
+            self._found = holds_photographs(self._paths)
+        return self._found
+
+    def __reduce__(self) -> tuple[type[AmongPhotographs], tuple[list[Path]]]:
+        """As few paths as are looked at go along to another process."""
+        return AmongPhotographs, (_spread(self._paths),)
+
+
 def is_photograph(photo: Photo) -> bool:
     """Whether an image has many values that change from pixel to pixel."""
     values = _values(photo)
     return values.size >= LEAST and flatness(values) < LIVELY
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    """At most so many paths as are looked at, evenly; of these again, the same."""
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).round().astype(int)
+    return [paths[place] for place in dict.fromkeys(chosen.tolist())]
 
 
 def refusal(name: str) -> str:

@@ -26,17 +26,8 @@ from unseg.key import Key
 from unseg.models.generator import PUBLIC_KEY, WHOLE, NoiseGenerator
 from unseg.models.geometry import PIXEL_MEAN, PIXEL_STD, Frame, letterbox, letterbox_mask
 from unseg.models.prompts import Prompts, mask_prompt
-from unseg.models.textures import (
-    BY_LOOK,
-    TOGETHER,
-    Codebook,
-    Drawing,
-    TextureBank,
-    TextureTable,
-    Window,
-    image_phase,
-    turn_hues,
-)
+from unseg.models.textures import BY_LOOK, TOGETHER, Codebook, TextureBank
+from unseg.models.waves import Drawing, TextureTable, Window, turn_hues
 from unseg.provenance import sha256_file
 
 FORMAT = "unseg-onnx-1"
@@ -225,7 +216,7 @@ class OnnxGenerator:
     def _drawing(self, found: dict[str, Tensor], code: int) -> Drawing:
         """What the network said, with the key's phases, directions, periods and hues."""
         if code == 0:
-            label, table = TextureBank.LABEL, TextureTable(self._bank, self._bank[:, :0])
+            label, table = TextureBank.LABEL, TextureTable(self._bank, self._bank[:, 0, :0])
             entries = _enlarged(found["chosen"], TOGETHER, self.grid)
             hues = found["hues"]
         else:
@@ -241,7 +232,7 @@ class OnnxGenerator:
         return Drawing(
             nn.functional.one_hot(entries, count).permute(0, 3, 1, 2).float(),
             table.keyed(self.key, label).vectors,
-            image_phase(found["mean"][:, :, None, None], self.key, label, count),
+            table.phases(found["mean"][:, :, None, None], self.key, label),
             turn_hues(hues.float(), self.key, label),
         )
 

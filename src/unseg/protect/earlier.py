@@ -14,7 +14,14 @@ from pathlib import Path
 
 from unseg.errors import UnsegError
 from unseg.files import walk
-from unseg.protect.manifest import MANIFEST, MASKS, Manifest, is_manifest, parts_of
+from unseg.protect.manifest import (
+    MANIFEST,
+    MASKS,
+    PARQUET,
+    Manifest,
+    holds_manifest,
+    is_manifest,
+)
 from unseg.provenance import sha256_file
 
 #: Ending of the record that is written beside a single image.
@@ -67,9 +74,10 @@ def again(name: str) -> str:
 def _in_folders(above: Path, out: Path) -> Iterator[Path]:
     """Manifests in the folders of a folder; what cannot be looked into tells nothing."""
     try:
-        for path in above.glob(f"*/{MANIFEST}"):
-            if path.parent != out.resolve() and path.is_file():
-                yield path
+        for name in (MANIFEST, PARQUET):
+            for path in above.glob(f"*/{name}"):
+                if path.parent != out.resolve() and path.is_file():
+                    yield path
     except OSError:
         return
 
@@ -99,8 +107,7 @@ def _folders(inputs: Sequence[Path], out: Path) -> list[Path]:
     for start in inputs:
         here = start.resolve()
         for above in here.parents if here.is_file() else (here, *here.parents):
-            listed = (above / MANIFEST).is_file() or parts_of(above, MANIFEST)
-            if listed and above != out.resolve():
+            if above != out.resolve() and holds_manifest(above):
                 folders[above] = None
     for path, _ in walk([one for one in inputs if one.is_dir()], {out.resolve()}, {MASKS}):
         if is_manifest(path.name):

@@ -8,32 +8,33 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from unseg import files
 from unseg.errors import UnsegError
 from unseg.files import AnyPath
 from unseg.images.probe import Probe
-from unseg.masks.among import holds_photographs
+from unseg.masks.among import AmongPhotographs
 from unseg.masks.clicks import Clicks
 from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.file import MaskFiles
 from unseg.progress import Progress, Update, silent
+from unseg.protect.anywhere import is_elsewhere, protect_elsewhere, refuse_elsewhere
 from unseg.protect.earlier import refuse_protected
-from unseg.protect.folder_report import FolderReport, counted_in
+from unseg.protect.engines import DEFAULT_ENGINE, ENGINES, Engine
+from unseg.protect.folder_report import FolderReport
 from unseg.protect.given import given_masks, refuse_several
 from unseg.protect.keys import FIELD, models_of, with_key, without_others
 from unseg.protect.lock import locked
 from unseg.protect.manifest import (
-    MANIFEST,
     Manifest,
+    ManifestKind,
     Record,
+    holds_manifest,
     holds_run,
-    parts_of,
     write_run,
 )
 from unseg.protect.noises import NoiseSource, load_noises
@@ -41,12 +42,15 @@ from unseg.protect.only import chosen_images
 from unseg.protect.output import Existing, check_output, earlier_settings
 from unseg.protect.pipeline import Pipeline, masks_identity, model_id, weights_sha256
 from unseg.protect.plan import Job, Plan, make_plan
+from unseg.protect.repeat import repeatable
 from unseg.protect.settings import Settings
 from unseg.protect.shard import Shard
 from unseg.protect.silence import embedder_of, silent_in_plan
 from unseg.protect.single import is_single, protect_single
 from unseg.protect.stop import stoppable
+from unseg.protect.totals import totals_of
 from unseg.provenance import provenance, sha256_file
+from unseg.storage.stores import as_place
 
 __all__ = ["Existing", "FolderReport", "FolderRun", "protect_folder"]
 
@@ -63,14 +67,18 @@ def protect_folder(
     existing: Existing = "refuse",
     again: bool = False,
     shard: Shard | None = None,
+    engine: Engine | None = None,
+    manifest: ManifestKind = "jsonl",
     progress: Progress = silent,
 ) -> FolderReport:
     """Protect images and folders of images; all that ``unseg protect`` does.
 
     Args:
-        inputs: images, and folders that are searched recursively.
-        out: folder to write to; it mirrors the tree of each input folder. For one image it may be
-            a file, named as an image: its record is written beside it, as ``NAME.unseg.json``.
+        inputs: images, and folders that are searched recursively; addresses such as
+            ``s3://bucket/photos``; and WebDataset shards, or folders of them.
+        out: folder or address to write to; it mirrors the tree of each input folder. For one image
+            it may be a file, named as an image: its record is written beside it, as
+            ``NAME.unseg.json``.
         settings: by default ``Settings()``.
         masks: folder of masks or label maps with the images' stems. Of an image with one, it says
             where the objects are; images whose mask has no foreground are left as they are. Or
@@ -85,6 +93,9 @@ def protect_folder(
         again: whether images that an earlier run protected may be protected once more.
         shard: the part of the images to protect, of a run that is split over a job array. Each
             part has its own manifest; ``resume`` without a shard joins them.
+        engine: who does the work, one of :data:`~unseg.protect.engines.ENGINES`; by default this
+            process.
+        manifest: ``parquet`` writes the manifest in Parquet, too, when the run is finished.
         progress: told of every image; ``item`` is its :class:`~unseg.protect.manifest.Record`.
 
     Returns:
@@ -102,8 +113,14 @@ def protect_folder(
     """
     settings = settings or Settings()
     given = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    places = [Path(one) for one in given]
-    folder, mask_folder = Path(out), None if masks is None else Path(masks)
+    if is_elsewhere(given, out):
+        refuse_elsewhere({"--boxes": boxes, "--only": only, "--point, --not and --box": clicks})
+        return protect_elsewhere(
+            given, out, settings, masks=masks, existing=existing, again=again, shard=shard,
+            engine=engine, manifest=manifest, progress=progress,
+        )  # fmt: skip
+    places = [Path(as_place(one)) for one in given]
+    folder, mask_folder = Path(as_place(out)), None if masks is None else Path(as_place(masks))
     if clicks is not None:
         refuse_several(places)
     published = frozenset[str]() if again else refuse_protected(places, folder)
@@ -139,7 +156,7 @@ def protect_folder(
         settings = _resolved(settings, plan, owned, noises, existing, shard, progress)
         run = FolderRun(
             plan, settings, sources, noises, existing=existing, device=models.device, again=again,
-            shard=shard, published=published,
+            shard=shard, published=published, engine=engine, parquet=manifest == "parquet",
         )  # fmt: skip
         report = run.complete(progress)
     return replace(report, unused_masks=owner.unused, remarks=owner.remarks)
@@ -189,6 +206,8 @@ class FolderRun:
         again: whether what an earlier run wrote into the folder may be protected once more.
         published: checksums of what other runs wrote, which is not protected once more.
         shard: the part of the plan to protect; groups stay whole.
+        engine: who does the work; by default this process.
+        parquet: whether the manifest is written in Parquet, too.
 
     Raises:
         UnsegError: when the output folder cannot be used.
@@ -206,7 +225,10 @@ class FolderRun:
         again: bool = False,
         published: frozenset[str] = frozenset(),
         shard: Shard | None = None,
+        engine: Engine | None = None,
+        parquet: bool = False,
     ) -> None:
+        self.engine, self.parquet = engine or ENGINES.build(DEFAULT_ENGINE), parquet
         planned = {job.output for job in plan.jobs}
         if shard is not None:
             mine = [job for job in plan.jobs if shard.takes(job.group)]
@@ -222,7 +244,7 @@ class FolderRun:
         if existing != "refuse":
             if shard is None:  # else other parts may be writing
                 files.remove_stale(plan.out)
-            if (plan.out / MANIFEST).exists() or parts_of(plan.out, MANIFEST):
+            if holds_manifest(plan.out):
                 earlier, _ = self.manifest.read()
         written = [] if again else [r for r in earlier if r.status == "protected"]
         self.pipeline = Pipeline(
@@ -230,7 +252,7 @@ class FolderRun:
             overwrite=existing != "refuse" and ours,
             published=(published | {record.output_sha256 for record in written}) - {None},
             probe=None if settings.timeout is None else Probe(settings.timeout),
-            photographs=cache(partial(holds_photographs, [job.path for job in plan.jobs])),
+            photographs=AmongPhotographs([job.path for job in plan.jobs]),
         )  # fmt: skip
         #: Jobs of this run that an earlier one has done.
         self.done: list[Job] = []
@@ -260,12 +282,17 @@ class FolderRun:
         """
         count, total = len(self.done), len(self.plan.jobs)
         progress(Update("protecting", count, total))
+        pipeline, jobs = self.pipeline, self.jobs
+        if self.engine.repeats:
+            pipeline, jobs = repeatable(pipeline, jobs)
         with stoppable() as stop:
-            for record in self.pipeline.run(stop.until(self.jobs)):
+            for record in self.engine.run(pipeline, jobs, attrgetter("group"), lambda: stop.asked):
                 self.manifest.append(record)
                 self._records.append(record)
                 count += 1
                 progress(Update("protecting", count, total, record))
+            if self.engine.repeats and self.shard is None:
+                files.remove_stale(self.plan.out)  # of workers that died
             if count < total:
                 write_run(self.plan.out, self._description("interrupted"), self.shard)
                 stop.leave(f"stopped with {count} of {total} images done: --resume goes on")
@@ -275,7 +302,7 @@ class FolderRun:
 
     def _finish(self) -> FolderReport:
         """Sort the manifest, write the run's file, and report."""
-        self.manifest.replace(self._records)
+        self.manifest.replace(self._records, parquet=self.parquet)
         description = self._description("finished")
         write_run(self.plan.out, description, self.shard)
         key = self.settings.owner_key
@@ -332,61 +359,22 @@ class FolderRun:
             "model_sha256": weights_sha256(self.noises),
             "device": self.device,
             "shard": None if self.shard is None else [self.shard.number, self.shard.count],
-            "totals": self.totals() if finished else None,
+            "totals": self._totals() if finished else None,
             "ignored": self.plan.ignored[:100],
             "manifest_sha256": _sha256(self.manifest.path) if finished else None,
+            **(
+                {"parquet_sha256": _sha256(self.manifest.table)}
+                if finished and self.parquet
+                else {}
+            ),
         }
 
-    def totals(self) -> dict[str, Any]:
-        """Counts and means over the planned images."""
-        records = self._planned()
-        written = [r for r in records if r.status != "error"]
-        good = [r for r in written if r.status == "protected"]
+    def _totals(self) -> dict[str, Any]:
         owned = any(isinstance(source, MaskFiles) for source in self.sources)
-        seconds = time.perf_counter() - self._started
-        fresh = len(self.jobs)
-        changes = [r.change for r in good if r.change is not None]
-        return {
-            "images": len(records),
-            "protected": len(good),
-            "unchanged": len(written) - len(good),
-            "errors": len(records) - len(written),
-            "kept_from_earlier_run": len(self.done),
-            "ignored_files": len(self.plan.ignored),
-            "mask_sources": dict(sorted(Counter(str(r.mask_source) for r in written).items())),
-            "found": counted_in(written),
-            "noises": dict(sorted(Counter(str(r.noise) for r in good).items())),
-            "with_warnings": sum(1 for r in written if r.warnings),
-            "without_mask_file": sum(1 for r in written if owned and r.mask_file is None),
-            "over_budget_lossy": sum(1 for r in good if r.within_budget is False),
-            "lossy": sum(1 for r in good if r.survival is not None),
-            "least_survival": min(
-                (r.survival.correlation for r in good if r.survival is not None), default=None
-            ),
-            "mean_survival": _mean([r.survival.correlation for r in good if r.survival]),
-            "with_location": sum(1 for r in written if r.location),
-            "part_of_range": sum(1 for r in good if _part(r)),
-            "largest_change_inside": max((c.inside for c in changes), default=None),
-            "largest_change_outside": max((c.outside for c in changes), default=None),
-            "mean_psnr": _mean([r.psnr for r in good]),
-            "mean_ssim": _mean([r.ssim for r in good]),
-            "mean_visibility": _mean([r.visibility_score for r in good]),
-            "lowest_visibility": min(
-                (r.visibility_score for r in good if r.visibility_score is not None), default=None
-            ),
-            "seconds": round(seconds, 2),
-            "seconds_per_image": round(seconds / fresh, 3) if fresh else None,
-        }
-
-
-def _part(record: Record) -> bool:
-    """Whether an image of 16 bits uses a part of its range."""
-    return record.step is not None and (record.mode or "").endswith("16") and record.step < 257
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(fmean(known), 4) if known else None
+        return totals_of(
+            self._planned(), kept=len(self.done), ignored=len(self.plan.ignored), owned=owned,
+            seconds=time.perf_counter() - self._started,
+        )  # fmt: skip
 
 
 def _sha256(path: Path) -> str:

@@ -25,7 +25,7 @@ class FolderReport:
     """What a run over a folder did.
 
     Args:
-        out: the output folder.
+        out: the output folder, or its address.
         records: one an image of this run, sorted by output.
         description: content of OUT/unseg-run.json: settings, model, provenance and totals.
         unused_masks: masks that belong to no image, by name. They are a warning where some image
@@ -34,7 +34,7 @@ class FolderReport:
         made_key: the file of the key, where it did not exist before this run.
     """
 
-    out: Path
+    out: Path | str
     records: list[Record]
     description: dict[str, Any]
     unused_masks: list[str]

@@ -15,11 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from unseg.errors import UnsegError
 from unseg.files import append, tried, write_atomically
+from unseg.protect.parquet import read_table, write_table
 from unseg.protect.shard import Shard, shard_of
 
 MANIFEST = "unseg-manifest.jsonl"
+#: The same in a table, where it is asked for.
+PARQUET = "unseg-manifest.parquet"
 RUN = "unseg-run.json"
 MASKS = "unseg-masks"
+
+#: What a manifest is written as.
+ManifestKind = Literal["jsonl", "parquet"]
 
 #: Format of the manifest and the run's file; raised when either changes. Those of unseg 0.10 and
 #: before have none, which is 1; the score of visibility came with 3.
@@ -132,12 +138,18 @@ def parts_of(folder: Path, whole: str) -> dict[Path, Shard]:
 
 def is_manifest(name: str) -> bool:
     """Whether a file is the manifest of a run, or of a part of one."""
-    return name == MANIFEST or shard_of(name, MANIFEST) is not None
+    return name in (MANIFEST, PARQUET) or shard_of(name, MANIFEST) is not None
 
 
 def holds_run(folder: Path) -> bool:
     """Whether a run, or a part of one, wrote into a folder."""
-    return any((folder / name).exists() or parts_of(folder, name) for name in (MANIFEST, RUN))
+    return holds_manifest(folder) or (folder / RUN).exists() or bool(parts_of(folder, RUN))
+
+
+def holds_manifest(folder: Path) -> bool:
+    """Whether there are records in a folder, of a run or a part of one."""
+    there = any((folder / name).exists() for name in (MANIFEST, PARQUET))
+    return there or bool(parts_of(folder, MANIFEST))
 
 
 class Manifest:
@@ -151,19 +163,23 @@ class Manifest:
     def __init__(self, folder: Path, shard: Shard | None = None) -> None:
         self.folder, self.shard = folder, shard
         self.path = folder / (MANIFEST if shard is None else shard.named(MANIFEST))
+        self.table = self.path.with_suffix(".parquet")
 
     def read(self) -> tuple[list[Record], list[str]]:
         """Records, and a line on each that is damaged (a killed run may have left the last).
 
         They are the whole run's and those of all parts; a part's take the place of the whole
-        run's on the same image.
+        run's on the same image. The table is read where the JSON lines are not there.
 
         Raises:
             UnsegError: when there is no manifest.
         """
         whole = self.folder / MANIFEST
         parts = list(parts_of(self.folder, MANIFEST))
-        records, damaged = ([], []) if parts and not whole.exists() else self._read(whole)
+        if not whole.exists() and (self.folder / PARQUET).exists():
+            records, damaged = _read_parquet(self.folder / PARQUET)
+        else:
+            records, damaged = ([], []) if parts and not whole.exists() else self._read(whole)
         for path in parts:
             more, wrong = self._read(path)
             taken = {(record.source, record.output) for record in more}
@@ -188,9 +204,7 @@ class Manifest:
             try:
                 records.append(Record.model_validate_json(line))
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "line"
-                damaged.append(f"{path.name} line {number} is damaged ({where}: {first['msg']})")
+                damaged.append(f"{path.name} line {number} is damaged ({_first(error)})")
         return records, damaged
 
     def append(self, record: Record) -> None:
@@ -201,13 +215,40 @@ class Manifest:
         """
         append(self.path, _line(record))
 
-    def replace(self, records: Iterable[Record]) -> None:
-        """Write all records anew, sorted by output and source; a whole run's replace its parts'."""
+    def replace(self, records: Iterable[Record], *, parquet: bool = False) -> None:
+        """Write all records anew, sorted by output and source; a whole run's replace its parts'.
+
+        Args:
+            records: of the run.
+            parquet: whether to write the table, too; one of other records does not stay.
+        """
         ordered = sorted(records, key=lambda record: (record.output, record.source))
+        if not parquet:
+            tried(partial(self.table.unlink, missing_ok=True))
         write_atomically(self.path, b"".join(map(_line, ordered)))
+        if parquet:
+            write_table(self.table, (record.model_dump() for record in ordered))
         if self.shard is None:
-            for path in (*parts_of(self.folder, MANIFEST), *parts_of(self.folder, RUN)):
-                tried(partial(path.unlink, missing_ok=True))
+            for whole in (MANIFEST, PARQUET, RUN):
+                for path in parts_of(self.folder, whole):
+                    tried(partial(path.unlink, missing_ok=True))
+
+
+def _read_parquet(path: Path) -> tuple[list[Record], list[str]]:
+    records, damaged = [], []
+    for number, row in enumerate(read_table(path), 1):
+        try:
+            records.append(Record.model_validate(row))
+        except ValidationError as error:
+            damaged.append(f"{path.name} row {number} is damaged ({_first(error)})")
+    return records, damaged
+
+
+def _first(error: ValidationError) -> str:
+    """Where the first thing is that is wrong with a record, and what."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "line"
+    return f"{where}: {first['msg']}"
 
 
 def write_run(folder: Path, content: dict[str, Any], shard: Shard | None = None) -> None:

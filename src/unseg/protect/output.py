@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from unseg import files
 from unseg.errors import UnsegError
-from unseg.protect.manifest import MANIFEST, RUN, parts_of, read_run
+from unseg.protect.manifest import MANIFEST, PARQUET, RUN, parts_of, read_run
 from unseg.protect.shard import Shard
 
 #: What to do with an output folder that holds an earlier run.
@@ -46,7 +46,8 @@ def check_output(out: Path, existing: Existing, shard: Shard | None = None) -> N
             f"{out} holds a run in {others.pop()} parts, not {shard.count}: give that number, or "
             "join them with --resume and without --shard"
         )
-    there = (out / MANIFEST).exists() or shard in parts or (shard is None and bool(parts))
+    whole = any((out / name).exists() for name in (MANIFEST, PARQUET))
+    there = whole or shard in parts or (shard is None and bool(parts))
     if existing == "refuse" and there:
         raise UnsegError(
             f"{out} holds an earlier run: use --resume to continue it, --overwrite to replace "

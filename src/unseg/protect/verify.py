@@ -25,10 +25,21 @@ from unseg.masks.labels import read_label_map
 from unseg.noise import Budget, Change
 from unseg.progress import Progress, Update, silent
 from unseg.protect.carried import DATASET, is_complete, read_carried
-from unseg.protect.manifest import MANIFEST, MASKS, RUN, Manifest, Record, parts_of, read_run
+from unseg.protect.manifest import (
+    MANIFEST,
+    MASKS,
+    PARQUET,
+    RUN,
+    Manifest,
+    Record,
+    parts_of,
+    read_run,
+)
 from unseg.protect.quality import compare
 from unseg.protect.shard import Shard
+from unseg.protect.verify_stored import is_stored, verify_stored
 from unseg.provenance import sha256_file
+from unseg.storage.stores import as_place
 
 #: Manifests hold PSNR, SSIM and the score rounded to 3, 5 and 2 places; different builds of
 #: OpenCV may differ by a little more.
@@ -95,8 +106,8 @@ def verify_folder(
     change inside and outside the mask, PSNR, SSIM and visibility score, computed anew.
 
     Args:
-        folder: the output folder.
-        originals: the folders (or files) that were protected.
+        folder: the output folder, or its address.
+        originals: the folders (or files, addresses, shards) that were protected.
         progress: told of every record.
 
     Raises:
@@ -106,9 +117,11 @@ def verify_folder(
         findings = unseg.verify_folder("protected", "photos")
         assert findings.ok, findings.problems
     """
-    folder = Path(folder)
     given = [originals] if isinstance(originals, str | PathLike) else list(originals)
-    places = [Path(one) for one in given]
+    if is_stored(folder):
+        return _verify_stored(folder, given, progress)
+    folder = Path(as_place(folder))
+    places = [Path(as_place(one)) for one in given]
     for place in places:
         if not place.exists():
             raise UnsegError(
@@ -120,17 +133,10 @@ def verify_folder(
     for text in damaged:
         findings.report(MANIFEST, text)
     _check_run(folder, findings)
-    for name, count in Counter(record.output for record in records).items():
-        if count > 1 and any(r.status != "error" for r in records if r.output == name):
-            findings.report(name, f"has {count} records in the manifest: expected one")
+    _check_doubles(records, findings)
     progress(Update("verifying", 0, len(records)))
     for number, record in enumerate(records, 1):
-        if record.status == "error":
-            findings.unprotected.append(record)
-        else:
-            if record.status == "unchanged":
-                findings.unchanged.append(record)
-            _check_image(folder, record, places, findings)
+        _check_record(folder, record, places, findings)
         progress(Update("verifying", number, len(records), record))
     carried = _check_carried(folder, findings)
     _check_listed(folder, records, carried, findings)
@@ -142,10 +148,41 @@ def verify_folder(
     return findings
 
 
+def _verify_stored(folder: AnyPath, originals: Sequence[AnyPath], progress: Progress) -> Findings:
+    """The same of what lies at an address, or in shards."""
+    findings = Findings()
+
+    def check(here: Path, record: Record, places: Sequence[Path]) -> None:
+        _check_record(here, record, places, findings)
+
+    records, findings.unlisted = verify_stored(folder, originals, check, findings.report, progress)
+    _check_doubles(records, findings)
+    return findings
+
+
+def _check_doubles(records: list[Record], findings: Findings) -> None:
+    good = {record.output for record in records if record.status != "error"}
+    for name, count in Counter(record.output for record in records).items():
+        if count > 1 and name in good:
+            findings.report(name, f"has {count} records in the manifest: expected one")
+
+
+def _check_record(
+    folder: Path, record: Record, originals: Sequence[Path], findings: Findings
+) -> None:
+    """Check the image of a record, if it has one."""
+    if record.status == "error":
+        findings.unprotected.append(record)
+        return
+    if record.status == "unchanged":
+        findings.unchanged.append(record)
+    _check_image(folder, record, originals, findings)
+
+
 def _check_run(folder: Path, findings: Findings) -> None:
     """Whether the run, or each of its parts, is finished and its manifest the one it wrote."""
     parts = parts_of(folder, MANIFEST)
-    if (folder / MANIFEST).exists():
+    if any((folder / name).exists() for name in (MANIFEST, PARQUET)):
         _check_part(folder, None, findings)
     for shard in parts.values():
         _check_part(folder, shard, findings)
@@ -169,10 +206,13 @@ def _check_part(folder: Path, shard: Shard | None, findings: Findings) -> None:
         return
     if run.get("status") != "finished":
         findings.report(named, "the run did not finish: repeat it with --resume")
-    elif run.get("manifest_sha256") != sha256_file(manifest.path):
-        findings.report(
-            manifest.path.name, f"differs from the one that {named} describes: it was changed"
-        )
+        return
+    noted = {manifest.path: "manifest_sha256", manifest.table: "parquet_sha256"}
+    for path, name in noted.items():
+        # A table that is noted may be deleted, and so may the lines where there is a table.
+        if path.exists() and run.get(name) != sha256_file(path):
+            text = f"differs from the one that {named} describes: it was changed"
+            findings.report(path.name, text)
 
 
 def _check_image(
