@@ -51,6 +51,10 @@ EXTRAS = {
         "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
     ),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
+    "docs": Extra(
+        "building the documentation",
+        {"sphinx": "sphinx", "myst-parser": "myst_parser", "furo": "furo"},
+    ),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""
 
