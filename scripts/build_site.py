@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ CONFIGURATION: dict[str, Any] = {
     "extensions": ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"],
     # Anchors as code hosts make them, so that links work in both places.
     "myst_heading_anchors": 4,
+    # Options begin with two hyphens, which would become a dash.
+    "smartquotes": False,
     "napoleon_numpy_docstring": False,
     "autodoc_member_order": "bysource",
     "autodoc_typehints_format": "short",
@@ -167,7 +170,7 @@ def api_page() -> str:
     ]  # fmt: skip
     for name in [*(f"unseg.{name}" for name in unseg.__all__), *FURTHER]:
         module, _, last = name.rpartition(".")
-        kind = _directive(getattr(sys.modules.get(module) or __import__(module, fromlist=["_"]), last))
+        kind = _directive(getattr(import_module(module), last))
         lines += [f".. {kind}:: {name}", *(["   :members:"] if kind == "autoclass" else []), ""]
     return "\n".join([*lines, "```", ""])
 
@@ -276,15 +279,19 @@ def contents(pages: list[str]) -> dict[str, str]:
 
 
 def stage(folder: Path) -> None:
-    """Write the sources of the site into an empty folder."""
-    shutil.copytree(ROOT / DOCS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(NOTEBOOK))
+    """Write the sources of the site into a new folder."""
+    shutil.copytree(
+        ROOT / DOCS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(NOTEBOOK)
+    )
     for path in folder.rglob("*.md"):
         name = f"{DOCS}/{path.relative_to(folder).as_posix()}"
         path.write_text(relinked(path.read_text(encoding="utf-8"), name), encoding="utf-8")
     for name, content in generated().items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    pages = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.md"))
+    pages = sorted(
+        path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.md")
+    )
     for page, tree in contents(pages).items():
         with (folder / f"{page}.md").open("a", encoding="utf-8") as file:
             file.write(tree)

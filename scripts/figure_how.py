@@ -12,8 +12,10 @@ import argparse
 import io
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -22,10 +24,6 @@ import unseg
 from unseg.files import write_atomically
 from unseg.key import Key
 from unseg.report.panels import amplified
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.patches import FancyBboxPatch  # noqa: E402
 
 INK, QUIET, FILL = "#202020", "#707070", "#eef3fb"
 #: Width and height of the figure in inches, and its pixels to the inch.
@@ -50,7 +48,7 @@ def pictures() -> list[tuple[str, NDArray[np.uint8]]]:
     ]
 
 
-def box(figure: plt.Figure, left: float, width: float, title: str, text: str) -> None:
+def box(figure: Figure, left: float, width: float, title: str, text: str) -> None:
     """A rounded box with a bold line and a few more below it."""
     figure.add_artist(
         FancyBboxPatch(
@@ -59,12 +57,10 @@ def box(figure: plt.Figure, left: float, width: float, title: str, text: str) ->
         )
     )  # fmt: skip
     figure.text(left + width / 2, 0.275, title, ha="center", va="center", weight="bold", color=INK)
-    figure.text(
-        left + width / 2, 0.15, text, ha="center", va="center", color=INK, linespacing=1.35
-    )
+    figure.text(left + width / 2, 0.15, text, ha="center", va="center", color=INK, linespacing=1.35)
 
 
-def arrow(figure: plt.Figure, start: tuple[float, float], end: tuple[float, float]) -> None:
+def arrow(figure: Figure, start: tuple[float, float], end: tuple[float, float]) -> None:
     """An arrow between two points, in parts of the figure."""
     axes = figure.add_axes((0, 0, 1, 1), zorder=5)
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -74,8 +70,12 @@ def arrow(figure: plt.Figure, start: tuple[float, float], end: tuple[float, floa
 
 def draw() -> bytes:
     """The figure as PNG."""
-    plt.rcParams.update({"font.size": 8.5, "font.family": "DejaVu Sans"})
-    figure = plt.figure(figsize=SIZE, dpi=DPI, facecolor="white")
+    with rc_context({"font.size": 8.5, "font.family": "DejaVu Sans"}):
+        return _drawn()
+
+
+def _drawn() -> bytes:
+    figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     for left, (title, pixels) in zip(LEFTS, pictures(), strict=True):
         axes = figure.add_axes((left, BOTTOM, WIDTH, HEIGHT))
         axes.imshow(pixels, aspect="auto", interpolation="lanczos")
@@ -99,7 +99,6 @@ def draw() -> bytes:
         "The model finds less of the object.\nHow much less: results and limits.")  # fmt: skip
     stream = io.BytesIO()
     figure.savefig(stream, dpi=DPI)
-    plt.close(figure)
     small = Image.open(stream).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)
