@@ -59,7 +59,7 @@ def main(source: str, target: str) -> None:
         sockets = f"{folder}/kernel"
         manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=sockets)
         client = NotebookClient(
-            notebook, km=manager, timeout=500, startup_timeout=300,
+            notebook, km=manager, timeout=500, startup_timeout=300, coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )  # fmt: skip
         client.execute()
@@ -69,6 +69,7 @@ def main(source: str, target: str) -> None:
         if cell.cell_type == "code":
             cell.execution_count -= 1  # the cell that blocks does not count
             for output in cell.outputs:
+                output.get("data", {}).pop("image/jpeg", None)  # beside the same as PNG
                 if "execution_count" in output:
                     output.execution_count -= 1
     nbformat.write(notebook, target)

@@ -33,9 +33,9 @@ from unseg.models.sam.base import SamBase
 from unseg.noise import Budget
 from unseg.protect.core import Protection, protect_photo, refuse_unchanged
 from unseg.protect.noises import DEFAULT_NOISES, NoiseSource, load_noises
+from unseg.protect.origin import Origin
 from unseg.protect.pipeline import model_id
 from unseg.protect.quality import compare
-from unseg.protect.recipe import Recipe
 from unseg.protect.result import Protected, ProtectedBatch
 from unseg.protect.settings import Settings, Silent
 from unseg.protect.silence import cells_of_photo, choose_silent, embedder_of, spread
@@ -99,7 +99,7 @@ class Protector:
         base: SamBase | None = None,
     ) -> None:
         self.noises, self.sources, self.base = list(noises), list(sources), base
-        self._origin: tuple[Recipe, dict[str, Any]] | None = None
+        self._origin: tuple[Origin, dict[str, Any]] | None = None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle what the models are loaded from, not the models, as long as both are the same."""
@@ -113,14 +113,14 @@ class Protector:
         return {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
 
     @classmethod
-    def _arrived(cls, recipe: Recipe) -> Self:
-        return cls._loaded(recipe, recipe.load())
+    def _arrived(cls, origin: Origin) -> Self:
+        return cls._loaded(origin, origin.load())
 
     @classmethod
-    def _loaded(cls, recipe: Recipe, models: Models) -> Self:
-        noises = load_noises(recipe.noises, models)
-        made = cls(noises, load_sources(recipe.find, models), models.base)
-        made._origin = recipe, made._parts()
+    def _loaded(cls, origin: Origin, models: Models) -> Self:
+        noises = load_noises(origin.noises, models)
+        made = cls(noises, load_sources(origin.find, models), models.base)
+        made._origin = origin, made._parts()
         return made
 
     def __repr__(self) -> str:
@@ -154,8 +154,8 @@ class Protector:
         given = Path(key) if isinstance(key, str) else key
         secret = owner_key(given).key
         loaded = Models(model, salience, device, secret)
-        recipe = Recipe.of(loaded, device, tuple(find), tuple(noises), secret)
-        return cls._loaded(recipe, loaded)
+        origin = Origin.of(loaded, device, tuple(find), tuple(noises), secret)
+        return cls._loaded(origin, loaded)
 
     @overload
     def protect(

@@ -20,7 +20,7 @@ from unseg.provenance import sha256_file
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Origin:
     """What the models of a protector are loaded from.
 
     Args:
@@ -49,8 +49,8 @@ class Recipe:
         find: tuple[str, ...],
         noises: tuple[str, ...],
         key: Key,
-    ) -> Recipe:
-        """The recipe of models that are loaded already.
+    ) -> Origin:
+        """The origin of models that are loaded already.
 
         Args:
             models: of the protector.
@@ -72,12 +72,12 @@ class Recipe:
 
 
 @lru_cache(maxsize=1)
-def _loaded(recipe: Recipe) -> Models:
-    models = Models(recipe.model, recipe.salience, recipe.device, recipe.key)
-    if _checksums(models) != recipe.sha256:
+def _loaded(origin: Origin) -> Models:
+    models = Models(origin.model, origin.salience, origin.device, origin.key)
+    if _checksums(models) != origin.sha256:
         raise UnsegError(
             f"the protector that arrived here was made with other weights than those of "
-            f"{recipe.model} in unseg {version('unseg')}: make it anew with "
+            f"{origin.model} in unseg {version('unseg')}: make it anew with "
             "Protector.from_pretrained"
         )
     return models

@@ -16,7 +16,7 @@ from noise_stub import WaveSource, noises, photo
 from unseg.errors import UnsegError
 from unseg.key import Key
 from unseg.models.registry import resolve
-from unseg.protect import recipe as recipes
+from unseg.protect import origin
 
 IMAGE = photo()
 MASK = IMAGE[..., 0] > 140
@@ -78,7 +78,7 @@ def test_other_weights_under_the_same_name_are_refused(
     packed = pickle.dumps(load(model="mine.safetensors"))
     monkeypatch.chdir("/")
     assert pickle.loads(packed).base is not None, "found from elsewhere"  # noqa: S301
-    recipes._loaded.cache_clear()
+    origin._loaded.cache_clear()
     # Spaces at the header's end are allowed, and change the file's checksum.
     length = int.from_bytes(weights[:8], "little")
     padded = (length + 8).to_bytes(8, "little") + weights[8 : 8 + length] + b" " * 8
