@@ -23,10 +23,12 @@ help:
 # Two stamps: the demo needs less than the tests, and either is redone only when the
 # dependencies change.
 .venv/.demo: .venv/.created pyproject.toml constraints.txt
+	@echo "Installing unseg and torch into .venv, which takes some minutes ..."
 	$(PIP) install --quiet -c constraints.txt $(TORCH) -e ".[demo]"
 	touch $@
 
 .venv/.dev: .venv/.created pyproject.toml constraints.txt
+	@echo "Installing unseg, torch and what the tests need into .venv, which takes some minutes ..."
 	$(PIP) install --quiet -c constraints.txt $(TORCH) -e ".[dev]"
 	touch $@ .venv/.demo
 

@@ -53,6 +53,10 @@ EXTRAS = {
     "ray": Extra("--engine ray", {"ray": "ray", "pyarrow": "pyarrow"}),
     "parquet": Extra("manifests in Parquet", {"pyarrow": "pyarrow"}),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
+    "docs": Extra(
+        "building the documentation",
+        {"sphinx": "sphinx", "myst-parser": "myst_parser", "furo": "furo"},
+    ),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from unseg.models.generator import NoiseGenerator
 from unseg.models.registry import load_generator
 from unseg.models.salience import SalienceHead, load_salience
 from unseg.models.sam.base import SamBase
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not outlive a fork: a forked process would wait for them for ever in its
+    # first parallel loop, as ``datasets.map(num_proc=2)`` did. One thread waits for none.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Models:

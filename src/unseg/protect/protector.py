@@ -33,6 +33,7 @@ from unseg.models.sam.base import SamBase
 from unseg.noise import Budget
 from unseg.protect.core import Protection, protect_photo, refuse_unchanged
 from unseg.protect.noises import DEFAULT_NOISES, NoiseSource, load_noises
+from unseg.protect.origin import Origin
 from unseg.protect.pipeline import model_id
 from unseg.protect.quality import compare
 from unseg.protect.result import Protected, ProtectedBatch
@@ -86,6 +87,9 @@ class Protector:
             protector = unseg.Protector.from_pretrained()
             result = protector.protect(Image.open("photo.jpg"))
             result.save("photo.png")
+
+        It can be pickled, for the processes of loaders and of ``datasets.map``: what it was loaded
+        from travels, with the key, and the models are loaded there. So keep pickles to yourself.
     """
 
     def __init__(
@@ -95,6 +99,29 @@ class Protector:
         base: SamBase | None = None,
     ) -> None:
         self.noises, self.sources, self.base = list(noises), list(sources), base
+        self._origin: tuple[Origin, dict[str, Any]] | None = None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle what the models are loaded from, not the models, as long as both are the same."""
+        if self._origin is None or self._parts() != self._origin[1]:
+            return super().__reduce_ex__(protocol)
+        return type(self)._arrived, (self._origin[0],)
+
+    def _parts(self) -> dict[str, Any]:
+        """All that makes this protector what it is, to see whether it was changed."""
+        kept = {name: value for name, value in vars(self).items() if name != "_origin"}
+        return {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+
+    @classmethod
+    def _arrived(cls, origin: Origin) -> Self:
+        return cls._loaded(origin, origin.load())
+
+    @classmethod
+    def _loaded(cls, origin: Origin, models: Models) -> Self:
+        noises = load_noises(origin.noises, models)
+        made = cls(noises, load_sources(origin.find, models), models.base)
+        made._origin = origin, made._parts()
+        return made
 
     def __repr__(self) -> str:
         return f"Protector(model={model_id(self.noises)!r})"
@@ -125,8 +152,10 @@ class Protector:
             UnsegError: when the model, the device or a usable key is not there.
         """
         given = Path(key) if isinstance(key, str) else key
-        loaded = Models(model, salience, device, owner_key(given).key)
-        return cls(load_noises(noises, loaded), load_sources(find, loaded), loaded.base)
+        secret = owner_key(given).key
+        loaded = Models(model, salience, device, secret)
+        origin = Origin.of(loaded, device, tuple(find), tuple(noises), secret)
+        return cls._loaded(origin, loaded)
 
     @overload
     def protect(
