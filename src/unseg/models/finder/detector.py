@@ -6,6 +6,7 @@ Images; MediaPipe uses four of them. The layers stand in the order of the publis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -143,7 +144,11 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def detect(
-        self, image: Float[Tensor, "3 h w"], least: float, overlap: float = 0.5
+        self,
+        image: Float[Tensor, "3 h w"],
+        least: float,
+        overlap: float = 0.5,
+        classes: Sequence[int] = tuple(range(1, CLASSES)),
     ) -> Detections:
         """The objects of an image.
 
@@ -151,19 +156,21 @@ class Detector(nn.Module):
             image: (3, H, W), float, RGB, in [0, 255].
             least: smallest score.
             overlap: of boxes of one class whose IoU is larger, the surest is kept.
+            classes: that are looked for, places in :data:`NAMES`. Each is judged by itself, so a
+                box may be of two.
         """
-        device = self.stem.weight.device
         size = (INPUT, INPUT)
-        small = F.interpolate(image[None].to(device), size, mode="bilinear", antialias=True)
+        small = image[None].to(self.stem.weight.device)
+        small = F.interpolate(small, size, mode="bilinear", antialias=True)
         offsets, logits = (part[0] for part in self(small / 127.5 - 1))
-        boxes, scores = decode(offsets), logits.sigmoid()
-        scores[:, 0] = 0
-        best, classes = scores.max(1)
-        sure = (best >= least).nonzero().flatten()
-        order = sure[best[sure].argsort(descending=True)]
-        kept = suppressed(boxes[order], classes[order], overlap)
-        chosen = order[kept]
-        return Detections(boxes[chosen].clamp(0, 1), best[chosen], classes[chosen])
+        boxes, scores = decode(offsets), logits.sigmoid()[:, list(classes)]
+        places, columns = (scores >= least).nonzero(as_tuple=True)
+        order = scores[places, columns].argsort(descending=True)
+        places, columns = places[order], columns[order]
+        kept = suppressed(boxes[places], columns, overlap)
+        places, columns = places[kept], columns[kept]
+        named = torch.tensor(classes, device=columns.device)[columns]
+        return Detections(boxes[places].clamp(0, 1), scores[places, columns], named)
 
 
 @lru_cache(maxsize=1)

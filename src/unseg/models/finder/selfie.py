@@ -60,7 +60,7 @@ class Block(nn.Module):
         return x + result if self.adds else result
 
 
-class Step(nn.Module):
+class Rise(nn.Module):
     """Twice the size: coarse features meet those that the encoder had at that size."""
 
     def __init__(self, coarse: int, fine: int) -> None:
@@ -92,7 +92,7 @@ class SelfieModel(nn.Module):
         )
         self.local = Convolution(32, 128, activation=F.relu)
         self.overall = Convolution(32, 128, activation=torch.sigmoid)
-        self.steps = nn.ModuleList([Step(128, 24), Step(24, 16), Step(16, 16)])
+        self.steps = nn.ModuleList([Rise(128, 24), Rise(24, 16), Rise(16, 16)])
         self.logits = nn.ConvTranspose2d(16, 1, 2, stride=2)
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
