@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -89,7 +90,7 @@ def main() -> None:
         for source in sources:
             keep = given.keep and given.keep / f"{name}-{source.name}"
             row = measured(name, source, (look() for look in looks[::step]), void.get(name), keep)
-            print(json.dumps(asdict(row)), flush=True)
+            sys.stdout.write(f"{json.dumps(asdict(row))}\n")
             rows[row.set, source.name] = asdict(row)
             text = json.dumps(
                 sorted(rows.values(), key=lambda r: (r["set"], r["source"])), indent=1

@@ -75,7 +75,7 @@ class Salient(Proposed):
 
 
 class FoundMasks(Proposed):
-    """A condition inside what the mask sources of one's choice find. The victim learns the true masks.
+    """A condition inside what chosen mask sources find. The victim still learns the true masks.
 
     Args:
         condition: what is applied.

@@ -175,7 +175,7 @@ class Detector(nn.Module):
 
 @lru_cache(maxsize=1)
 def anchors() -> Float[Tensor, "n 4"]:
-    """(n, 4): centre x, centre y, width and height of the proposed boxes, in shares of the image."""
+    """(n, 4): centre x and y, width and height of the proposed boxes, in shares of the image."""
     boxes = []
     for number, side in enumerate(GRIDS):
         scale, following = SCALES[number : number + 2]
