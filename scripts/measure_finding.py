@@ -128,7 +128,7 @@ def measured(
         found.update({} if answer is None else answer.objects or {})
         if keep:
             keep.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(keep / f"{file}.png"), mask * 85 + foreground * 170)
+            cv2.imwrite(str(keep / f"{file}.png"), (mask * 85 + foreground * 170).astype(np.uint8))
         for left, top, right, bottom in (unlabelled or {}).get(file, []):
             counts[top:bottom, left:right] &= foreground[top:bottom, left:right]
         mask = mask & counts

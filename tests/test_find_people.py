@@ -140,6 +140,13 @@ def test_feet_below_a_box_are_found_but_nothing_far_from_it() -> None:
     assert bool(found[79, 30]) and not found[:, 80:].any()
 
 
+def test_a_box_that_ends_at_the_knees_grows_down_to_the_feet() -> None:
+    found = find_people(Boxes((0.1, 0.2, 0.2, 0.65)), Bright(), drawn((20, 20, 40, 80)))
+    assert found.names == ("person",) and bool(found.numbers[78, 30])
+    # Beside the person there is nothing more to find.
+    assert not found.numbers[:, 45:].any() and not found.numbers[84:].any()
+
+
 def test_a_close_up_in_which_nothing_was_detected_is_one_person() -> None:
     found = find_people(Boxes(), Bright(), drawn((50, 0, 150, 100)))
     assert found.names == ("person",) and abs(float(found.numbers.float().mean()) - 0.5) < 0.02

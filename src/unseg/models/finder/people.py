@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unseg.models.finder.detector import PERSON, Detector
@@ -32,6 +32,8 @@ class PeopleConfig:
         contexts: sides of the square windows around a box, in its longer side; the answers of
             several are averaged.
         beyond: how far a person may reach beyond the box, in shares of its sides: feet and hair.
+        longer: by which share of its height a box grows where the person goes on beyond it.
+        crossed: share of a window's edge that is a person's where they go on beyond it.
         probability: a pixel is a person's where the mean probability is larger.
         filled: smallest share of the box that the person covers.
         own: smallest share of a person's pixels that are no surer one's.
@@ -45,6 +47,8 @@ class PeopleConfig:
     most: int = 24
     contexts: tuple[float, ...] = (1.2,)
     beyond: float = 0.06
+    longer: float = 0.3
+    crossed: float = 0.1
     probability: float = 0.7
     filled: float = 0.15
     own: float = 0.5
@@ -90,9 +94,7 @@ def find_people(
     boxes = found.boxes[: config.most].cpu() * torch.tensor([width, height, width, height])
     count = 0
     for box in boxes:
-        window = _grown(box, config.beyond, width, height)
-        share = _probability(selfie, image, box, config.contexts, window)
-        mask = share > config.probability
+        box, window, mask = _person(selfie, image, box, config)
         left, top, right, bottom = window
         part = numbers[top:bottom, left:right]
         free = mask & (part == 0)
@@ -109,6 +111,36 @@ def find_people(
         if float(mask.float().mean()) >= config.alone:
             count, numbers = 1, mask.long()
     return FoundObjects(numbers.to(image.device), ("person",) * count)
+
+
+def _person(
+    selfie: SelfieModel,
+    image: Float[Tensor, "3 h w"],
+    box: Float[Tensor, " 4"],
+    config: PeopleConfig,
+) -> tuple[Float[Tensor, " 4"], Rect, Bool[Tensor, "h2 w2"]]:
+    """A person's box, the window around it, and their pixels in that window.
+
+    Boxes often end at the knees. Where the person goes on across the window's upper or lower edge,
+    the box is made longer there and looked at once more.
+    """
+    height, width = image.shape[-2:]
+    for last in (False, True):
+        window = _grown(box, config.beyond, width, height)
+        mask = _probability(selfie, image, box, config.contexts, window) > config.probability
+        size = float(box[3] - box[1])
+        above = config.longer * size if window[1] > 0 and _crossed(mask[0], config) else 0.0
+        below = config.longer * size if window[3] < height and _crossed(mask[-1], config) else 0.0
+        if last or not (above or below):
+            break
+        box = box + torch.tensor([0.0, -above, 0.0, below])
+        box[1::2] = box[1::2].clamp(0, height)
+    return box, window, mask
+
+
+def _crossed(edge: Bool[Tensor, " w2"], config: PeopleConfig) -> bool:
+    """Whether a person goes on beyond an edge of their window."""
+    return bool(edge.float().mean() > config.crossed)
 
 
 def _probability(
