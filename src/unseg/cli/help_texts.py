@@ -7,7 +7,8 @@ SALIENCE_HELP = (
     "are used), or a file written by unseg train-salience."
 )
 FIND_HELP = (
-    "What finds the objects where you give no mask, in this order: salient (what stands out), "
+    "What finds the objects where you give no mask, in this order: people, objects (people, "
+    "animals, cars and more), salient (what stands out), all (objects and what stands out besides), "
     "proposed (what looks like an object), whole-image, or your own module:Name."
 )
 VISIBILITY_HELP = (

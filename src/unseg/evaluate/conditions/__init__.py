@@ -38,6 +38,7 @@ CONDITIONS: Registry[Condition] = Registry(
         ),
         # Ours where the owner gives no masks, or boxes.
         "unseg-salient": f"{_HERE}.proposed:Salient",
+        "unseg-found": f"{_HERE}.proposed:FoundMasks",
         "unseg-proposed": f"{_HERE}.proposed:Proposed",
         "unseg-boxes": f"{_HERE}.proposed:Boxed",
     },

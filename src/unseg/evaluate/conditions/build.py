@@ -13,13 +13,14 @@ from unseg.evaluate.conditions import CONDITIONS
 from unseg.evaluate.conditions.base import Condition
 from unseg.evaluate.conditions.mixed import Mixed, Subset
 from unseg.evaluate.conditions.partial import OneClass
-from unseg.evaluate.conditions.proposed import Boxed, Proposed, Salient
+from unseg.evaluate.conditions.proposed import PEOPLE_FIRST, Boxed, FoundMasks, Proposed, Salient
 from unseg.evaluate.conditions.unseg import Unseg, fingerprint
 from unseg.evaluate.settings import build
-from unseg.masks.sources import MaskSource
+from unseg.masks.sources import MaskSource, load_sources
 from unseg.masks.sources.proposed import ProposedMask
 from unseg.masks.sources.salient import SalientMask
 from unseg.masks.sources.whole import WholeImage
+from unseg.models.loaded import Models
 from unseg.models.salience import load_salience
 from unseg.noise import Budget
 
@@ -128,6 +129,9 @@ def _build(parsed: Parsed, budget: Budget, model: str) -> Condition:
         settings = {"condition": Unseg(**settings)}
         if issubclass(kind, Boxed):
             settings["base"] = generator.base
+        elif issubclass(kind, FoundMasks):
+            names = str(parsed.settings.get("find", PEOPLE_FIRST)).split("/")
+            settings["sources"] = load_sources(names, _models(model))
         else:
             settings["sources"] = _sources(model, issubclass(kind, Salient))
     return build(CONDITIONS, parsed.name, **{**parsed.settings, **settings})
@@ -140,6 +144,14 @@ def shared_generator(model: str) -> tuple[NoiseGenerator, str]:
 
     generator = load_generator(model)
     return generator, fingerprint(generator)
+
+
+@lru_cache(maxsize=1)
+def _models(model: str) -> Models:
+    """What mask sources are loaded with: the generator that is shared, and the shipped head."""
+    models = Models(model, device="cpu")
+    models.generator = shared_generator(model)[0]
+    return models
 
 
 @lru_cache(maxsize=2)

@@ -21,6 +21,9 @@ from unseg.masks.sources.salient import SalientMask
 from unseg.models.sam.base import SamBase
 from unseg.models.weights.io import module_sha256
 
+PEOPLE_FIRST = "people/salient/proposed/whole-image"
+"""What :class:`FoundMasks` asks unless told otherwise."""
+
 
 class Proposed(Wrapper):
     """A condition inside proposed masks. The victim still learns the true ones.
@@ -69,6 +72,33 @@ class Salient(Proposed):
         # Its weights, not its file: the same head in another file finds the same.
         heads = [one.head for one in sources if isinstance(one, SalientMask)]
         self.head_id = module_sha256(heads[0]) if heads else ""
+
+
+class FoundMasks(Proposed):
+    """A condition inside what chosen mask sources find. The victim still learns the true masks.
+
+    Args:
+        condition: what is applied.
+        sources: find the foreground, asked in order.
+        find: their names, as ``unseg protect --find`` takes them, with slashes between them.
+    """
+
+    name = "found"
+    summary = (
+        "NAME-found: noise in masks of people, or with (find=objects/whole-image) of what others "
+        "find, as unseg protect --find does"
+    )
+
+    def __init__(
+        self, condition: Condition, sources: Sequence[MaskSource], find: str = PEOPLE_FIRST
+    ) -> None:
+        super().__init__(condition, sources)
+        self.find = find
+        self.finder_id = [source.identity("") for source in sources]
+
+    @property
+    def label(self) -> str:
+        return f"{super().label}({self.find})"
 
 
 class Boxed(Proposed):
