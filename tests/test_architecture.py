@@ -33,6 +33,7 @@ FLOORS = (
     {"protect", "train"},
     {"evaluate"},
     {"report"},
+    {"ui"},
     {"cli"},
     {"__main__"},
 )

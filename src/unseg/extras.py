@@ -51,6 +51,7 @@ EXTRAS = {
         "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
     ),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
+    "ui": Extra("the page", {"gradio": "gradio"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""
 
