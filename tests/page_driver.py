@@ -122,9 +122,7 @@ class Browser:
         ):  # fmt: skip
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-        options.add_experimental_option(
-            "prefs", {"download.default_directory": str(downloads)}
-        )
+        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         self.chrome = Chrome(options=options, service=Service(driver))
         self.resize(width)
         self.chrome.get(address)

@@ -32,7 +32,7 @@ from unseg.ui.comparing import Pair, centre, viewer
 from unseg.ui.engine import Engine
 from unseg.ui.folder import private_folder, remove_left_over
 from unseg.ui.guard import Guard
-from unseg.ui.objects import Objects, pieces
+from unseg.ui.objects import ChosenObjects, pieces
 from unseg.ui.outlines import outlined, shown_copy
 from unseg.ui.protecting import Choices, protect_session, zipped
 from unseg.ui.session import Sessions
@@ -84,7 +84,7 @@ def finish(steps: Any) -> dict[str, Any]:
 def test_found_pieces_are_objects_and_clicks_change_them() -> None:
     found = np.zeros((40, 60), bool)
     found[5:10, 5:10] = found[20:30, 20:50] = True
-    objects = Objects(found)
+    objects = ChosenObjects(found)
     assert [int(one.sum()) for one in objects.masks] == [300, 25] and not objects.changed
     square = np.zeros_like(found)
     square[25:35, 45:55] = True
@@ -183,7 +183,7 @@ def test_large_photographs_are_compared_in_parts(actions: Actions, tmp_path: Pat
         assert (np.asarray(before) == pair.before[:1200, -1600:]).all()
         moved = pair.after[:1200, -1600:].astype(int) - np.asarray(before)
         assert (np.asarray(change) == (128 + 16 * moved).clip(0, 255)).all()
-    assert "moved" not in viewer(part, str) and 'width="1600" height="1200"' in viewer(part, str)
+    assert 'width="1600" height="1200"' in viewer(part, str)
     assert "viewer" in actions.part("me", "a.png", "feed", 0, 100)
     figures = actions.posted("me", "a.png", "preview")["figures"]
     assert "Posted at 600 x" in figures
@@ -218,14 +218,14 @@ def test_what_is_wrong_is_a_sentence(actions: Actions, tmp_path: Path) -> None:
     assert "&lt;b&gt;bad.png is not an image that can be read" in shown["notice"]
     assert shown["choosing"]["visible"] and not bad.exists()
     actions.clear("me", "a.png")
-    with pytest.raises(UnsegError, match="nothing is chosen in a.png"):
+    with pytest.raises(UnsegError, match=r"nothing is chosen in a\.png"):
         finish(actions.protect("me", "a.png", "feed", "normal", "png", "none"))
     with pytest.raises(UnsegError, match="visibility='loud'"):
         actions.restart("me", "a.png")
         finish(actions.protect("me", "a.png", "feed", "loud", "png", "none"))
     assert said(UnsegError("a.png is empty: copy it")) == "a.png is empty: copy it."
     assert "not enough memory" in said(MemoryError())
-    assert "something failed (KeyError: 'x'): please report this." == said(KeyError("x"))
+    assert said(KeyError("x")) == "something failed (KeyError: 'x'): please report this."
     shown = actions.click("me", [0.0, 0.0], "a.png")
     assert "No object was found there" in shown["about"] or "Removed" in shown["about"]
 
@@ -233,7 +233,9 @@ def test_what_is_wrong_is_a_sentence(actions: Actions, tmp_path: Path) -> None:
 def test_limits_name_themselves(
     monkeypatch: pytest.MonkeyPatch, actions: Actions, tmp_path: Path
 ) -> None:
-    with pytest.raises(UnsegError, match="a.png has 201 MB, and this page takes files of up to 200"):
+    with pytest.raises(
+        UnsegError, match=r"a\.png has 201 MB, and this page takes files of up to 200"
+    ):
         limits.check_file(201_000_000, "a.png")
     with pytest.raises(UnsegError, match="takes 100 photographs at a time"):
         limits.check_all([1] * 101, "a.png")

@@ -28,8 +28,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     folder = tmp_path_factory.mktemp("page")
     with page(folder) as found:
         yield found
-    # Ended, it leaves nothing.
-    assert not list(found[1].iterdir())
+    # Ended, it leaves nothing; torch makes an empty folder of its own.
+    assert not [one for one in found[1].rglob("*") if "torchinductor" not in one.name]
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def browser(served: tuple[str, Path, Path], tmp_path: Path) -> Iterator[Browser]
     requests, complaints = window.requests(), window.complaints()
     window.close()
     own = urlsplit(served[0]).netloc
-    others = [one for one in requests
-              if urlsplit(one).scheme not in {"data", "blob"} and urlsplit(one).netloc != own]  # fmt: skip
+    asked = [urlsplit(one) for one in requests]
+    others = [one for one in asked if one.scheme not in {"data", "blob"} and one.netloc != own]
     assert requests and not others
     assert not complaints
     assert not served[2].exists(), served[2].read_text()
@@ -103,8 +103,7 @@ def test_what_is_found_is_protected_as_the_command_does_it(
     assert oct(folder.stat().st_mode)[-3:] == "700" == oct(folder.parent.stat().st_mode)[-3:]
     browser.chrome.get("about:blank")
     wait(lambda: not session_folders(served), "the session's folder is gone", 30)
-    left = [one for one in served[1].rglob("*") if one.is_file()]
-    assert not left
+    wait(lambda: not [one for one in served[1].rglob("*") if one.is_file()], "no file is left", 30)
 
 
 def test_clicks_add_and_remove_and_metadata_is_a_choice(
@@ -172,9 +171,7 @@ def test_a_batch_is_zipped_and_can_be_stopped(browser: Browser, tmp_path: Path) 
         assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
 
 
-def test_files_that_cannot_be_used_are_told_in_sentences(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_files_that_cannot_be_used_are_told_in_sentences(browser: Browser, tmp_path: Path) -> None:
     whole = disc(tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "notes.txt").write_text("no picture")
@@ -249,7 +246,9 @@ def test_nothing_is_cut_off(
         window.close()
 
 
-def test_other_origins_and_paths_are_refused(served: tuple[str, Path, Path], tmp_path: Path) -> None:
+def test_other_origins_and_paths_are_refused(
+    served: tuple[str, Path, Path], tmp_path: Path
+) -> None:
     own = urlsplit(served[0]).netloc
     (tmp_path / "secret.txt").write_text("secret")
 

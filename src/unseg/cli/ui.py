@@ -15,7 +15,9 @@ def ui(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, show_default="7860, or any that is free",
+            min=0,
+            max=65535,
+            show_default="7860, or any that is free",
             help="Port on 127.0.0.1; 0 is any that is free.",
         ),
     ] = None,

@@ -281,9 +281,7 @@ def _counted(total: int) -> str:
     return "the photograph" if total == 1 else f"{total} photographs"
 
 
-def _work(
-    call: Callable[[], bool], updates: queue.Queue[Update | Exception | bool]
-) -> None:
+def _work(call: Callable[[], bool], updates: queue.Queue[Update | Exception | bool]) -> None:
     """Call something and hand on how it ended."""
     try:
         updates.put(call())

@@ -16,7 +16,7 @@ _PIECES = 40
 Outcome = Literal["added", "removed", "nothing"]
 
 
-class Objects:
+class ChosenObjects:
     """The objects of one photograph, at the size at which the model sees it.
 
     Args:
@@ -25,7 +25,7 @@ class Objects:
     Example:
         >>> found = np.zeros((4, 6), bool)
         >>> found[1, 1] = found[2, 4] = True
-        >>> objects = Objects(found)
+        >>> objects = ChosenObjects(found)
         >>> objects.toggle(1, 1, lambda: found), len(objects.masks), objects.changed
         ('removed', 1, True)
         >>> objects.undo()

@@ -37,9 +37,7 @@ def shown_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def outlined(
-    copy: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]
-) -> NDArray[np.uint8]:
+def outlined(copy: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
     """A photograph with a thin tint and an outline on every object.
 
     Args:

@@ -123,9 +123,7 @@ class Page:
                 value="none", label="What files tell (EXIF)", elem_id="unseg-strip",
             )  # fmt: skip
             part["protect"] = gr.Button("Protect", variant="primary", elem_id="unseg-protect")
-            part["stop"] = gr.Button(
-                "Stop", variant="stop", visible=False, elem_id="unseg-stop"
-            )
+            part["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="unseg-stop")
             part["progress"] = gr.HTML("", elem_id="unseg-progress")
             part["forget"] = gr.Button(
                 "Delete all from this page", size="sm", elem_id="unseg-forget"
@@ -191,6 +189,7 @@ class Page:
                      ["viewer"], progress="minimal")  # fmt: skip
         self._on(part["network"].input, act.posted, ["photo", "network"], ["figures"],
                  progress="minimal")  # fmt: skip
+        self.blocks.load(self._opened, show_progress="hidden", api_visibility="private")
         self.blocks.unload(self._closed)
 
     def _outputs(self, names: Sequence[str]) -> list[Any]:
@@ -227,6 +226,10 @@ class Page:
                 yield self._named(contents)
         except Exception as error:
             yield self._named({"notice": texts.notice([said(error)])})
+
+    def _opened(self, request: gr.Request) -> None:
+        # From now on uploads may be on their way that belong to somebody.
+        self.actions.sessions.get(request.session_hash)
 
     def _closed(self, request: gr.Request) -> None:
         self.actions.sessions.close(request.session_hash)

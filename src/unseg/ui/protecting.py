@@ -22,7 +22,7 @@ from unseg.protect.folder import FolderRun
 from unseg.protect.plan import make_plan
 from unseg.protect.settings import OutputFormat, Settings, Strip
 from unseg.protect.visibility import Visibility
-from unseg.ui.session import PagePhoto, Result, Session
+from unseg.ui.session import PagePhoto, PageResult, Session
 
 #: Name of the zip with all protected photographs.
 ZIP = "unseg-protected.zip"
@@ -42,9 +42,7 @@ class Choices:
         Raises:
             UnsegError: when one is not known.
         """
-        return replace(
-            settings, visibility=self.visibility, format=self.format, strip=self.strip
-        )
+        return replace(settings, visibility=self.visibility, format=self.format, strip=self.strip)
 
 
 class PageMasks(MaskSource):
@@ -94,9 +92,7 @@ def refuse_empty(session: Session) -> None:
             )
 
 
-def protect_session(
-    session: Session, choices: Choices, progress: Callable[[Update], None]
-) -> bool:
+def protect_session(session: Session, choices: Choices, progress: Callable[[Update], None]) -> bool:
     """Protect all photographs of a session, as ``unseg protect`` would with these masks.
 
     The result replaces that of an earlier run.
@@ -126,12 +122,12 @@ def protect_session(
             plan, settings, [PageMasks(_chosen(photos)), *tools.sources], tools.noises,
             device=session.engine.device,
         )  # fmt: skip
-        session.result = Result(out, [])
+        session.result = PageResult(out, [])
         return _complete(run, session, session.result, progress)
 
 
 def _complete(
-    run: FolderRun, session: Session, result: Result, progress: Callable[[Update], None]
+    run: FolderRun, session: Session, result: PageResult, progress: Callable[[Update], None]
 ) -> bool:
     def told(update: Update) -> None:
         if update.item is not None:
@@ -163,7 +159,7 @@ def _drop_result(session: Session) -> None:
     (session.folder / ZIP).unlink(missing_ok=True)
 
 
-def written_files(result: Result) -> list[Path]:
+def written_files(result: PageResult) -> list[Path]:
     """The protected photographs of a result, in order."""
     return [result.folder / one.output for one in result.records if one.error is None]
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from unseg.images.reader import count_pixels, decode
 from unseg.protect.manifest import Record
 from unseg.ui.engine import Engine, OpenPhoto
 from unseg.ui.limits import check_all, check_file
-from unseg.ui.objects import Objects
+from unseg.ui.objects import ChosenObjects
 
 #: Photographs whose embedding is kept at a time; 12 MB each, and the view before the first click.
 _OPEN = 4
+#: How the names of the sessions' folders begin.
+_SESSION = "session-"
 #: Longest name of a file that is kept, its suffix not counted.
 _NAME = 80
 
@@ -38,11 +41,11 @@ class PagePhoto:
     name: str
     path: Path
     size: int
-    objects: Objects | None = None
+    objects: ChosenObjects | None = None
 
 
 @dataclass
-class Result:
+class PageResult:
     """What the last run made.
 
     Args:
@@ -73,7 +76,7 @@ class Session:
         self.folder, self.engine = folder, engine
         (folder / "originals").mkdir(mode=0o700)
         self.photos: dict[str, PagePhoto] = {}
-        self.result: Result | None = None
+        self.result: PageResult | None = None
         #: Set to end the run in hand.
         self.stop = threading.Event()
         #: Held while photographs are read or written, so that nothing is removed meanwhile.
@@ -103,6 +106,8 @@ class Session:
             shutil.move(upload, path)
         finally:
             upload.unlink(missing_ok=True)
+            with suppress(OSError):  # other files are on their way in it
+                upload.parent.rmdir()
         self.photos[name] = PagePhoto(name, path, size)
         return self.photos[name]
 
@@ -120,7 +125,7 @@ class Session:
         while len(self._open) > _OPEN:
             self._open.popitem(last=False)
         if photo.objects is None:
-            photo.objects = Objects(opened.found)
+            photo.objects = ChosenObjects(opened.found)
         return photo, opened
 
     def drop(self, name: str) -> None:
@@ -207,7 +212,7 @@ class Sessions:
                     "deleted: load it again"
                 )
             if key not in self._open:
-                folder = self._folder / f"session-{secrets.token_hex(16)}"
+                folder = self._folder / f"{_SESSION}{secrets.token_hex(16)}"
                 self._open[key] = Session(folder, self._engine)
             return self._open[key]
 
@@ -217,8 +222,17 @@ class Sessions:
             if key is not None:
                 self._closed.add(key)
             session = self._open.pop(key or "", None)
+            last = not self._open
         if session is not None:
             session.remove()
+        if last:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what broken off uploads left, when nobody is there whose they might be."""
+        for path in self._folder.iterdir():
+            if not path.name.startswith(_SESSION):
+                _delete(path)
 
     def each(self, call: Callable[[Session], None]) -> None:
         """Call something with every session."""

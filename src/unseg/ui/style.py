@@ -1,4 +1,4 @@
-"""How the page looks, and the slider between two pictures; all of it is served by the page itself."""
+"""How the page looks, and the slider between two pictures; the page itself serves all of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ footer { display: none !important; }
 .unseg-step span { font-weight: 400; color: var(--body-text-color-subdued); }
 #unseg-head p { margin: .2rem 0 0; color: var(--body-text-color-subdued); }
 .unseg-problem, .unseg-note { border-radius: 8px; padding: .55rem .8rem; }
-.unseg-problem { border: 1px solid #d0342c; background: color-mix(in srgb, #d0342c 9%, transparent); }
+.unseg-problem { border: 1px solid #d0342c;
+  background: color-mix(in srgb, #d0342c 9%, transparent); }
 .unseg-note { padding: .1rem 0; color: var(--body-text-color-subdued); }
 .unseg-problem p, .unseg-note p { margin: .1rem 0; overflow-wrap: anywhere; }
 .unseg-quiet { color: var(--body-text-color-subdued); font-size: .9rem; margin: .3rem 0 0; }
-.unseg-bar { height: 8px; border-radius: 4px; overflow: hidden; background: var(--border-color-primary); }
-.unseg-bar i { display: block; height: 100%; background: var(--color-accent); transition: width .2s; }
+.unseg-bar { height: 8px; border-radius: 4px; overflow: hidden;
+  background: var(--border-color-primary); }
+.unseg-bar i { display: block; height: 100%; background: var(--color-accent);
+  transition: width .2s; }
 .unseg-figures, .unseg-list table { margin: 0 !important; border: 0 !important; }
 #unseg-written .label-clear-button { display: none; }
-.unseg-figures tr, .unseg-figures tr > *, .unseg-list tr, .unseg-list tr > * { border: 0 !important; }
+.unseg-figures tr, .unseg-figures tr > *, .unseg-list tr, .unseg-list tr > * {
+  border: 0 !important; }
 .unseg-figures { width: 100%; border-collapse: collapse; }
 .unseg-figures th { text-align: left; font-weight: 600; padding: .3rem .9rem .3rem 0; width: 9.5rem;
   vertical-align: top; }
@@ -35,7 +39,8 @@ footer { display: none !important; }
 #unseg-picture .image-container, #unseg-picture .image-frame { width: 100%; height: auto; }
 #unseg-picture img { cursor: crosshair; width: auto !important; height: auto !important;
   max-width: 100%; max-height: 72vh; margin: 0 auto; display: block; }
-.unseg-frame { overflow: auto; width: 100%; contain: inline-size; max-height: 78vh; border: 1px solid var(--border-color-primary);
+.unseg-frame { overflow: auto; width: 100%; contain: inline-size; max-height: 78vh;
+  border: 1px solid var(--border-color-primary);
   border-radius: 8px; background: var(--background-fill-secondary); }
 .unseg-stack { position: relative; overflow: hidden; margin: 0 auto;
   width: calc(var(--wide) * 1px / var(--unseg-ratio, 1));
@@ -73,8 +78,9 @@ SCRIPT = """
   };
   all();
   window.addEventListener('resize', all);
-  document.addEventListener('input', event => { const box = around(event); if (box) cut(box); });
-  document.addEventListener('scroll', event => { const box = around(event); if (box) cut(box); }, true);
+  const again = event => { const box = around(event); if (box) cut(box); };
+  document.addEventListener('input', again);
+  document.addEventListener('scroll', again, true);
   document.addEventListener('load', event => {
     const box = around(event);
     if (!box || !event.target.matches('.unseg-original')) return;
