@@ -104,10 +104,9 @@ class Browser:
     Args:
         address: of the page.
         downloads: folder for what is downloaded.
-        width: of the window, in pixels.
     """
 
-    def __init__(self, address: str, downloads: Path, width: int = 1400) -> None:
+    def __init__(self, address: str, downloads: Path) -> None:
         from selenium.webdriver import Chrome, ChromeOptions
         from selenium.webdriver.chrome.service import Service
 
@@ -118,14 +117,20 @@ class Browser:
         for flag in (
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--disable-background-networking", "--disable-component-update", "--no-first-run",
-            f"--window-size={width},1000",
         ):  # fmt: skip
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         self.chrome = Chrome(options=options, service=Service(driver))
+
+    def load(self, width: int = 1400) -> None:
+        """Load the page anew, as another visitor.
+
+        Args:
+            width: of the window, in pixels.
+        """
         self.resize(width)
-        self.chrome.get(address)
+        self.chrome.get(self.address)
         self.element("#unseg-files input[type=file]", shown=False)
 
     def resize(self, width: int, height: int = 1000) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CSS = """
+:root { --unseg-quiet: color-mix(in srgb, var(--body-text-color) 68%, transparent); }
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 .gradio-container .html-container { padding: 0 !important; min-width: 0; }
@@ -10,14 +11,14 @@ footer { display: none !important; }
 #unseg-viewer:not(:has(div)) { display: none; }
 #unseg-head h1 { font-size: 1.5rem; font-weight: 650; margin: 0; }
 .unseg-step { font-weight: 600; margin: 0; }
-.unseg-step span { font-weight: 400; color: var(--body-text-color-subdued); }
-#unseg-head p { margin: .2rem 0 0; color: var(--body-text-color-subdued); }
+.unseg-step span { font-weight: 400; color: var(--unseg-quiet); }
+#unseg-head p { margin: .2rem 0 0; color: var(--unseg-quiet); }
 .unseg-problem, .unseg-note { border-radius: 8px; padding: .55rem .8rem; }
 .unseg-problem { border: 1px solid #d0342c;
   background: color-mix(in srgb, #d0342c 9%, transparent); }
-.unseg-note { padding: .1rem 0; color: var(--body-text-color-subdued); }
+.unseg-note { padding: .1rem 0; color: var(--unseg-quiet); }
 .unseg-problem p, .unseg-note p { margin: .1rem 0; overflow-wrap: anywhere; }
-.unseg-quiet { color: var(--body-text-color-subdued); font-size: .9rem; margin: .3rem 0 0; }
+.unseg-quiet { color: var(--unseg-quiet); font-size: .9rem; margin: .3rem 0 0; }
 .unseg-bar { height: 8px; border-radius: 4px; overflow: hidden;
   background: var(--border-color-primary); }
 .unseg-bar i { display: block; height: 100%; background: var(--color-accent);
