@@ -34,6 +34,7 @@ FLOORS = (
     {"protect", "train"},
     {"evaluate"},
     {"report"},
+    {"ui"},
     {"cli"},
     {"__main__"},
 )

@@ -132,6 +132,7 @@ def test_the_readme_names_every_extra_with_its_install_line() -> None:
         ("masks", "masks.md"),
         ("show", "protect.md"),
         ("verify", "manifest.md"),
+        ("ui", "ui.md"),
         ("evaluate", "evaluate.md"),
         ("report", "evaluate.md"),
         ("benchmark", "protect.md"),

@@ -57,6 +57,7 @@ EXTRAS = {
         "building the documentation",
         {"sphinx": "sphinx", "myst-parser": "myst_parser", "furo": "furo"},
     ),
+    "ui": Extra("the page", {"gradio": "gradio"}),
 }
 """Every extra but ``dev``, by name. pyproject.toml lists the same packages with their versions."""
 

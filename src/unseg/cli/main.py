@@ -23,6 +23,7 @@ from unseg.cli.show import show
 from unseg.cli.shown import say
 from unseg.cli.train import train
 from unseg.cli.train_salience import train_salience
+from unseg.cli.ui import ui
 from unseg.cli.verify import verify
 from unseg.cli.weights import weights
 from unseg.errors import UnsegError
@@ -67,6 +68,7 @@ app.command("report")(report)
 app.command("show")(show)
 app.command("train")(train)
 app.command("train-salience")(train_salience)
+app.command("ui")(ui)
 app.command("verify")(verify)
 app.add_typer(weights, name="weights")
 

@@ -60,9 +60,17 @@ def dropped_exif(image: Image.Image) -> list[str]:
         names.append("the EXIF thumbnail")
     if 0x927C in parts:
         names.append("the camera's maker note")
-    if found.get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+    if _interoperability(found).get(1) == "R03":
         names.append("EXIF's mark of Adobe RGB")
     return names
+
+
+def _interoperability(found: Image.Exif) -> dict[int, Any]:
+    """The part that names a colour space; before Pillow 13 a missing one is an error."""
+    try:
+        return dict(found.get_ifd(ExifTags.IFD.Interop))
+    except KeyError:
+        return {}
 
 
 def has_location(block: bytes | None) -> bool:
