@@ -63,11 +63,11 @@ def test_the_shipped_generator_learned_what_it_was_measured_with(shipped: NoiseG
     assert facts["base_file"] == BASE and facts["base_sha256"] == shipped_base_sha256()
     assert module_sha256(shipped.base) == shipped_base_sha256()
     assert shipped.model_id.startswith(f"{DEFAULT}@") and not shipped.config.background
-    # Where some classes are silent the others have the first code: the judge sees blue least.
+    # Where some classes are silent the others have the first code: victims read it best.
     assert shipped.codebook is not None
-    assert shipped.codebook.colours[0].tolist() == [0, 0, 1]
+    assert shipped.codebook.colours[0].tolist() == pytest.approx([-0.6, 0.6, 1])
     torch.testing.assert_close(
-        shipped.codebook.vectors[0], torch.tensor([[512 / 8, 0.0]] * 2), atol=1e-3, rtol=0
+        shipped.codebook.vectors[0], torch.tensor([[512 / 12, 0.0]] * 2), atol=1e-3, rtol=0
     )
 
 
