@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "assets" / "finder-1.safetensors").write_bytes(b"other")
     with pytest.raises(UnsegError, match=r"finder-1\.safetensors is damaged"):
         load_finder()
+
+
+def test_the_documentation_has_the_figures_that_were_measured() -> None:
+    folder = Path(__file__).parents[1] / "docs" / "finding"
+    text = (folder / "README.md").read_text()
+    rows = json.loads((folder / "results.json").read_text())
+    assert rows
+    for row in rows:
+        # IoU, that of the images' mean, recall, precision; a set without people has none.
+        figures = [row[name] for name in ("iou", "mean_iou", "recall", "precision")]
+        cells = ["-" if value is None else f"{value:.3f}" for value in figures]
+        line = f"| {row['set']} | {row['source']} | {row['images']} | {' | '.join(cells)} |"
+        assert line in text, line

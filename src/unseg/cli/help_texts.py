@@ -8,7 +8,7 @@ SALIENCE_HELP = (
 )
 FIND_HELP = (
     "What finds the objects where you give no mask, in this order: people, objects (people, "
-    "animals, cars and more), salient (what stands out), all (objects and what stands out besides), "
+    "animals, cars and more), salient (what stands out), all (objects and what else stands out), "
     "proposed (what looks like an object), whole-image, or your own module:Name."
 )
 VISIBILITY_HELP = (

@@ -67,7 +67,11 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
         """Features."""
-        return self.rest(x, x if self.widen is None else self.widen(x))
+        return self.rest(x, self.wide(x))
+
+    def wide(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b e h w"]:
+        """The features at their widest."""
+        return x if self.widen is None else self.widen(x)
 
     def rest(
         self, x: Float[Tensor, "b i h w"], wide: Float[Tensor, "b e h w"]
@@ -99,7 +103,8 @@ class Detector(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = Convolution(3, 32, 3, 2, activation=F.relu6)
-        blocks, inputs = [], 32
+        blocks: list[nn.Module] = []
+        inputs = 32
         for expansion, outputs, repeats, stride in _STAGES:
             for number in range(repeats):
                 blocks.append(Bottleneck(inputs, outputs, expansion, stride if not number else 1))
@@ -125,11 +130,13 @@ class Detector(nn.Module):
         Args:
             pixels: (B, 3, 300, 300), float, RGB, in [-1, 1].
         """
-        x, found = self.stem(pixels), []
+        x = self.stem(pixels)
+        found: list[tuple[Tensor, Tensor]] = []
         for block in self.blocks:
-            if len(found) == 0 and block.filter.stride == (2, 2) and x.shape[-1] == GRIDS[0]:
+            assert isinstance(block, Bottleneck)
+            if not found and block.filter.stride == (2, 2) and x.shape[-1] == GRIDS[0]:
                 # The finest grid is read where the features of stride 16 are widest.
-                wide = block.widen(x)
+                wide = block.wide(x)
                 found.append(self.heads[0](wide))
                 x = block.rest(x, wide)
             else:
@@ -176,7 +183,7 @@ class Detector(nn.Module):
 @lru_cache(maxsize=1)
 def anchors() -> Float[Tensor, "n 4"]:
     """(n, 4): centre x and y, width and height of the proposed boxes, in shares of the image."""
-    boxes = []
+    boxes: list[tuple[float, ...]] = []
     for number, side in enumerate(GRIDS):
         scale, following = SCALES[number : number + 2]
         shapes = [(ratio, scale) for ratio in (1.0, 2.0, 0.5, 3.0, 1 / 3)]

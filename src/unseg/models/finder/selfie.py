@@ -86,7 +86,7 @@ class SelfieModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = Convolution(3, 16, 3, 2, activation=F.hardswish)
-        widths = [16, *(outputs for _, outputs, *_ in _BLOCKS)]
+        widths = [16, *(block[1] for block in _BLOCKS)]
         self.blocks = nn.ModuleList(
             Block(inputs, *rest) for inputs, rest in zip(widths, _BLOCKS, strict=False)
         )
