@@ -78,11 +78,12 @@ def benchmark(
     from unseg.files import write_atomically
     from unseg.report.performance import performance_page
 
+    trials = None if runtimes is None else _read(runtimes, "rows", "scripts/runtimes.py")
     if stored is not None:
         run = _read(stored, "cases", "unseg benchmark -o")
-        if run["format"] != 2:
+        if run.get("format") != 2:
             raise UnsegError(
-                f"{stored} has format {run['format']}: measure again with this version"
+                f"{stored} has format {run.get('format')}: measure again with this version"
             )
         command = f"unseg benchmark -o {stored} --markdown {markdown or 'FILE.md'}"
     else:
@@ -97,10 +98,8 @@ def benchmark(
         command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
     if run["long"] is not None:
         command += f" --long {run['long']['images']}"
-    trials = None
     if runtimes is not None:
         command += f" --runtimes {runtimes}"
-        trials = _read(runtimes, "rows", "scripts/runtimes.py")
     page = performance_page(run, command, trials)
     if output is not None:
         write_atomically(output, (json.dumps(run, indent=1) + "\n").encode())

@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+#: Colours of the drawn figure.
+_SKIN, _COAT = (np.array(c, np.float32) for c in ((205, 160, 130), (170, 60, 50)))
+
 
 def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
     """A drawn picture with the statistics of a photograph: detail falls with the frequency.
@@ -43,7 +46,7 @@ def figure(width: int, height: int, seed: int = 0) -> tuple[NDArray[np.uint8], N
     cv2.ellipse(mask, (middle, int(height * 0.68)), body, 0, 0, 360, 255, -1)
     cv2.circle(mask, (middle, int(height * 0.28)), int(height * 0.1), 255, -1)
     rows = np.arange(height, dtype=np.float32)[:, None, None] / height
-    colour = np.where(rows < 0.38, np.float32([205, 160, 130]), np.float32([170, 60, 50]))
+    colour = np.where(rows < 0.38, _SKIN, _COAT)
     lit = colour * (1.2 - 0.5 * rows)
     edge = cv2.GaussianBlur(mask, (0, 0), 1.5).astype(np.float32)[..., None] / 255
     # The figure keeps a tenth of the texture, so that it is not flat.

@@ -225,8 +225,8 @@ def _runtimes(found: dict[str, Any]) -> list[str]:
             ["runtime", "threads", "seconds", "of processor", "same sign", "seconds to the first"],
             rows,
         ),
-        "float32 in torch is what ships: this processor has no instructions for bfloat16, and what "
-        "is faster here changes the noise or asks for another package.",
+        "float32 in torch is what ships. Processors without instructions for bfloat16 work it out "
+        "with others, which takes longer.",
     ]
 
 
