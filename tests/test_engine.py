@@ -183,7 +183,7 @@ def test_ray_listens_where_no_other_machine_reaches_it(cluster: Any) -> None:
     addresses = {node["NodeManagerAddress"] for node in cluster.nodes()}
     assert all(one.startswith("127.") for one in addresses), addresses
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
-    assert not cluster.worker._global_node.webui_url
+    assert not cluster._private.worker._global_node.webui_url
 
 
 @needs_ray

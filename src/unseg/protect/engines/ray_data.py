@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,8 @@ SETTINGS = {
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
 }
+#: A line of a message that says what went wrong, and not that something did.
+_SAYS = re.compile(r"(?!ray\.)[\w.]*(Error|Exception): ")
 #: How often a cluster that does not start in time is tried.
 TRIES = 4
 
@@ -40,8 +43,8 @@ class RayData(Engine):
     """A pool of actors of Ray Data.
 
     A cluster is joined where ``RAY_ADDRESS`` names one, or the program has joined one already; else
-    one of this machine's is made, which listens on 127.0.0.1 alone and ends with the run. Nothing
-    is reported to anybody, and there is no dashboard.
+    one of this machine's is made, which no other machine reaches and which ends with the run.
+    Nothing is reported to anybody, and there is no dashboard.
 
     Args:
         workers: actors; by default one for each GPU, or where there is none for each processor.
@@ -77,9 +80,8 @@ class RayData(Engine):
         try:
             yield from self._spread(ray, worker, items, together, stopped, handful)
         except (ray.exceptions.RayError, OSError) as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
             raise UnsegError(
-                f"Ray gave up ({first[-1][:300]}): what has a record is done, and --resume goes on"
+                f"Ray gave up ({_reason(error)}): what has a record is done, and --resume goes on"
             ) from error
         finally:
             if ours:
@@ -154,6 +156,19 @@ def _chunks(
             chunk = []
     if chunk:
         yield chunk
+
+
+def _reason(error: Exception) -> str:
+    """The line of Ray's long messages that says what went wrong.
+
+    Example:
+        >>> text = "ray::Map()\\n  File x\\nValueError: too large\\n\\nUDF failed"
+        >>> _reason(OSError(text))
+        'ValueError: too large'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if _SAYS.match(line)]
+    return ((said or lines or [type(error).__name__])[0]).removeprefix("unseg.errors.")[:300]
 
 
 def _threads(workers: int) -> int:
