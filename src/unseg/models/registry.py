@@ -33,7 +33,7 @@ FORMAT = "unseg-generator-4"
 
 REMEDY = "give a generator written by unseg train"
 
-DEFAULT = "unseg-mobile-sam-7"
+DEFAULT = "unseg-mobile-sam-8"
 SHIPPED = (DEFAULT,)
 """Names of the generators that ship with the package."""
 RETIRED = {
