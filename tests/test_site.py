@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site") / "site"
     done = subprocess.run(
         [sys.executable, "-c", RUN, SCRIPTS / "build_site.py", "-o", out],
-        capture_output=True, text=True, timeout=600,
+        capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return out
