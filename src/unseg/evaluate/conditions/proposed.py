@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unseg.datasets.samples import Sample, mapped
+from unseg.errors import UnsegError
 from unseg.evaluate.conditions.base import Condition, photo_of_sample
 from unseg.evaluate.conditions.wrapper import Wrapper
 from unseg.evaluate.problem import Problem
@@ -99,6 +100,13 @@ class FoundMasks(Proposed):
     @property
     def label(self) -> str:
         return f"{super().label}({self.find})"
+
+    def _mask(self, sample: Sample) -> NDArray[np.bool_]:
+        try:
+            return super()._mask(sample)
+        except UnsegError:
+            # Nothing was found: unseg protect refuses the image, so it is trained on as it is.
+            return np.zeros_like(sample.mask)
 
 
 class Boxed(Proposed):

@@ -1,8 +1,8 @@
 """People in a photograph, one by one: boxes from the detector, pixels from the person model.
 
 The person model was made for one person who fills the image. So it is shown every detected person
-in a window of their own, and the whole image as well; small people come out as sharp as large ones,
-and what no window confirms is no person.
+in a window of their own; small people come out as sharp as large ones, and what it does not confirm
+is no person. Without a box it is not asked: it takes cats and cups for people.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ class PeopleConfig:
         filled: smallest share of the box that the person covers.
         own: smallest share of a person's pixels that are no surer one's.
         smallest: smallest share of the image that a person covers.
-        alone: smallest share of the image that a person covers where nobody was detected, as in a
-            close-up.
     """
 
     score: float = 0.22
@@ -53,7 +51,6 @@ class PeopleConfig:
     filled: float = 0.15
     own: float = 0.5
     smallest: float = 0.0003
-    alone: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -105,11 +102,6 @@ def find_people(
             continue
         count += 1
         part[free] = count
-    if not len(boxes):
-        whole = _resized(selfie.people(image, [(0, 0, width, height)])[0], height, width)
-        mask = whole > config.probability
-        if float(mask.float().mean()) >= config.alone:
-            count, numbers = 1, mask.long()
     return FoundObjects(numbers.to(image.device), ("person",) * count)
 
 
