@@ -179,6 +179,7 @@ def cluster() -> Iterator[Any]:
 
 
 @needs_ray
+@pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_listens_where_no_other_machine_reaches_it(cluster: Any) -> None:
     addresses = {node["NodeManagerAddress"] for node in cluster.nodes()}
     assert all(one.startswith("127.") for one in addresses), addresses

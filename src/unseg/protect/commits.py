@@ -139,15 +139,15 @@ def left_of(
             continue
         rest = []
         for image in part.images:
-            commit, record = by_source.get(image), good.get(image)
+            before, record = by_source.get(image), good.get(image)
             if (
-                commit is None
+                before is None
                 or record is None
                 or record.status == "error"
-                or commit.settings != settings
-                or any(commit.marks.get(name) != mark for name, mark in part.needs(image).items())
+                or before.settings != settings
+                or any(before.marks.get(name) != mark for name, mark in part.needs(image).items())
                 or (image not in part.masks and record.mask_file is not None)
-                or not commit.holds((record.output, record.mask), there)
+                or not before.holds((record.output, record.mask), there)
             ):
                 rest.append(image)
         if rest:

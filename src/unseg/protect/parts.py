@@ -247,13 +247,13 @@ def parts_in(
     for home in range(len(listed)):
         mine = [name for name in images if homes[name] == home]
         for start in range(0, len(mine), many):
-            names = mine[start : start + many]
-            pairs = {name: None if index is None else index.find(name) for name in names}
+            chosen = mine[start : start + many]
+            pairs = {name: None if index is None else index.find(name) for name in chosen}
             of = {name: mask for name, mask in pairs.items() if mask is not None}
-            marks = {name: listed[home][name] for name in names}
+            marks = {name: listed[home][name] for name in chosen}
             for mask in (*of.values(), *(one for one in (LABELMAP,) if one in given)):
                 marks[f"{GIVEN}{mask}"] = given[mask]
-            parts.append(Part(_named(names), home, marks, tuple(names), of))
+            parts.append(Part(_named(chosen), home, marks, tuple(chosen), of))
     if masks is not None and not any(part.masks for part in parts):
         raise UnsegError(
             f"--masks: no mask fits any of the {len(images)} images: give masks the same names as "
