@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def outlined(copy: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]) -> NDA
     height, width = copy.shape[:2]
     drawn = copy.copy()
     line = max(1, round(max(height, width) / 500))
-    found = []
+    found: list[NDArray[Any]] = []
     for mask in masks:
         small = cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         inside = small > 0

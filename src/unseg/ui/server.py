@@ -60,7 +60,7 @@ def serve(
         def started() -> None:
             ready(address)
             if browser:
-                webbrowser.open(address)
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
         try:
             _run(app, listening, started)

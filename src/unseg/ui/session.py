@@ -83,6 +83,7 @@ class Session:
         self.busy = threading.RLock()
         self.closed = False
         self._open: OrderedDict[str, OpenPhoto] = OrderedDict()
+        self._looking = threading.Lock()  # two calls at once must not read one photograph twice
         self._numbers = 0
 
     def add(self, upload: Path) -> PagePhoto:
@@ -117,16 +118,17 @@ class Session:
         Raises:
             UnsegError: when it is not there, or cannot be read.
         """
-        photo = self.photos.get(name)
-        if photo is None:
-            raise UnsegError("there is no such photograph any more: load the page again")
-        opened = self._open.pop(name, None) or self.engine.open(photo.path, name)
-        self._open[name] = opened
-        while len(self._open) > _OPEN:
-            self._open.popitem(last=False)
-        if photo.objects is None:
-            photo.objects = ChosenObjects(opened.found)
-        return photo, opened
+        with self._looking:
+            photo = self.photos.get(name)
+            if photo is None:
+                raise UnsegError("there is no such photograph any more: load the page again")
+            opened = self._open.pop(name, None) or self.engine.open(photo.path, name)
+            self._open[name] = opened
+            while len(self._open) > _OPEN:
+                self._open.popitem(last=False)
+            if photo.objects is None:
+                photo.objects = ChosenObjects(opened.found)
+            return photo, opened
 
     def drop(self, name: str) -> None:
         """Delete one photograph."""
