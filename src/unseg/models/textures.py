@@ -24,9 +24,9 @@ ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions of textures that name a class, in fractions of pi: of one wave, then of two. All stay
 #: apart under a mirror and at every scale, which a trainer's random scales change by four.
 CODE_ANGLES = ((0.5,), (0.0,), (0.25,), (0.5, 0.0), (0.25, 0.75), (0.5, 0.25), (0.0, 0.25))
-#: Hues of the textures that name a class, (R, G, B) in the bound: blue, which the eye resolves worst
-#: by far, with green against red, which natural images have least of; blue alone; with magenta. None
-#: is another's negative, which half a period's shift would make equal.
+#: Hues of the textures that name a class, (R, G, B) in the bound: blue, which the eye resolves
+#: worst by far, with green against red, which natural images have least of; blue alone; with
+#: magenta. None is another's negative, which half a period's shift would make equal.
 CODE_COLOURS = ((-0.6, 0.6, 1.0), (0.0, 0.0, 1.0), (0.6, -0.6, 1.0))
 #: The code that leaves the texture to the image: like regions get like textures.
 BY_LOOK = -1
