@@ -317,8 +317,8 @@ SHIPPED = TrainConfig(
         surrogate_learning_rate=1e-3,
         cycle_epochs=2,
     ),
-    # No noise outside: what carries none is what a whole clean image looks like. The whole bound may
-    # show more than what is published at 85: each image has its noise scaled down to that.
+    # No noise outside: what carries none is what a whole clean image looks like. The whole bound
+    # may show more than what is published: each image has its noise scaled down.
     noise=NoiseSettings(
         epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=76.0
     ),
