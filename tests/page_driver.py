@@ -226,7 +226,10 @@ class Browser:
         return self.chrome.execute_script("return (answered - clicked) / 1000")
 
     def protect(self) -> None:
-        """Press Protect and wait for the result."""
+        """Press Protect and wait for the result, which an earlier one may look like."""
+        self.chrome.execute_script(
+            "document.querySelectorAll('#unseg-progress p').forEach(one => one.innerText = '')"
+        )
         self.press("protect")
         self.says("#unseg-progress", "protected.")
         self.element("#unseg-viewer .unseg-original")

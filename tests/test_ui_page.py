@@ -197,6 +197,8 @@ def test_files_that_cannot_be_used_are_told_in_sentences(browser: Browser, tmp_p
     browser.drop([tmp_path / "large.png"])
     wait(lambda: "maximum" in browser.text("body") and "200" in browser.text("body"),
          "the size limit is told")  # fmt: skip
+    # The browser, too, says that the file was refused.
+    assert all("413" in one for one in browser.complaints())
 
 
 def test_sixty_megapixels(browser: Browser, tmp_path: Path) -> None:
