@@ -260,9 +260,12 @@ class Browser:
         return found
 
     def complaints(self) -> list[str]:
-        """What the browser's console says is wrong."""
-        return [one["message"] for one in self.chrome.get_log("browser")
-                if one["level"] == "SEVERE"]  # fmt: skip
+        """What the browser's console says is wrong; that a page left its server is not."""
+        return [
+            one["message"]
+            for one in self.chrome.get_log("browser")
+            if one["level"] == "SEVERE" and "AbortError" not in one["message"]
+        ]
 
     def close(self) -> None:
         """Close the window."""

@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -257,11 +258,11 @@ def test_other_origins_and_paths_are_refused(
     (tmp_path / "secret.txt").write_text("secret")
 
     def asked(path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(own, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=named)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
+        with closing(http.client.HTTPConnection(own, timeout=60)) as connection:
+            connection.request(method, path, headers=named)
+            with connection.getresponse() as answer:
+                return answer.status, answer.read().decode(errors="replace")
 
     assert asked("/")[0] == 200
     for path, headers, status in (
