@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from noise_stub import photo
 from unseg.images.photo import Photo
 from unseg.noise import Change, measure
 from unseg.protect import quality
-from unseg.protect.quality import compare, psnr, ssim, survival
+from unseg.protect.judge import judge_of
+from unseg.protect.quality import compare, psnr, ssim, survival, viewed_ssim
 
 
 def pair(shape: tuple[int, ...], amount: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -99,3 +101,23 @@ def test_whole_samples_are_measured_as_the_definition_says(
     )
     squares = float(((before.astype(int) - after) ** 2).sum())
     assert psnr(before, after) == 10 * math.log10(255**2 * before.size / squares)
+
+
+def test_ssim_is_that_of_viewing_size_and_older_manifests_that_of_the_whole() -> None:
+    before, after = pair((300, 1600, 3))
+    mask = np.ones((300, 1600), bool)
+    shown = [cv2.resize(x, (1280, 240), interpolation=cv2.INTER_AREA) for x in (before, after)]
+    found = compare(Photo(before), Photo(after), mask).ssim
+    assert found == ssim(shown[0], shown[1]) and found > ssim(before, after) + 0.001
+    assert compare(Photo(before), Photo(after), mask, whole=True).ssim == ssim(before, after)
+    small = before[:, :1280], after[:, :1280]
+    assert viewed_ssim(Photo(small[0]), small[1]) == ssim(*small)
+
+
+def test_a_judge_that_is_there_already_gives_the_same_score() -> None:
+    before, after = pair((300, 400, 3))
+    mask = np.zeros((300, 400), bool)
+    mask[40:200, 50:300] = True
+    photo = Photo(before)
+    judged = compare(photo, Photo(after), mask, judge_of(photo, mask))
+    assert judged == compare(photo, Photo(after), mask)
