@@ -40,8 +40,8 @@ NOTEBOOK = "notebook.ipynb"
 #: The pages by section. Those that neither this nor BELOW names come last, under "More".
 SECTIONS = {
     "Photographs": [
-        "photographs", "protect", "masks", "mask-files", "visibility", "formats", "key",
-        "manifest", "reliability", "performance",
+        "photographs", "ui", "protect", "masks", "finding", "mask-files", "visibility", "formats",
+        "key", "manifest", "reliability", "performance", "scale",
     ],
     "Data sets": ["datasets", "labels"],
     "How it works": ["how-it-works"],
@@ -51,7 +51,7 @@ SECTIONS = {
     ],
     "What it cannot do": ["limits"],
     "Questions": ["questions"],
-    "Reference": ["commands/index", "python", "notebook", "api"],
+    "Reference": ["commands/index", "python", "export", "notebook", "api"],
     "Project": [Path(name).stem for name in BESIDE],
 }  # fmt: skip
 #: Pages that others come below.
