@@ -40,7 +40,7 @@ NOTEBOOK = "notebook.ipynb"
 #: The pages by section. Those that neither this nor BELOW names come last, under "More".
 SECTIONS = {
     "Photographs": [
-        "photographs", "ui", "protect", "masks", "finding", "mask-files", "visibility", "formats",
+        "photographs", "ui", "protect", "masks", "finding/README", "mask-files", "visibility", "formats",
         "key", "manifest", "reliability", "performance", "scale",
     ],
     "Data sets": ["datasets", "labels"],
