@@ -40,8 +40,8 @@ NOTEBOOK = "notebook.ipynb"
 #: The pages by section. Those that neither this nor BELOW names come last, under "More".
 SECTIONS = {
     "Photographs": [
-        "photographs", "ui", "protect", "masks", "finding/README", "mask-files", "visibility", "formats",
-        "key", "manifest", "reliability", "performance", "scale",
+        "photographs", "ui", "protect", "masks", "finding/README", "mask-files", "visibility",
+        "formats", "key", "manifest", "reliability", "performance", "scale",
     ],
     "Data sets": ["datasets", "labels"],
     "How it works": ["how-it-works"],

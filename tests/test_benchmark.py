@@ -170,7 +170,7 @@ def test_batches_and_bfloat16_make_nearly_the_same_noise(monkeypatch: pytest.Mon
     single, half = limits.batches(models, [2], 2)
     assert (single["batch"], single["half"], half["half"]) == (2, False, True)
     assert single["same_sign"] > 0.999 and 0.8 < half["same_sign"] <= 1
-    assert single["seconds"]["median"] > 0 and not models.generator.half
+    assert single["seconds"]["median"] > 0 and not models.generator.encodes_in_half
 
 
 def test_the_network_is_counted() -> None:

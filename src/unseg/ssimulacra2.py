@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -250,7 +251,7 @@ def _planes(image: Tensor) -> list[Tensor]:
     return found
 
 
-def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
     """Means of two by two pixels, and at odd ends of those that are there."""
     height, width = plane.shape
     if height % 2 == width % 2 == 0:
@@ -262,9 +263,7 @@ def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return pooled[0, 0].numpy()
 
 
-def _mixed_by_opencv(
-    light: list[NDArray[np.float32]], shares: tuple[float, ...]
-) -> NDArray[np.float32]:
+def _mixed_by_opencv(light: list[NDArray[Any]], shares: tuple[float, ...]) -> NDArray[Any]:
     red, green, blue = light
     mixed = cv2.scaleAdd(blue, shares[2], cv2.addWeighted(red, shares[0], green, shares[1], _BIAS))
     return np.asarray(cv2.pow(mixed, 1 / 3, mixed), np.float32)

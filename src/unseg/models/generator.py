@@ -174,7 +174,7 @@ class NoiseGenerator(nn.Module):
         self.base = base.eval().requires_grad_(False)
         self.config = config or HeadConfig()
         self.model_id, self.sha256, self.key = model_id, "", PUBLIC_KEY
-        self.half = False
+        self.encodes_in_half = False
         width, hidden = self.config.width, base.embed_dim
         channels = hidden // 8
         self.noise_tokens = nn.Embedding(3, hidden)
@@ -310,7 +310,7 @@ class NoiseGenerator(nn.Module):
         """
         device = self.noise_tokens.weight.device
         framed = [letterbox(sent(image, device)[None], self.image_size)[0] for image in images]
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.encodes_in_half):
             features = self.base.encode(torch.cat(framed))
         features = Features(features.embedding.float(), features.early.float())
         results = []

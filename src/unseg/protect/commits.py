@@ -139,15 +139,15 @@ def left_of(
             continue
         rest = []
         for image in part.images:
-            before, record = by_source.get(image), good.get(image)
+            before, known = by_source.get(image), good.get(image)
             if (
                 before is None
-                or record is None
-                or record.status == "error"
+                or known is None
+                or known.status == "error"
                 or before.settings != settings
                 or any(before.marks.get(name) != mark for name, mark in part.needs(image).items())
-                or (image not in part.masks and record.mask_file is not None)
-                or not before.holds((record.output, record.mask), there)
+                or (image not in part.masks and known.mask_file is not None)
+                or not before.holds((known.output, known.mask), there)
             ):
                 rest.append(image)
         if rest:

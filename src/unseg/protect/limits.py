@@ -104,7 +104,7 @@ def batches(models: Models, sizes: Sequence[int], repeats: int) -> list[dict[str
     mask = torch.from_numpy(found)[None]
     expected, rows = generator.noise(image, mask)[0][:, mask[0]].sign(), []
     for half in (False, True):
-        generator.half = half
+        generator.encodes_in_half = half
         try:
             for size in sizes:
 
@@ -119,7 +119,7 @@ def batches(models: Models, sizes: Sequence[int], repeats: int) -> list[dict[str
                     "seconds": {name: value / size for name, value in spent.items()},
                 })  # fmt: skip
         finally:
-            generator.half = False
+            generator.encodes_in_half = False
     return rows
 
 
@@ -173,7 +173,7 @@ def codecs(pixels: NDArray[np.uint8], data: bytes, repeats: int) -> dict[str, An
 
 
 #: Level, strategy and filter (0 is the library's default) of PNG files.
-_PNGS = {
+_PNGS: dict[str, tuple[int, int, int | str]] = {
     "level 1": (1, cv2.IMWRITE_PNG_STRATEGY_FILTERED, 0),
     "run length, filter Paeth": (1, cv2.IMWRITE_PNG_STRATEGY_RLE, "PAETH"),
     "run length, filter average (ours)": (1, cv2.IMWRITE_PNG_STRATEGY_RLE, "AVG"),

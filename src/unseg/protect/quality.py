@@ -235,9 +235,9 @@ def _sums(before: Pixels, intended: Pixels, after: Pixels) -> tuple[float, ...]:
         return totals[0] - start, totals[1] - start, added, kept, product
     sums = np.zeros(5)
     for rows in row_blocks(before.shape[0], before.shape[1]):
-        added = intended[rows].astype(np.float64) - before[rows]
-        kept = after[rows].astype(np.float64) - before[rows]
-        sums += [added.sum(), kept.sum(), (added**2).sum(), (kept**2).sum(), (added * kept).sum()]
+        put = intended[rows].astype(np.float64) - before[rows]
+        left = after[rows].astype(np.float64) - before[rows]
+        sums += [put.sum(), left.sum(), (put**2).sum(), (left**2).sum(), (put * left).sum()]
     return tuple(map(float, sums))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -147,16 +147,16 @@ class _Trial:
 
     def _changed(
         self,
-        before: NDArray[np.generic],
+        before: NDArray[Any],
         wave: NDArray[np.float32],
         gain: NDArray[np.float32] | None,
-    ) -> NDArray[np.generic]:
+    ) -> NDArray[Any]:
         """A plane with its noise: rounded, halves to even, then added and cut off at 0 and 255."""
         if before.dtype != np.uint8:
             change = np.rint(wave if gain is None else wave * gain)
             change = change if self._most is None else change.clip(-self._most, self._most)
             return (before + change).clip(0, 255).astype(before.dtype)
-        factor = 1.0 if gain is None else gain
+        factor: Any = 1.0 if gain is None else gain  # OpenCV's stubs know no numbers here
         change = np.asarray(cv2.multiply(wave, factor, dtype=cv2.CV_16S))
         if self._most is not None:
             np.clip(change, -self._most, self._most, out=change)

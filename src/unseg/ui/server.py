@@ -145,7 +145,7 @@ def _run(app: Guard, listening: socket.socket, started: Callable[[], None]) -> N
                 started()
 
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, timeout_graceful_shutdown=2,  # type: ignore[arg-type]
+        app, log_level="error", access_log=False, timeout_graceful_shutdown=2,
         server_header=False, lifespan="on",
     )  # fmt: skip
     with suppress(KeyboardInterrupt):
