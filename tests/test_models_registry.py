@@ -146,7 +146,8 @@ def test_files_of_other_formats_are_refused(tmp_path: Path) -> None:
     for number, message in (
         (1, "textures were drawn another way: use version 0.11.0"),
         (2, "textures were drawn another way: use version 0.11.0"),
-        (4, "a newer version of unseg wrote it"),
+        (3, "textures were drawn another way: use version 0.12.0"),
+        (5, "a newer version of unseg wrote it"),
     ):
         other = {**facts, "format": f"unseg-generator-{number}"}
         save_tensors(tensors, path, other, overwrite=True)

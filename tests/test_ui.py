@@ -29,7 +29,7 @@ from unseg.protect.settings import Settings
 from unseg.ui import engine, limits, texts
 from unseg.ui.actions import Actions, said
 from unseg.ui.comparing import Pair, centre, viewer
-from unseg.ui.engine import Engine
+from unseg.ui.engine import PageModels
 from unseg.ui.folder import private_folder, remove_left_over
 from unseg.ui.guard import Guard
 from unseg.ui.objects import ChosenObjects, pieces
@@ -62,7 +62,9 @@ def actions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Actions:
     noise_stub.install(monkeypatch)
     monkeypatch.setattr(engine, "AskedImage", Squares)
     (tmp_path / "page").mkdir()
-    return Actions(Sessions(tmp_path / "page", Engine(Settings(device="cpu"), tmp_path / "page")))
+    return Actions(
+        Sessions(tmp_path / "page", PageModels(Settings(device="cpu"), tmp_path / "page"))
+    )
 
 
 def dropped(folder: Path, name: str = "a.png", seed: int = 0, **options: Any) -> Path:
@@ -391,7 +393,7 @@ def test_two_first_visitors_load_the_models_once(
         return real(*arguments)
 
     monkeypatch.setattr(engine, "load_noises", slow)
-    made = Engine(Settings(device="cpu"), tmp_path)
+    made = PageModels(Settings(device="cpu"), tmp_path)
     threads = [threading.Thread(target=lambda: made.tools) for _ in range(2)]
     for one in threads:
         one.start()

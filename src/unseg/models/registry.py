@@ -39,6 +39,7 @@ SHIPPED = (DEFAULT,)
 RETIRED = {
     **{f"unseg-mobile-sam-{number}": "v0.10.0" for number in range(1, 6)},
     "unseg-mobile-sam-6": "v0.11.0",
+    "unseg-mobile-sam-7": "v0.12.0",
 }
 """Generators that shipped with earlier versions, and the git tags that hold them."""
 BASE = "mobile-sam.safetensors"
@@ -199,8 +200,8 @@ def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
     if kind != FORMAT:
         number = kind.removeprefix("unseg-generator-")
         hint = f"not {FORMAT!r}"
-        if number in ("1", "2"):
-            hint = "whose textures were drawn another way: use version 0.11.0 or train again"
+        if version := {"1": "0.11.0", "2": "0.11.0", "3": "0.12.0"}.get(number):
+            hint = f"whose textures were drawn another way: use version {version} or train again"
         elif number != kind:
             hint = "a newer version of unseg wrote it"
         raise UnsegError(

@@ -71,7 +71,7 @@ class OpenPhoto:
         return self._asked.logits([(float(x), float(y))]).numpy() > 0
 
 
-class Engine:
+class PageModels:
     """The models of a page; they are loaded when they are first asked for.
 
     Args:

@@ -18,7 +18,7 @@ from unseg.errors import UnsegError
 from unseg.extras import require
 from unseg.protect.settings import Settings
 from unseg.ui.actions import Actions
-from unseg.ui.engine import Engine
+from unseg.ui.engine import PageModels
 from unseg.ui.folder import private_folder
 from unseg.ui.guard import Guard
 from unseg.ui.limits import FILE_BYTES
@@ -49,7 +49,7 @@ def serve(
     """
     require("ui", "unseg ui")
     with private_folder() as folder, _bound(port) as listening, _ends_in_order():
-        engine = Engine(settings, folder)
+        engine = PageModels(settings, folder)
         sessions = Sessions(folder, engine)
         number = listening.getsockname()[1]
         app = Guard(application(Actions(sessions), folder), number, folder)
@@ -105,7 +105,7 @@ def _quieten(folder: Path) -> None:
     })  # fmt: skip
 
 
-def _load(engine: Engine) -> None:
+def _load(engine: PageModels) -> None:
     with suppress(Exception):
         _ = engine.tools
 

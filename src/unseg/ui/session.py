@@ -15,7 +15,7 @@ from unseg.errors import UnsegError
 from unseg.files import read_bytes
 from unseg.images.reader import count_pixels, decode
 from unseg.protect.manifest import Record
-from unseg.ui.engine import Engine, OpenPhoto
+from unseg.ui.engine import PageModels, OpenPhoto
 from unseg.ui.limits import check_all, check_file
 from unseg.ui.objects import ChosenObjects
 
@@ -71,7 +71,7 @@ class Session:
         engine: the models.
     """
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: PageModels) -> None:
         folder.mkdir(mode=0o700, parents=True)
         self.folder, self.engine = folder, engine
         (folder / "originals").mkdir(mode=0o700)
@@ -192,7 +192,7 @@ class Sessions:
         engine: the models.
     """
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: PageModels) -> None:
         self._folder, self._engine = folder, engine
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
