@@ -15,7 +15,7 @@ from unseg.errors import UnsegError
 from unseg.files import read_bytes
 from unseg.images.reader import count_pixels, decode
 from unseg.protect.manifest import Record
-from unseg.ui.engine import PageModels, OpenPhoto
+from unseg.ui.engine import OpenPhoto, PageModels
 from unseg.ui.limits import check_all, check_file
 from unseg.ui.objects import ChosenObjects
 
