@@ -12,7 +12,7 @@ import torch
 from unseg.datasets.samples import Sample
 from unseg.errors import UnsegError
 from unseg.evaluate.conditions import CONDITIONS
-from unseg.evaluate.conditions.build import check_condition
+from unseg.evaluate.conditions.build import _parsed
 from unseg.evaluate.conditions.proposed import FoundMasks
 from unseg.evaluate.problem import Problem
 from unseg.images.photo import Photo
@@ -254,7 +254,8 @@ def test_find_takes_their_names_and_each_has_its_own_identity() -> None:
 
 
 def test_a_condition_takes_the_sources_that_are_named() -> None:
-    check_condition("unseg-found(find=people/whole-image)@80")
+    asked = _parsed("unseg-found(find=people/whole-image)@80")
+    assert asked.name == "unseg-found" and asked.share == 0.8
     source = PeopleMask(Boxes((0.1, 0.2, 0.2, 0.8)), Bright(), None, "abc")
     condition = FoundMasks(CONDITIONS.build("random"), [source], find="people")
     assert condition.label.endswith("-found(people)")

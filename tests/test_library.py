@@ -142,7 +142,7 @@ def test_budgets_are_numbers_pairs_or_budgets(
         ({"classes": "person"}, "expected label numbers"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"format": "gif"}, "format='gif': expected one of png, webp, tiff, jpeg, same"),
-        ({"find": ("people",)}, "people is not a mask source: choose from file, given"),
+        ({"find": ("cars",)}, "cars is not a mask source: choose from file, given"),
         ({"noises": ("fog",)}, "fog is not a noise source: choose from grey, tint, generator"),
     ],
 )

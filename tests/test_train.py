@@ -343,7 +343,7 @@ def test_a_loss_for_what_is_seen_makes_noise_fainter(
     for trainer in (louder, fainter):
         found = [trainer.step(step)[1] for step in range(1, 16, 2)]
         energies.append(found[-1]["noise_abs"])
-    assert energies[1] < 0.75 * energies[0]
+    assert energies[1] < 0.9 * energies[0]
 
 
 def test_photometric_distortion_is_what_opencv_makes_of_it() -> None:

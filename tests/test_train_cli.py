@@ -77,7 +77,7 @@ def test_train_resume_and_card(material: Path, tmp_path: Path, cli: Cli) -> None
     assert list((output / "tensorboard").iterdir()) and list((output / "samples").iterdir())
     assert (output / "cache").is_dir()
     generator = load_generator(str(output / "best.safetensors"))
-    assert generator.image_size == 64 and generator.config.codebook == (12.0, 18.0)
+    assert generator.image_size == 64 and generator.config.codebook == (12.0,)
     code, _, err = cli("card", output, "-o", tmp_path / "card")
     assert code == 0, err
     text = (tmp_path / "card" / "README.md").read_text()
@@ -160,7 +160,7 @@ def test_a_card_needs_a_run_of_today(tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli("card", tmp_path, "-o", tmp_path / "card")
     assert code == 2 and "expected a folder written by unseg train" in err
     (tmp_path / "log.jsonl").write_text("")
-    facts = {"format": "unseg-generator-3", "base": "", "settings": "{}",
+    facts = {"format": "unseg-generator-4", "base": "", "settings": "{}",
              "training": json.dumps({"config": {"epsilon": 8}})}  # fmt: skip
     save_tensors({}, tmp_path / "best.safetensors", facts)
     code, _, err = cli("card", tmp_path, "-o", tmp_path / "card")

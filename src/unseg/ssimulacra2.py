@@ -132,7 +132,7 @@ def score(
     Example:
         >>> image = torch.full((1, 3, 128, 128), 100.0)
         >>> round(float(score(image, image)), 1), round(float(score(image, image + 4)), 1)
-        (100.0, 91.2)
+        (100.0, 91.1)
     """
     before = original if isinstance(original, Original) else prepare(original)
     if before.shape != changed.shape:

@@ -59,6 +59,8 @@ def add_steps(
     bounds[:2] = (0 if cut else budget.background), budget.foreground
     whole = np.floor(bounds + np.float32(1e-6))
     binds = bool((whole != bounds).any())
+    # OpenCV writes into whole rows alone; planes of a file may lie behind each other.
+    pixels = np.ascontiguousarray(pixels)
     result = np.empty_like(pixels)
     rows = max(1, CACHED_PIXELS // width)
     for channel, field in enumerate(noise.contiguous().numpy()):
