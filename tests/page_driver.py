@@ -129,6 +129,9 @@ class Browser:
         Args:
             width: of the window, in pixels.
         """
+        # Requests of a page that is left break off; that is no complaint of the next one.
+        self.chrome.get("about:blank")
+        self.complaints()
         self.resize(width)
         self.chrome.get(self.address)
         self.element("#unseg-files input[type=file]", shown=False)

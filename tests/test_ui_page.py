@@ -43,9 +43,11 @@ def window(
 
 
 @pytest.fixture
-def browser(served: tuple[str, Path, Path], window: Browser) -> Iterator[Browser]:
+def browser(
+    served: tuple[str, Path, Path], window: Browser, request: pytest.FixtureRequest
+) -> Iterator[Browser]:
     """A page nobody has used; in the end nothing was asked of others, and nothing complained."""
-    window.load()
+    window.load(getattr(request, "param", 1400))
     yield window
     own = urlsplit(served[0]).netloc
     asked = [urlsplit(one) for one in window.requests()]
@@ -222,9 +224,10 @@ def test_sixty_megapixels(browser: Browser, tmp_path: Path) -> None:
     assert changed[5_000:, 7_000:].max() <= 2
 
 
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize(
+    ("browser", "width"), [(1400, 1400), (400, 400)], indirect=["browser"], ids=["1400", "400"]
+)
 def test_nothing_is_cut_off(browser: Browser, astronaut: Path, tmp_path: Path, width: int) -> None:
-    browser.load(width)
     browser.drop([astronaut, disc(tmp_path / "disc.png")])
     browser.says("#unseg-about", "384 x 384")
     browser.protect()

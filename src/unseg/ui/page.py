@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
+from unseg.errors import UnsegError
 from unseg.images.photo import MAX_PIXELS
 from unseg.protect.posted import DEFAULT_PLATFORM, PLATFORMS
 from unseg.ui import texts
@@ -228,8 +230,10 @@ class Page:
             yield self._named({"notice": texts.notice([said(error)])})
 
     def _opened(self, request: gr.Request) -> None:
-        # From now on uploads may be on their way that belong to somebody.
-        self.actions.sessions.get(request.session_hash)
+        # From now on uploads may be on their way that belong to somebody. Who reloads the page at
+        # once has closed it before this is called.
+        with suppress(UnsegError):
+            self.actions.sessions.get(request.session_hash)
 
     def _closed(self, request: gr.Request) -> None:
         self.actions.sessions.close(request.session_hash)
