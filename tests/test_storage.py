@@ -255,6 +255,46 @@ def test_of_two_that_create_a_file_one_does(tmp_path: Path) -> None:
         assert store.read("a") == b"1"
 
 
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (FileExistsError("there"), None),
+        (OSError(22, "a pre-condition did not hold"), Exception("(PreconditionFailed) on put")),
+        (OSError(5, "An error occurred (ConditionalRequestConflict)"), None),
+    ],
+)
+def test_that_a_file_is_there_is_known_from_what_a_store_says(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None
+) -> None:
+    store = Address("memory://out")
+
+    def refuse(self: Any, path: str, data: bytes, mode: str) -> None:
+        assert mode == "create"
+        raise error from cause
+
+    monkeypatch.setattr(type(store._system), "pipe_file", refuse)
+    assert not store.create("a", b"1")
+    error, cause = OSError(13, "Forbidden"), Exception("(AccessDenied) on put")
+    with pytest.raises(UnsegError, match=r"out/a cannot be written \(.*Forbidden"):
+        store.create("a", b"1")
+
+
+def test_a_lock_whose_answer_was_lost_on_the_way_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store wrote it and was asked again, so that it says that one is there: our own."""
+    out, genuine = store_of("memory://out"), Address.create
+
+    def twice(self: Address, name: str, data: bytes) -> bool:
+        genuine(self, name, data)
+        return genuine(self, name, data)
+
+    monkeypatch.setattr(Address, "create", twice)
+    with leased(out, ".unseg-lock") as lease:
+        assert lease.ours()
+        with pytest.raises(UnsegError, match="in use"), leased(out, ".unseg-lock"):
+            pass
+    assert not out.has(".unseg-lock")
+
+
 def test_stores_that_write_in_pieces_get_a_name_of_their_own_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,11 +341,15 @@ def test_a_package_that_an_address_needs_is_named(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(address: str) -> None:
-        raise ImportError("Install s3fs to access S3")
+        raise ImportError("Please install gcsfs to access Google Storage")
 
     monkeypatch.setattr("fsspec.core.url_to_fs", absent)
+    code, _, err = cli("protect", "gs://bucket/photos", "-o", tmp_path / "out")
+    assert code == 2 and "gs://bucket/photos needs a package (Please install gcsfs to" in err
+    monkeypatch.setattr("unseg.extras.find_spec", lambda name: None)
     code, _, err = cli("protect", "s3://bucket/photos", "-o", tmp_path / "out")
-    assert code == 2 and "s3://bucket/photos needs a package (Install s3fs to access S3)" in err
+    assert code == 2 and err.strip().count("\n") == 0
+    assert "s3://bucket/photos needs s3fs, which is not installed: pip install 'unseg[s3]'" in err
 
 
 def test_a_broken_image_among_good_ones_is_one_record(cli: Cli, photos: Path) -> None:

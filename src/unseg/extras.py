@@ -52,6 +52,7 @@ EXTRAS = {
     ),
     "ray": Extra("--engine ray", {"ray": "ray", "pyarrow": "pyarrow"}),
     "parquet": Extra("manifests in Parquet", {"pyarrow": "pyarrow"}),
+    "s3": Extra("an s3:// address", {"s3fs": "s3fs"}),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
     "docs": Extra(
         "building the documentation",

@@ -110,7 +110,8 @@ def leased(store: Store, name: str, others: Callable[[], list[str]] = list) -> I
 
 def _take(lease: Lease) -> None:
     store, name = lease.store, lease.name
-    if store.create(name, lease.content()):
+    # A store that was asked again, as its answer was lost, refuses what it took from us.
+    if store.create(name, lease.content()) or lease.ours():
         return
     found = store.read_json(name)
     if found is not None and _alive(found):

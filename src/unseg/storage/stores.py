@@ -18,11 +18,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from unseg.errors import UnsegError
+from unseg.extras import require
 from unseg.files import TEMPORARY, AnyPath, read_bytes, tried, walk, write_atomically
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 #: Protocols whose stores put an object in one step.
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "r2", "memory"}
+#: Protocols whose package is one of our extras.
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
 #: What stores call the thing that changes when an object does.
 _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime",
           "updated", "created")  # fmt: skip
@@ -182,6 +185,8 @@ class Address(Store):
 
         self.place = address
         self.protocol = address.partition("://")[0]
+        if self.protocol in _EXTRAS:
+            require(_EXTRAS[self.protocol], address)
         try:
             self._system, root = fsspec.core.url_to_fs(address)
         except ImportError as error:  # fsspec names the package
@@ -205,7 +210,9 @@ class Address(Store):
         found = {}
         for path, about in listed.items():
             name = str(path).lstrip("/").removeprefix(self._root.lstrip("/")).lstrip("/")
-            if name and not any(part.startswith(".") for part in PurePosixPath(name).parts):
+            if not name or name.endswith("/"):  # a folder that a console made
+                continue
+            if not any(part.startswith(".") for part in PurePosixPath(name).parts):
                 mark = next((str(about[key]) for key in _MARKS if about.get(key)), "")
                 found[name] = f"{about.get('size')}:{mark}"
         return dict(sorted(found.items()))
@@ -223,6 +230,7 @@ class Address(Store):
 
     def read(self, name: str) -> bytes:
         try:
+            self._system.invalidate_cache()  # s3fs reads no more than the size that it remembers
             data = tried(partial(self._system.cat_file, self._path(name)))
         except Exception as error:
             raise self._failed(error, "read", name) from error
@@ -292,7 +300,13 @@ class Address(Store):
 
 
 def _taken(error: Exception) -> bool:
-    """Whether a store says that an object is there: of s3, in words of its own."""
-    text = f"{type(error).__name__}: {error}"
-    known = ("PreconditionFailed", "ConditionalRequestConflict", "412")
-    return getattr(error, "errno", None) == errno.EEXIST or any(one in text for one in known)
+    """Whether a store says that an object is there. Some stores that speak S3 do not say which
+    condition failed; the code of theirs is then only in what caused the error."""
+    said, known = [], ("PreconditionFailed", "ConditionalRequestConflict", "412")
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) == errno.EEXIST:
+            return True
+        said.append(f"{type(cause).__name__}: {cause}")
+        cause = cause.__cause__
+    return any(one in text for one in known for text in said)
