@@ -80,7 +80,8 @@ def test_a_run_is_stored_and_shown(small: Cli, tmp_path: Path) -> None:
     text = page.read_text()
     assert "## Where the time goes" in text and "| 96 x 64, webp |" in text
     again = tmp_path / "again.md"
-    assert small("benchmark", "--from", stored, "--markdown", again)[0] == 0
+    noted = small("benchmark", "--from", stored, "--markdown", again, "--note", "It rained.")
+    assert noted[0] == 0 and "*It rained.*" in again.read_text()
     tables = [[row for row in one.read_text().splitlines() if row[:1] == "|"]
               for one in (page, again)]  # fmt: skip
     assert tables[0] == tables[1]

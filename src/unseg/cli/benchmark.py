@@ -60,6 +60,9 @@ def benchmark(
         Path | None,
         typer.Option(metavar="FILE.json", help="What scripts/runtimes.py wrote, to be shown."),
     ] = None,
+    note: Annotated[
+        str, typer.Option(metavar="TEXT", help="What else is to be known of the run; it is kept.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Measure how fast photographs are protected, stage by stage, beside the machine's limits.
@@ -96,6 +99,8 @@ def benchmark(
                 batches=_numbers(batches), reference=reference, progress=shown.update,
             )  # fmt: skip
         command = f"unseg benchmark -o {output or 'FILE.json'} --markdown {markdown or 'FILE.md'}"
+    if note:
+        run["note"] = note
     if run["long"] is not None:
         command += f" --long {run['long']['images']}"
     if runtimes is not None:

@@ -68,6 +68,8 @@ def _machine(run: dict[str, Any]) -> str:
             f"\n\n**The machine was busy: {load:g} processes wanted to run when the run began.** "
             "Seconds that went by say little then; compare seconds of processor, and shares."
         )
+    if "note" in run:
+        text += f"\n\n*{run['note']}*"
     return text
 
 
