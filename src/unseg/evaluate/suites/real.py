@@ -82,6 +82,8 @@ PROMPTED = {
 """Ours with one prompt a class or object, where the task tells them apart."""
 DEEPENED = ("person", "semantic", "medical")
 """Tasks whose main victim meets every baseline and every defence."""
+UNMASKED = ("unseg-found(find=people/whole-image)", "unseg-salient")
+"""Ours where the owner gives no masks: people are looked for, or whatever stands out."""
 ALL_DEFENCES = tuple(name for name in DEFENCES if name != "none")
 PERIODS = (6, 10, 16)
 """Of the frontier's stripes, in 512ths of the long side."""
@@ -135,6 +137,10 @@ REAL = Suite(
         *(
             Grid("visibility", [task], SCHEDULES[task], _levels(task))
             for task in ("person", "semantic")
+        ),
+        *(
+            Grid("no masks", [task], SCHEDULES[task], UNMASKED, seeds=(0, 1, 2))
+            for task in ("person", "instance")
         ),
         *(Grid("baselines", [task], SCHEDULES[task][:1], BASELINES) for task in DEEPENED),
         *(
