@@ -174,9 +174,7 @@ def main() -> None:
     kills = int(seconds.pop("kills", 0)) + killer.kills
     kept.write_text(json.dumps({**seconds, "kills": kills}))
     sums = {name: checksum(given.work / name) for name in ("serial", "ray")}
-    found = (
-        unseg.verify_folder(given.work / "ray", given.work / "photos") if given.verify else None
-    )
+    found = unseg.verify_folder(given.work / "ray", given.work / "photos") if given.verify else None
     content = {
         "images": given.images, "side": given.side, "noise": noises[0],
         "workers": given.workers, "threads": torch.get_num_threads(), "cpus": os.cpu_count(),
