@@ -168,11 +168,17 @@ SCHEDULED = Suite(
 FRONTIER = Suite(
     name="frontier",
     summary="hand-made waves by period, hue and visibility, on the validation part",
-    grids=tuple(
-        Grid("frontier", [task], [recipe], tuple(_frontier()), part="val")
-        for task in ("person", "semantic")
-        for recipe in SCHEDULES[task]
-        if recipe.name == "deeplabv3"
+    grids=(
+        *(
+            Grid("frontier", [task], [recipe], tuple(_frontier()), part="val")
+            for task in ("person", "semantic")
+            for recipe in SCHEDULES[task]
+            if recipe.name == "deeplabv3"
+        ),
+        # Whether a victim that reads nothing of the usual waves reads longer ones.
+        Grid(
+            "long", ["person"], SCHEDULES["person"][1:], ("clean", "stripes(period=24)"), part="val"
+        ),
     ),
     minutes=4.0,
 )
