@@ -1,20 +1,27 @@
 """Hand-made noises that were tried once; what each left of victims is in README.md beside this.
 
-    PYTHONPATH=docs/experiments unseg evaluate --data data --task person --victim deeplabv3 \
-        --condition tried:Octaves --part val -o results
+    python docs/experiments/tried.py --data data -o docs/results/frontier
+
+takes the options of ``unseg evaluate --suite``. The victim, its schedule and the validation part
+are those of the suite ``frontier``.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from unseg.cli.main import main
 from unseg.datasets.samples import Sample
 from unseg.evaluate.conditions.stripes import StripesInMask
+from unseg.evaluate.suites import SUITES, Grid
+from unseg.evaluate.suites.real import FRONTIER, SCHEDULES
 
 TEXTURE = 12.0
 """Standard deviation of brightness, in 8-bit steps, from which texture hides a wave wholly."""
@@ -70,3 +77,11 @@ class TwoCarriers(StripesInMask):
 def _column(hue: object) -> Tensor:
     """(3, 1, 1) of an RGB direction."""
     return torch.tensor(hue).float()[:, None, None]
+
+
+if __name__ == "__main__":
+    names = ("tried:Octaves", "tried:Contour", "tried:TwoCarriers")
+    grid = Grid("tried", ["person"], SCHEDULES["person"][:1], names, part="val")
+    SUITES["tried"] = replace(FRONTIER, name="tried", grids=(grid,))
+    sys.argv = ["unseg", "evaluate", "--suite", "tried", *sys.argv[1:]]
+    main()

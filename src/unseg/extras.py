@@ -51,7 +51,7 @@ EXTRAS = {
         "reading TIFF files of many bands", {"tifffile": "tifffile", "imagecodecs": "imagecodecs"}
     ),
     "ray": Extra("--engine ray", {"ray": "ray", "pyarrow": "pyarrow"}),
-    "parquet": Extra("manifests in Parquet", {"pyarrow": "pyarrow"}),
+    "parquet": Extra("a manifest in Parquet", {"pyarrow": "pyarrow"}),
     "s3": Extra("an s3:// address", {"s3fs": "s3fs"}),
     "heif": Extra("reading HEIF files", {"pillow-heif": "pillow_heif"}),
     "docs": Extra(
