@@ -79,15 +79,17 @@ def test_schedules_are_halved_and_doubled_on_the_validation_part() -> None:
 
 def test_the_frontier_is_every_period_and_hue_of_hand_made_waves() -> None:
     cells = SUITES["frontier"].cells()
-    assert {pair(cell) for cell in cells} == {("person", "deeplabv3"), ("semantic", "deeplabv3")}
+    pairs = {("person", "deeplabv3"), ("semantic", "deeplabv3"), ("person", "tinyvit")}
+    assert {pair(cell) for cell in cells} == pairs
     assert {(cell.part, cell.seed) for cell in cells} == {("val", 0)}
     found = [
         build_condition(cell.condition, budget=cell.budget).settings()
         for cell in cells
-        if cell.task == "person" and cell.condition != "clean"
+        if pair(cell) == ("person", "deeplabv3") and cell.condition != "clean"
     ]
     normal = {(one["period"], tuple(one["hue"])) for one in found if one["visibility"] == "normal"}
-    assert len(normal) == 12 and {period for period, _ in normal} == {6, 10, 16}
+    # Every hue at every period, the default, and one that was tried besides.
+    assert len(normal) == 12 + 2 and {period for period, _ in normal} == {6, 10, 12, 16}
     assert {one["visibility"] for one in found} == {"low", "normal", "strong"}
 
 
