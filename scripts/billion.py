@@ -11,10 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
+from unseg.report.performance import FOUND
+
 #: Images of the plan.
 IMAGES = 1_000_000_000
-#: Where masks come from, as the benchmark calls it, in words.
-MASKS = {"given": "given", "salient": "found", "proposed": "proposed"}
 
 
 def rows(performance: dict, price: float, month: float, cores: int, mtbf: float) -> list[str]:
@@ -39,7 +39,7 @@ def rows(performance: dict, price: float, month: float, cores: int, mtbf: float)
         days = hours / cores / 24
         failures = days * 24 * (cores / 16) / mtbf
         terabytes = IMAGES * case["bytes"] / 1e12
-        masks = f"masks {MASKS[case['masks']]}"
+        masks = f"masks {FOUND[case['masks']]}"
         width, height = case["size"]
         lines.append(
             f"| {width} x {height}, {case['format']}, {masks} | {hours / 1e6:.2f} million | "

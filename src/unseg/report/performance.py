@@ -76,7 +76,7 @@ def _machine(run: dict[str, Any]) -> str:
 def _cases(run: dict[str, Any]) -> str:
     rows = [
         [
-            _size(case), case["format"], _FOUND[case["masks"]], _seconds(case["alone_wall"]),
+            _size(case), case["format"], FOUND[case["masks"]], _seconds(case["alone_wall"]),
             _seconds(case["row_wall"]), _seconds(case["row_cpu"]), f"{case['bytes'] / 1e6:.1f} MB",
         ]
         for case in run["cases"]
@@ -85,7 +85,8 @@ def _cases(run: dict[str, Any]) -> str:
     return table(head, rows)
 
 
-_FOUND = {"given": "given", "salient": "found", "proposed": "proposed"}
+FOUND = {"given": "given", "salient": "found", "proposed": "proposed"}
+"""Where the masks of a case come from, in a word."""
 
 
 def _targets(run: dict[str, Any]) -> str:

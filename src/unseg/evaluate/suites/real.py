@@ -121,7 +121,8 @@ def _usual(*seeds: int) -> Iterator[Grid]:
 
 
 def _frontier() -> Iterator[str]:
-    """Hand-made waves of every period and hue, and of one period at the other visibilities."""
+    """The hand-made default and one besides, every period and hue, and one period at the other
+    visibilities."""
     yield from ("clean", "stripes", "stripes(period=10,hue=0/-0.3/1)")
     for hue in HUES:
         yield from (f"stripes(period={period},hue={hue})" for period in PERIODS)
