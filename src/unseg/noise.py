@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+
+
+#: Shares of linear red, green and blue in what the eye takes for brightness (ITU-R BT.709).
+LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,46 @@ def compose(
                 [102., 102.]])
     """
     return (image + noise.clamp(-1, 1) * budget.amplitude(mask)).clamp(0, 255)
+
+
+def without_brightness(
+    noise: Float[Tensor, "*batch 3 h w"], image: Float[Tensor, "*batch 3 h w"]
+) -> Float[Tensor, "*batch 3 h w"]:
+    """Noise of red and blue whose green takes back what they add to the brightness.
+
+    Eyes resolve fine detail in brightness, and hardly any in colour alone. How much green that
+    takes depends on the pixel: a step of a dark value is less light than one of a bright value.
+    Where it would take more than the bound, all three are less.
+
+    Args:
+        noise: (..., 3, H, W), float, in [-1, 1]; its green is replaced.
+        image: the same shape, float, in [0, 255], sRGB.
+
+    Returns:
+        The same shape, in [-1, 1]; differentiable in ``noise``.
+
+    Example:
+        >>> grey = torch.full((3, 1, 1), 128.0)
+        >>> red_and_blue = torch.tensor([1.0, 0.0, -1.0])[:, None, None]
+        >>> without_brightness(red_and_blue, grey).flatten()
+        tensor([ 1.0000, -0.1963, -1.0000])
+    """
+    red, green, blue = (
+        share * _light_of_a_step().to(image.device)[plane.round().clamp(0, 255).int()]
+        for share, plane in zip(LUMINANCE, image.unbind(-3), strict=True)
+    )
+    of_red, _, of_blue = noise.unbind(-3)
+    balance = -(red * of_red + blue * of_blue) / green
+    whole = torch.stack([of_red, balance, of_blue], dim=-3)
+    return whole / balance.abs().clamp(min=1.0).unsqueeze(-3)
+
+
+@cache
+def _light_of_a_step() -> Float[Tensor, " 256"]:
+    """(256,): how much light one step more is, for every value of sRGB."""
+    value = torch.arange(256) / 255
+    bright = 2.4 / 1.055 * ((value + 0.055) / 1.055) ** 1.4
+    return torch.where(value <= 0.04045, 1 / 12.92, bright)
 
 
 def quantise(

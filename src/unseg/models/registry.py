@@ -29,7 +29,7 @@ from unseg.models.weights.io import (
 )
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-generator-4"
+FORMAT = "unseg-generator-5"
 
 REMEDY = "give a generator written by unseg train"
 
@@ -200,7 +200,7 @@ def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
     if kind != FORMAT:
         number = kind.removeprefix("unseg-generator-")
         hint = f"not {FORMAT!r}"
-        if version := {"1": "0.11.0", "2": "0.11.0", "3": "0.12.0"}.get(number):
+        if version := {"1": "0.11.0", "2": "0.11.0", "3": "0.12.0", "4": "0.14.0"}.get(number):
             hint = f"whose textures were drawn another way: use version {version} or train again"
         elif number != kind:
             hint = "a newer version of unseg wrote it"

@@ -320,7 +320,7 @@ SHIPPED = TrainConfig(
     # No noise outside: what carries none is what a whole clean image looks like. The whole bound
     # may show more than what is published: each image has its noise scaled down.
     noise=NoiseSettings(
-        epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=76.0
+        epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=84.0
     ),
     prompts=replace(
         REFERENCE.prompts,
