@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-
 #: Shares of linear red, green and blue in what the eye takes for brightness (ITU-R BT.709).
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
