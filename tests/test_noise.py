@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unseg.noise import Budget, Change, compose, measure, quantise
+from unseg.noise import (
+    LUMINANCE,
+    Budget,
+    Change,
+    compose,
+    measure,
+    quantise,
+    without_brightness,
+)
 
 SHAPE = (5, 4)
 steps = st.one_of(st.sampled_from([0.0, 1.0, 8.0, 255.0]), st.floats(0, 255, width=32))
@@ -124,3 +132,37 @@ def test_noise_gets_gradients() -> None:
         torch.full((1, 3, 2, 2), 9.0), noise, torch.ones(1, 1, 2, 2), Budget(8, 2)
     ).sum().backward()
     assert noise.grad is not None and torch.equal(noise.grad, torch.full_like(noise, 8.0))
+
+
+def _light(image: torch.Tensor) -> torch.Tensor:
+    """Brightness, as a share of white, of (3, ...) sRGB in [0, 255]."""
+    value = image.double() / 255
+    linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return torch.einsum("c,c...->...", torch.tensor(LUMINANCE, dtype=torch.float64), linear)
+
+
+def test_noise_without_brightness_leaves_the_light_of_every_pixel() -> None:
+    rng = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (3, 64, 64), generator=rng).float()
+    noise = torch.rand(3, 64, 64, generator=rng) * 2 - 1
+    made = without_brightness(noise, image)
+    assert float(made.abs().max()) <= 1
+    # To the first order: of a hundredth of a step.
+    small = 0.01
+    moved = (_light(image + small * made) - _light(image)).abs()
+    alone = (_light(image + small * noise * torch.tensor([1.0, 0, 1])[:, None, None])
+             - _light(image)).abs()  # fmt: skip
+    assert float(moved.max()) < 1e-6 and float(alone.mean()) > 50 * float(moved.mean())
+    # Red and blue stay as they were to each other, and are whole where green has room.
+    torch.testing.assert_close(made[0] * noise[2], made[2] * noise[0])
+    room = made[1].abs() < 0.999
+    assert torch.equal(made[0][room], noise[0][room]) and 0.5 < float(room.float().mean()) < 1
+    assert torch.equal(without_brightness(torch.zeros_like(image), image), torch.zeros_like(image))
+
+
+def test_noise_without_brightness_gets_gradients_of_red_and_blue() -> None:
+    image = torch.full((2, 3, 4, 4), 90.0)
+    noise = torch.full((2, 3, 4, 4), 0.5, requires_grad=True)
+    without_brightness(noise, image).square().sum().backward()  # type: ignore[no-untyped-call]
+    assert noise.grad is not None
+    assert noise.grad[:, [0, 2]].abs().min() > 0 and not noise.grad[:, 1].any()
