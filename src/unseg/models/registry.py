@@ -33,13 +33,14 @@ FORMAT = "unseg-generator-5"
 
 REMEDY = "give a generator written by unseg train"
 
-DEFAULT = "unseg-mobile-sam-8"
+DEFAULT = "unseg-mobile-sam-9"
 SHIPPED = (DEFAULT,)
 """Names of the generators that ship with the package."""
 RETIRED = {
     **{f"unseg-mobile-sam-{number}": "v0.10.0" for number in range(1, 6)},
     "unseg-mobile-sam-6": "v0.11.0",
     "unseg-mobile-sam-7": "v0.12.0",
+    "unseg-mobile-sam-8": "v0.14.0",
 }
 """Generators that shipped with earlier versions, and the git tags that hold them."""
 BASE = "mobile-sam.safetensors"

@@ -24,10 +24,11 @@ ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions of textures that name a class, in fractions of pi: of one wave, then of two. All stay
 #: apart under a mirror and at every scale, which a trainer's random scales change by four.
 CODE_ANGLES = ((0.5,), (0.0,), (0.25,), (0.5, 0.0), (0.25, 0.75), (0.5, 0.25), (0.0, 0.25))
-#: Hues of the textures that name a class, (R, G, B) in the bound: red against blue, red alone, blue
-#: with red. Their green follows from the image, see :func:`unseg.noise.without_brightness`. None is
-#: another's negative, which half a period's shift would make equal.
-CODE_COLOURS = ((1.0, 0.0, -1.0), (1.0, 0.0, 0.0), (0.5, 0.0, 1.0))
+#: Hues of the textures that name a class, (R, G, B) in the bound: red, of which the judge lets pass
+#: most where everything is protected; red against blue; blue with red. Their green follows from the
+#: image, see :func:`unseg.noise.without_brightness`. None is another's negative, which half a
+#: period's shift would make equal.
+CODE_COLOURS = ((1.0, 0.0, 0.0), (1.0, 0.0, -1.0), (0.5, 0.0, 1.0))
 #: The code that leaves the texture to the image: like regions get like textures.
 BY_LOOK = -1
 #: Side of the block of cells that share a texture of the learned choice.
@@ -48,7 +49,7 @@ def code_entries(
     Example:
         >>> entries = code_entries((12.0, 18.0))
         >>> len(entries), len({angles for _, angles, _ in entries[:7]}), entries[0]
-        (42, 7, (12.0, (0.5,), (1.0, 0.0, -1.0)))
+        (42, 7, (12.0, (0.5,), (1.0, 0.0, 0.0)))
     """
     return [
         (period, angles, colour)
