@@ -36,7 +36,7 @@ TOGETHER = 8
 #: Where the search begins: period and direction of the hand-made waves that do most for what is
 #: seen of them, by how much they lead before the softmax, and the logits of their hue: red against
 #: blue.
-START, START_LEAD, START_HUE = (12.0, 0.5), 0.9, (2.5, 0.0, -2.5)
+START, START_LEAD, START_HUE = (12.0, 0.75), 0.9, (2.5, 0.0, -2.5)
 
 
 def code_entries(

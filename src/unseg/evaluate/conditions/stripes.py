@@ -24,6 +24,8 @@ from unseg.protect.visibility import DEFAULT, LIMITS, Visibility
 HUE = (1.0, 0.0, -1.0)
 """Red against blue; green keeps the brightness. Of the hues that were tried it left victims least
 of what they learn at an equal visibility (docs/experiments)."""
+ANGLE = 0.75
+"""Slanted: level and upright stripes are found in photographs, too."""
 TILT = (0.0, 0.0, 1.0)
 """Added to a hue once and twice it makes two more: red alone, and red with blue."""
 TURNS = ((0.0,), (0.5,), (0.25,), (0.0, 0.5), (0.25, 0.75), (0.0, 0.25), (0.5, 0.25))
@@ -55,7 +57,7 @@ class StripesInMask(ClassWise):
         balanced: whether green is what keeps the brightness of every pixel, whatever the hue says
             (:func:`unseg.noise.without_brightness`).
         angle: direction in which the wave of the first class varies, in half turns: 0.5 is level
-            stripes.
+            stripes, 0.75 slanted ones.
         amplitude: share of the bound that is used, 0..1.
         visibility: as ``unseg protect --visibility``.
         budget: the bound, in 8-bit steps.
@@ -78,7 +80,7 @@ class StripesInMask(ClassWise):
         period: float = 12.0,
         hue: Sequence[float] = HUE,
         balanced: bool = True,
-        angle: float = 0.5,
+        angle: float = ANGLE,
         amplitude: float = 1.0,
         visibility: Visibility = DEFAULT,
         budget: Budget = Budget(),
