@@ -17,6 +17,8 @@ from torch import Tensor
 
 #: Shares of linear red, green and blue in what the eye takes for brightness (ITU-R BT.709).
 LUMINANCE = (0.2126, 0.7152, 0.0722)
+#: Share of the bound that green may take to keep the brightness. On skin it takes 0.3 of it.
+MOST_GREEN = 0.35
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def without_brightness(
 
     Eyes resolve fine detail in brightness, and hardly any in colour alone. How much green that
     takes depends on the pixel: a step of a dark value is less light than one of a bright value.
-    Where it would take more than the bound, all three are less.
+    Where it would take more than :data:`MOST_GREEN`, on pure red above all, all three are less:
+    stripes of one brightness that turn the hue so far do show.
 
     Args:
         noise: (..., 3, H, W), float, in [-1, 1]; its green is replaced.
@@ -126,7 +129,7 @@ def without_brightness(
     of_red, _, of_blue = noise.unbind(-3)
     balance = -(red * of_red + blue * of_blue) / green
     whole = torch.stack([of_red, balance, of_blue], dim=-3)
-    return whole / balance.abs().clamp(min=1.0).unsqueeze(-3)
+    return whole / (balance.abs() / MOST_GREEN).clamp(min=1.0).unsqueeze(-3)
 
 
 @cache

@@ -31,6 +31,9 @@ _WORKED = 2048
 _POWER = 0.5
 #: What counts of a change in CIELAB: fine detail is seen in brightness far more than in colour.
 _SEEN = np.array([4.0, 1.0, 1.0], np.float32)
+#: The same of luma (ITU-R BT.601, in per cent), which is brightness as screens are driven. The two
+#: differ on bright red, where stripes show that are of one brightness in CIELAB.
+_LUMA, _SEEN_LUMA = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(2.55), 8.0
 #: Texture that even a smooth surface has, in steps of CIELAB, and the window, as a standard
 #: deviation in pixels of half the noise's size.
 _FLAT, _WINDOW = 1.0, 3.0
@@ -251,9 +254,11 @@ def _hiding(
     change = np.dstack(planes)
     before = np.broadcast_to(np.atleast_3d(small), change.shape).astype(np.float32)
     seen = _lab(before)
-    moved = _lab((before + change).clip(0, 255)) - seen
+    after = (before + change).clip(0, 255)
+    moved = _lab(after) - seen
+    energy = moved * moved @ _SEEN + np.float32(_SEEN_LUMA) * ((after - before) @ _LUMA) ** 2
     there = _soft(change.any(axis=2).astype(np.float32))
-    shown = _soft(moved * moved @ _SEEN) / (there + 1e-3)
+    shown = _soft(energy) / (there + 1e-3)
     texture = (_soft(seen * seen) - _soft(seen) ** 2).clip(0).sum(axis=2)
     hidden = ((texture + _FLAT**2) / (shown + 1e-3)) ** np.float32(_POWER)
     return np.asarray(cv2.resize(hidden, (width, height), interpolation=cv2.INTER_LINEAR))
