@@ -108,7 +108,7 @@ def test_every_class_has_a_texture_of_its_own() -> None:
     made = prepared(STREET)
     found = [made.waves(number) for number in range(42)]
     assert len(set(found)) == 42 and found[0] == made.waves(42)
-    assert found[0].hue == (1, 0, -1) and found[0].period == 12 and found[0].angles == (0.75,)
+    assert found[0].hue == (1, 0, -1) and found[0].period == 12 and found[0].angles == (0.5,)
     assert {one.period for one in found[:9]} == {12}, "the longer period comes last"
     assert len({one.angles for one in found[:7]}) == 7 and len({one.hue for one in found[:21]}) == 3
     assert all(max(map(abs, one.hue)) == pytest.approx(1) for one in found)
@@ -164,7 +164,7 @@ def test_names_carry_settings() -> None:
         "stripes(period=10,hue=-0.4/-0.4/1,visibility=strong,amplitude=0.5)", budget=Budget(4, 1)
     )
     assert made.settings() == {
-        "amplitude": 0.5, "angle": 0.75, "balanced": True, "hue": [-0.4, -0.4, 1.0], "period": 10.0,
+        "amplitude": 0.5, "angle": 0.5, "balanced": True, "hue": [-0.4, -0.4, 1.0], "period": 10.0,
         "visibility": "strong", "budget": {"foreground": 4, "background": 1},
     }  # fmt: skip
     assert made.label == "stripes-strong"
