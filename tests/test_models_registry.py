@@ -32,7 +32,7 @@ from unseg.train.salience.config import SalienceSettings
 from unseg.train.settings import as_dict
 
 ASSETS = Path(str(resources.files("unseg") / "assets"))
-LEARNED = "d17275e676197cb51baa4f98da0712b651c8d98c8c025aae32f2aa6b8516dd2b"
+LEARNED = "6a81c3a3a1928f60cd3fc19a43e4b0b2454f002cec17e12c2dbbf7248d4ec78c"
 """Checksum of the shipped generator's learned tensors: results were measured with these."""
 STEP = 320
 """Step after which the shipped weights were taken."""
@@ -65,9 +65,9 @@ def test_the_shipped_generator_learned_what_it_was_measured_with(shipped: NoiseG
     assert shipped.model_id.startswith(f"{DEFAULT}@") and not shipped.config.background
     # Where some classes are silent the others have the first code: victims read it best.
     assert shipped.codebook is not None
-    assert shipped.codebook.colours[0].tolist() == [1, 0, 0]
+    assert shipped.codebook.colours[0].tolist() == pytest.approx([-0.6, 0.6, 1])
     torch.testing.assert_close(
-        shipped.codebook.vectors[0], torch.tensor([[512 / 10, 0.0]] * 2), atol=1e-3, rtol=0
+        shipped.codebook.vectors[0], torch.tensor([[512 / 12, 0.0]] * 2), atol=1e-3, rtol=0
     )
 
 

@@ -65,6 +65,12 @@ _WEIGHTS: tuple[dict[str, tuple[float, ...]], ...] = (
     },
 )  # fmt: skip
 
+#: For every scale, how much a channel's changes count in :func:`exposure`: in proportion to the
+#: means above, and where there are 4-norms alone a little.
+_SHOWN: tuple[dict[str, float], ...] = (
+    {"y": 0.5}, {"y": 1.0}, {"x": 0.1, "y": 1.0}, {"b": 0.4}, {},
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class _Scale:
@@ -154,6 +160,28 @@ def score(
     apart = apart + 6.248496625763138e-05 * total**3
     # The power's slope is infinite at 0.
     return 100 - 10 * apart.clamp(min=1e-5) ** 0.6276336467831387
+
+
+def exposure(
+    original: Original, changed: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b h w"]:
+    """Where a small change shows: its energy over what the original's own texture hides.
+
+    Args:
+        original: from :func:`prepare`.
+        changed: (B, 3, H, W), as for :func:`score`.
+
+    Returns:
+        (B, H, W), at least 0 and without a unit; 0 where nothing changed.
+    """
+    total = torch.zeros(changed.shape[0], 1, *changed.shape[2:], device=changed.device)
+    pyramid = zip(original.scales, _pyramid(changed), _WEIGHTS, _SHOWN, strict=True)
+    for scale, planes, channels, shares in pyramid:
+        energy = _blur((planes - scale.planes).square()) / (2 * scale.variance + _C2)
+        weights = planes.new_tensor([shares.get(name, 0.0) for name in channels])
+        found = torch.einsum("bchw,c->bhw", energy, weights)[:, None]
+        total = total + F.interpolate(found, total.shape[2:], mode="bilinear")
+    return total[:, 0]
 
 
 def _dissimilarity(

@@ -28,10 +28,9 @@ from unseg.models.geometry import PIXEL_MEAN, PIXEL_STD, Frame, letterbox, lette
 from unseg.models.prompts import Prompts, mask_prompt
 from unseg.models.textures import BY_LOOK, TOGETHER, Codebook, TextureBank
 from unseg.models.waves import Drawing, TextureTable, Window, turn_hues
-from unseg.noise import without_brightness
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-onnx-2"
+FORMAT = "unseg-onnx-1"
 OPSET = 17
 INPUTS = ("pixels", "size", "mask")
 OUTPUTS = ("chosen", "hues", "looks", "mean")
@@ -211,7 +210,6 @@ class OnnxGenerator:
                 dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=True)), code
             )
             noise = drawing.paint(0, Window.whole(*image.shape[-2:]))
-            noise = without_brightness(noise, image.to(noise))
             made.append(noise if self.background else noise * masks[number].to(noise))
         return torch.stack(made)
 

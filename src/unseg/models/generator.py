@@ -19,7 +19,6 @@ from unseg.models.sam.base import Features, SamBase
 from unseg.models.sam.decoder import ChannelNorm, FeedForward
 from unseg.models.textures import BY_LOOK, Codebook, TextureBank
 from unseg.models.waves import Window
-from unseg.noise import without_brightness
 
 #: Input pixels per noise cell: the decoder's upscaled feature has four times the embedding's grid.
 NOISE_STRIDE = 4
@@ -328,7 +327,6 @@ class NoiseGenerator(nn.Module):
                         Prompts(masks=mask_prompt(one[None], self.grid)),
                         self._code(some[k], 0 if codes is None else codes[i][k]),
                     ),
-                    image,
                     some[k],
                 )
                 for k, one in enumerate(grid_masks)
@@ -351,33 +349,19 @@ class NoiseGenerator(nn.Module):
         shares = letterbox_mask(labels[:, None].float().to(device), self.image_size, side)
         return embedding.permute(1, 2, 0), shares[:, 0]
 
-    def _painted(
-        self, field: Field, image: Float[Tensor, "3 h w"], mask: Bool[Tensor, "h w"]
-    ) -> Float[Tensor, "3 h w"]:
+    def _painted(self, field: Field, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
         """Noise of one prompt; without a background only where the prompt is."""
         height, width = mask.shape
         if self.config.background:
-            return self.balanced(field.paint(0, Window.whole(height, width)), image)
+            return field.paint(0, Window.whole(height, width))
         noise = self.noise_tokens.weight.new_zeros(3, height, width, dtype=torch.float32)
         down, across = (mask.any(dim=dim).nonzero()[:, 0].tolist() for dim in (1, 0))
         if not down:
             return noise
         rows, columns = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
         part = field.paint(0, Window(height, width, rows, columns))
-        part = self.balanced(part, image[:, rows, columns])
         noise[:, rows, columns] = part * mask[rows, columns].to(part)
         return noise
-
-    def balanced(
-        self, noise: Float[Tensor, "*batch 3 h w"], image: Float[Tensor, "*batch 3 h w"]
-    ) -> Float[Tensor, "*batch 3 h w"]:
-        """Painted noise as it is added: textures keep the brightness, the grid's noise is as it is.
-
-        Args:
-            noise: (..., 3, H, W), float, in [-1, 1].
-            image: the same shape, float, in [0, 255], on any device.
-        """
-        return without_brightness(noise, image.to(noise)) if self.config.textures else noise
 
     def _code(self, mask: Tensor, code: int) -> Tensor:
         """(1,) the code of one prompt: a mask of nearly the whole image tells no shape."""

@@ -29,18 +29,17 @@ from unseg.models.weights.io import (
 )
 from unseg.provenance import sha256_file
 
-FORMAT = "unseg-generator-5"
+FORMAT = "unseg-generator-4"
 
 REMEDY = "give a generator written by unseg train"
 
-DEFAULT = "unseg-mobile-sam-9"
+DEFAULT = "unseg-mobile-sam-8"
 SHIPPED = (DEFAULT,)
 """Names of the generators that ship with the package."""
 RETIRED = {
     **{f"unseg-mobile-sam-{number}": "v0.10.0" for number in range(1, 6)},
     "unseg-mobile-sam-6": "v0.11.0",
     "unseg-mobile-sam-7": "v0.12.0",
-    "unseg-mobile-sam-8": "v0.14.0",
 }
 """Generators that shipped with earlier versions, and the git tags that hold them."""
 BASE = "mobile-sam.safetensors"
@@ -201,7 +200,7 @@ def _facts(found: dict[str, str], path: Path) -> dict[str, Any]:
     if kind != FORMAT:
         number = kind.removeprefix("unseg-generator-")
         hint = f"not {FORMAT!r}"
-        if version := {"1": "0.11.0", "2": "0.11.0", "3": "0.12.0", "4": "0.14.0"}.get(number):
+        if version := {"1": "0.11.0", "2": "0.11.0", "3": "0.12.0"}.get(number):
             hint = f"whose textures were drawn another way: use version {version} or train again"
         elif number != kind:
             hint = "a newer version of unseg wrote it"

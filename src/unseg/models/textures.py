@@ -19,25 +19,23 @@ from torch import Tensor, nn
 from unseg.key import Key
 from unseg.models.waves import Drawing, TextureTable, turn_hues
 
-#: Orientations of every period, in fractions of pi: upright and level waves. A victim that begins
-#: with SAM's features reads no slanted ones (docs/experiments).
-ANGLES = (0.0, 0.5)
+#: Orientations of every period, in fractions of pi.
+ANGLES = (0.0, 0.25, 0.5, 0.75)
 #: Directions of textures that name a class, in fractions of pi: of one wave, then of two. All stay
 #: apart under a mirror and at every scale, which a trainer's random scales change by four.
 CODE_ANGLES = ((0.5,), (0.0,), (0.25,), (0.5, 0.0), (0.25, 0.75), (0.5, 0.25), (0.0, 0.25))
-#: Hues of the textures that name a class, (R, G, B) in the bound: red, of which the judge lets pass
-#: most where everything is protected; red against blue; blue with red. Their green follows from the
-#: image, see :func:`unseg.noise.without_brightness`. None is another's negative, which half a
-#: period's shift would make equal.
-CODE_COLOURS = ((1.0, 0.0, 0.0), (1.0, 0.0, -1.0), (0.5, 0.0, 1.0))
+#: Hues of the textures that name a class, (R, G, B) in the bound: blue, which the eye resolves
+#: worst by far, with green against red, which natural images have least of; blue alone; with
+#: magenta. None is another's negative, which half a period's shift would make equal.
+CODE_COLOURS = ((-0.6, 0.6, 1.0), (0.0, 0.0, 1.0), (0.6, -0.6, 1.0))
 #: The code that leaves the texture to the image: like regions get like textures.
 BY_LOOK = -1
 #: Side of the block of cells that share a texture of the learned choice.
 TOGETHER = 8
 #: Where the search begins: period and direction of the hand-made waves that do most for what is
-#: seen of them, by how much they lead before the softmax, and the logits of their hue: red against
-#: blue.
-START, START_LEAD, START_HUE = (12.0, 0.5), 0.9, (2.5, 0.0, -2.5)
+#: seen of them, by how much they lead before the softmax, and the logits of their hue: blue, with
+#: green against red.
+START, START_LEAD, START_HUE = (12.0, 0.5), 0.9, (-0.7, 0.7, 2.5)
 
 
 def code_entries(
@@ -50,7 +48,7 @@ def code_entries(
     Example:
         >>> entries = code_entries((12.0, 18.0))
         >>> len(entries), len({angles for _, angles, _ in entries[:7]}), entries[0]
-        (42, 7, (12.0, (0.5,), (1.0, 0.0, 0.0)))
+        (42, 7, (12.0, (0.5,), (-0.6, 0.6, 1.0)))
     """
     return [
         (period, angles, colour)
@@ -135,7 +133,7 @@ class TextureBank(nn.Module):
     Args:
         channels: of the noise feature; also the number of textures, so that the tokens' MLPs give
             each its colour (the paper's product of MLP and feature map).
-        periods: of the waves, in 512ths of the long side; two orientations each. ``channels`` must
+        periods: of the waves, in 512ths of the long side; four orientations each. ``channels`` must
             be a multiple of their number: waves repeat with colours of their own.
         sharpness: factor on the choice's logits at the start; high is a hard choice.
 

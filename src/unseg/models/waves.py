@@ -27,7 +27,7 @@ SHORTEST = 2.0
 #: Factor on a wave before tanh: nearly square, so that it uses the bound.
 GAIN = 4.0
 #: Largest change that a key makes: of a period, as a factor; of a direction, in turns; of a hue, in
-#: turns of red against blue. Codes stay apart by more.
+#: turns of red against green. Codes stay apart by more.
 KEY_PERIOD, KEY_DIRECTION, KEY_HUE = 0.06, 0.015, 0.04
 #: Pixels drawn at a time.
 BLOCK = 1 << 19
@@ -94,7 +94,7 @@ def _signed(key: Key, label: str, what: str, count: int) -> Float[Tensor, " {cou
 
 
 def turn_hues(colours: Float[Tensor, "b k 3"], key: Key, label: str) -> Float[Tensor, "b k 3"]:
-    """Turn red against blue as the key says, entry by entry; green is not theirs to give.
+    """Turn red against green as the key says, entry by entry; blue stays.
 
     Args:
         colours: (B, K, 3) in [-1, 1].
@@ -107,7 +107,7 @@ def turn_hues(colours: Float[Tensor, "b k 3"], key: Key, label: str) -> Float[Te
     angle = 2 * math.pi * KEY_HUE * _signed(key, label, "hue", colours.shape[1]).to(colours)
     red, green, blue = colours.unbind(-1)
     cos, sin = angle.cos(), angle.sin()
-    turned = torch.stack([cos * red - sin * blue, green, sin * red + cos * blue], dim=-1)
+    turned = torch.stack([cos * red - sin * green, sin * red + cos * green, blue], dim=-1)
     return turned.clamp(-1, 1)
 
 

@@ -120,8 +120,9 @@ def refuse_unchanged(photo: Photo, protection: Protection, name: str) -> None:
 def noise_fields(noises: Sequence[NoiseSource], views: Sequence[View]) -> list[tuple[str, Tensor]]:
     """One noise field a view, as its source makes it for that kind of image.
 
-    Images of one channel get the strongest of the three noise channels in each. Regions whose code
-    is :data:`~unseg.masks.regions.QUIET` get no noise.
+    Images of one channel get the sum of the three noise channels, cut to [-1, 1], in each: the
+    mean would leave a third of a coloured texture's strength. Regions whose code is
+    :data:`~unseg.masks.regions.QUIET` get no noise.
 
     Args:
         noises: the first that suits a view makes its noise.

@@ -17,6 +17,7 @@ from torch import Tensor
 from unseg.noise import Budget
 from unseg.protect.judge import Judge, ViewedPart, crop_around
 from unseg.remarks import Remark
+from unseg.ssimulacra2 import LEAST, exposure, prepare
 
 Visibility = Literal["low", "normal", "strong"]
 DEFAULT: Visibility = "normal"
@@ -26,17 +27,9 @@ LIMITS: dict[Visibility, float | None] = {"low": 90.0, "normal": 85.0, "strong":
 
 #: Long side, in pixels, of the copy of a photograph's crop on which noise is tried out.
 _WORKED = 2048
-#: How much more noise texture carries: the gain goes with this power of the energy that hides it.
-#: 0.25 keeps a twentieth more of the amplitude, but leaves stripes on dark, smooth cloth.
+#: How much more noise texture carries: the gain goes with this power of what hides it. Of 0 (the
+#: same everywhere) to 1, hand-made waves kept most of their energy at 0.35 to 0.5.
 _POWER = 0.5
-#: What counts of a change in CIELAB: fine detail is seen in brightness far more than in colour.
-_SEEN = np.array([4.0, 1.0, 1.0], np.float32)
-#: The same of luma (ITU-R BT.601, in per cent), which is brightness as screens are driven. The two
-#: differ on bright red, where stripes show that are of one brightness in CIELAB.
-_LUMA, _SEEN_LUMA = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(2.55), 8.0
-#: Texture that even a smooth surface has, in steps of CIELAB, and the window, as a standard
-#: deviation in pixels of half the noise's size.
-_FLAT, _WINDOW = 1.0, 3.0
 #: Tries of the search: pixels that are judged in all, least and most tries, tries more where the
 #: best is far above the limit (whole steps make the score jump), and where none has kept it.
 _EFFORT, _FEWEST, _MOST, _AGAIN, _MORE = 3_300_000, 3, 8, 2, 6
@@ -44,8 +37,8 @@ _EFFORT, _FEWEST, _MOST, _AGAIN, _MORE = 3_300_000, 3, 8, 2, 6
 _CLOSE = 0.5
 #: Share of the noise's amplitude that, when no more is left, is worth a warning.
 _LITTLE = 0.1
-#: Pixels of which the level's effect is estimated.
-_SAMPLED = 20_000
+#: Pixels of which the level's effect is estimated; columns mirrored on each side.
+_SAMPLED, _BESIDE = 20_000, 64
 
 
 @dataclass(frozen=True)
@@ -252,27 +245,23 @@ def _hiding(
         for one in noise.detach().float().cpu().numpy()
     ]
     change = np.dstack(planes)
-    before = np.broadcast_to(np.atleast_3d(small), change.shape).astype(np.float32)
-    seen = _lab(before)
+    before = np.atleast_3d(small).astype(np.float32)
     after = (before + change).clip(0, 255)
-    moved = _lab(after) - seen
-    energy = moved * moved @ _SEEN + np.float32(_SEEN_LUMA) * ((after - before) @ _LUMA) ** 2
-    there = _soft(change.any(axis=2).astype(np.float32))
-    shown = _soft(energy) / (there + 1e-3)
-    texture = (_soft(seen * seen) - _soft(seen) ** 2).clip(0).sum(axis=2)
-    hidden = ((texture + _FLAT**2) / (shown + 1e-3)) ** np.float32(_POWER)
-    return np.asarray(cv2.resize(hidden, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-def _lab(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """CIELAB, in which equal distances look about equal, of (h, w, 3) sRGB in [0, 255]."""
-    return np.asarray(cv2.cvtColor(image * np.float32(1 / 255), cv2.COLOR_RGB2Lab))
-
-
-def _soft(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means over a window in which one thing hides another."""
-    around = cv2.BORDER_REPLICATE
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), _WINDOW, borderType=around))
+    # The measure takes what lies beyond the sides as black, which would seem to hide noise there.
+    rest = max(0, LEAST - half[1]), max(0, LEAST - half[0])
+    around = (0, rest[0]), (_BESIDE, _BESIDE + rest[1]), (0, 0)
+    pair = [
+        torch.from_numpy(np.pad(one, around, mode="symmetric"))
+        .permute(2, 0, 1)
+        .expand(3, -1, -1)[None]
+        .contiguous()
+        for one in (before, after)
+    ]
+    shown = exposure(prepare(pair[0]), pair[1])[0].numpy()
+    shown = shown[: half[1], _BESIDE : _BESIDE + half[0]]
+    hidden = cv2.GaussianBlur(1 / (shown + 1e-4), (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
+    hidden = cv2.resize(hidden**_POWER, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(hidden, np.float32)
 
 
 def _share_inside(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.float32]:

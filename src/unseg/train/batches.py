@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unseg.models.geometry import letterbox_mask
 from unseg.models.sam.base import Features
 from unseg.models.waves import Window
-from unseg.noise import compose, without_brightness
+from unseg.noise import compose
 from unseg.train.augment import GREY, Cut, Jitter, apply_jitter, degrade, photometric, place
 from unseg.train.cache import FeatureCache
 from unseg.train.config import PromptType, TrainConfig
@@ -179,8 +179,6 @@ def make_views(
             both = torch.cat([sample.image, sample.mask])[:, cut.rows, cut.columns].to(device)
             image, mask = both[None, :3], both[None, 3:]
             noise = field.paint(number, Window(height, width, cut.rows, cut.columns))[None]
-            if config.models.textures:
-                noise = without_brightness(noise, image)
             protected = compose(image, noise, mask, config.noise.budget)
             part = torch.cat([protected, image, mask, noise], dim=1)[0]
             views.append(place(part, cut, jitter or CENTRED, side, padding))

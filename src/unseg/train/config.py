@@ -300,8 +300,8 @@ SHIPPED = TrainConfig(
         base="mobile_sam",
         generator_size=512,
         mask_feature=True,
-        textures=(12.0, 13.0, 14.0, 16.0),
-        codebook=(10.0,),
+        textures=(8.0, 9.0, 10.0, 11.0, 12.0, 14.0, 16.0, 20.0),
+        codebook=(12.0,),
         logit_scale=1.0,
         head_width=32,
         surrogates=("small", "mobilenetv2", "efficientnet", "tinyvit"),
@@ -320,7 +320,7 @@ SHIPPED = TrainConfig(
     # No noise outside: what carries none is what a whole clean image looks like. The whole bound
     # may show more than what is published: each image has its noise scaled down.
     noise=NoiseSettings(
-        epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=84.0
+        epsilon=8.0, epsilon_background=0.0, label_modification=False, visibility=76.0
     ),
     prompts=replace(
         REFERENCE.prompts,

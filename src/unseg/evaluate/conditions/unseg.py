@@ -78,8 +78,8 @@ class Unseg(Condition):
     """
 
     name = "unseg"
-    # 3: amplitude goes by what CIELAB shows; 2: the judge, and waves at the image's own resolution.
-    revision = 3
+    # 2: the judge of the visibility search, and waves at the image's own resolution.
+    revision = 2
     summary = "noise of the trained generator (--target union, class or instance)"
     seeded = False
     costly = True

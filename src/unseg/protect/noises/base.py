@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor
 
 from unseg.models.loaded import Models
@@ -54,17 +53,11 @@ class NoiseSource(ABC):
 
 
 def without_colour(field: Tensor) -> Tensor:
-    """Noise of three equal channels: everywhere the strongest of a field's own.
+    """Noise of three equal channels, the sum of a field's own cut to [-1, 1].
 
-    Their mean or sum would leave nothing of colours that keep the brightness. Of channels that are
-    as strong, but for a hundredth, the first counts, so that a texture has one all over.
+    The mean would leave a third of a coloured texture's strength.
 
     Args:
         field: (3, h, w), float, in [-1, 1].
-
-    Example:
-        >>> without_colour(torch.tensor([1.0, -0.2, -1.0])[:, None, None]).flatten()
-        tensor([1., 1., 1.])
     """
-    strength = field.abs() * torch.tensor([1.02, 1.01, 1.0]).to(field)[:, None, None]
-    return field.gather(0, strength.argmax(dim=0, keepdim=True)).expand(3, -1, -1).clone()
+    return field.sum(dim=0, keepdim=True).clamp(-1, 1).expand(3, -1, -1).clone()

@@ -1,7 +1,7 @@
 """Black and white photographs stored in colour: the generator's textures, in grey.
 
 Noise of several colours would tint a picture that has none. As in files of one channel, all three
-channels get the strongest of the generator's, so that the picture stays as grey as it was.
+channels get the sum of the generator's, so that the picture stays as grey as it was.
 """
 
 from __future__ import annotations
